@@ -1,0 +1,1 @@
+"""Motion capture: file formats, retargeting to robots, clip quality, clip files."""

@@ -1,0 +1,33 @@
+"""The exceptions of the whole package: one base, one sentence each."""
+
+
+class LeggedSkillsError(Exception):
+    """Something the user gave cannot be used.
+
+    The message is one sentence that names the file, joint, field or value, and what
+    was expected. The command line prints it and exits with code 2.
+    """
+
+
+class UnknownRobotError(LeggedSkillsError):
+    """No robot of that name; the message lists the known ones."""
+
+
+class FileFormatError(LeggedSkillsError):
+    """A file is missing, damaged, or not what it should be."""
+
+
+class ClipError(LeggedSkillsError):
+    """A motion clip, or a raw motion file, is not usable."""
+
+
+class ContractError(LeggedSkillsError):
+    """A policy and a robot disagree about observations, actions or timing."""
+
+
+class SettingsError(LeggedSkillsError):
+    """A setting has a value outside of what it may have."""
+
+
+class RenderError(LeggedSkillsError):
+    """A picture or a video cannot be made on this machine, or with these settings."""

@@ -1,0 +1,161 @@
+"""Files that are either whole or absent: atomic writes, and a plain archive format.
+
+An archive is an ordinary ``.npz`` without pickles. Besides its arrays it holds one JSON
+text under the key ``header``, whose ``kind`` says what the file is.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from legged_skills.robots.errors import FileFormatError
+
+HEADER_KEY = "header"
+_ZIP_MAGIC = b"PK"
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file that replaces ``path`` once it is written whole.
+
+    The data is flushed to the disk before the rename. If the block raises, or the process
+    dies, ``path`` keeps what it had before.
+
+    Args:
+        path: the file to write; missing parent folders are made.
+
+    Yields:
+        A binary file to write to.
+
+    Raises:
+        FileFormatError: the file cannot be written, e.g. because the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner may read.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "what was there before is unchanged."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes ``text`` as UTF-8, atomically."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def write_archive(
+    path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]
+) -> None:
+    """Writes arrays and a JSON header to one ``.npz`` file, atomically.
+
+    Args:
+        path: the file to write.
+        kind: what the file is, e.g. "skill module"; checked on reading.
+        arrays: the arrays by name; "header" is taken.
+        header: anything that JSON can hold.
+
+    Raises:
+        FileFormatError: the file cannot be written.
+        ValueError: an array is called "header", or the header has a "kind".
+    """
+    if HEADER_KEY in arrays or "kind" in header:
+        raise ValueError('the array name "header" and the header entry "kind" are reserved')
+    text = json.dumps({"kind": kind, **header})
+    contents: dict[str, Any] = {HEADER_KEY: np.array(text), **arrays}
+    with atomic_write(path) as file:
+        np.savez_compressed(file, **contents)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads all arrays of an ``.npz`` file.
+
+    Raises:
+        FileFormatError: the file is missing, empty, damaged, or holds pickled objects.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileFormatError(f"{path}: there is no such file.")
+    if path.stat().st_size == 0:
+        raise FileFormatError(f"{path}: the file is empty; expected an .npz archive.")
+    try:
+        with path.open("rb") as file:
+            # What is no zip file NumPy takes for a single array, or for a pickle.
+            if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+                raise ValueError("it does not begin like one")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error) as error:
+        reason = " ".join(str(error).split())
+        raise FileFormatError(
+            f"{path}: not a readable .npz archive ({reason}); it may be damaged or cut short."
+        ) from error
+
+
+def read_archive(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what ``write_archive`` wrote.
+
+    Args:
+        path: the file to read.
+        kind: what the file must be.
+
+    Returns:
+        The arrays by name, and the header without its "kind".
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or of another kind.
+    """
+    arrays = read_npz(path)
+    if HEADER_KEY not in arrays:
+        raise FileFormatError(f"{path}: expected a {kind}, but the file has no header.")
+    try:
+        header = json.loads(str(arrays.pop(HEADER_KEY)))
+        found = header.pop("kind")
+    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        raise FileFormatError(f"{path}: expected a {kind}, but the header is damaged.") from error
+    if found != kind:
+        raise FileFormatError(f"{path}: expected a {kind}, found a {found}.")
+    return arrays, header
+
+
+def package_file(package: str, name: str, what: str) -> Path:
+    """Path of a data file that comes with the package.
+
+    Args:
+        package: full name of the package, e.g. "legged_skills.mocap".
+        name: path within the package's folder.
+        what: the thing, for the message.
+
+    Raises:
+        FileFormatError: the package has no such file.
+    """
+    path = Path(str(files(package))) / name
+    if not path.is_file():
+        raise FileFormatError(f"no {what} comes with the package under {name}.")
+    return path

@@ -1,0 +1,205 @@
+"""Many copies of one robot, stepped together on a thread pool.
+
+``BatchSim`` wraps ``mujoco.batch.Batch``: every environment is one row of MuJoCo's full integration
+state, solver warm start included, and a control step of all of them is one call. State arrays
+are live views: what is written to them is the state of the next step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.spec import RobotSpec
+
+_BAD_STATE = [
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+]
+
+
+@dataclass(frozen=True)
+class SimState:
+    """A copy of everything that decides how a simulation goes on.
+
+    Attributes:
+        rows: (N, S) MuJoCo's integration state.
+        diverged: (N,) how often each environment has diverged so far.
+    """
+
+    rows: np.ndarray
+    diverged: np.ndarray
+
+
+class BatchSim:
+    """N environments of one robot. J is its number of joints, F its number of feet.
+
+    Attributes:
+        qpos: (N, 7 + J) live: root position in the world [m], root quaternion wxyz, joints [rad].
+        qvel: (N, 6 + J) live: root linear velocity in the world [m/s], root angular velocity
+            in the base frame [rad/s], joints [rad/s].
+        diverged: (N,) how often each environment has diverged so far.
+    """
+
+    def __init__(
+        self,
+        spec: RobotSpec,
+        num_envs: int,
+        num_threads: int = 0,
+        models: mujoco.MjModel | Sequence[mujoco.MjModel] | None = None,
+    ) -> None:
+        """Builds the environments, all standing at the origin.
+
+        Args:
+            spec: the robot.
+            num_envs: N.
+            num_threads: size of the thread pool; 0 takes all cores.
+            models: the physics, if not the robot's own on a flat floor: one model for all
+                environments or one for each. They must be of the same make: same joints, same
+                geoms, other numbers.
+
+        Raises:
+            SettingsError: the number of environments or models is wrong.
+        """
+        if num_envs < 1:
+            raise SettingsError(f"number of environments is {num_envs}, expected at least 1.")
+        several = None
+        if models is None:
+            model = spec.model()
+        elif isinstance(models, mujoco.MjModel):
+            model = models
+        else:
+            several = list(models)
+            if len(several) != num_envs:
+                raise SettingsError(
+                    f"{len(several)} models were given for {num_envs} environments; "
+                    "expected one model for all or one for each."
+                )
+            model = several[0]
+        self.spec = spec
+        self.model: mujoco.MjModel = model
+        self.num_envs = num_envs
+        self._batch = Batch(model, num_envs, num_threads)
+        if several is not None:
+            self._batch.set_models(several)
+        self.qpos: np.ndarray = self._batch.bind("qpos")
+        self.qvel: np.ndarray = self._batch.bind("qvel")
+        self._ctrl = self._batch.bind("ctrl")
+        self._sensordata = self._batch.bind("sensordata")
+        self._warmstart = self._batch.bind("qacc_warmstart")
+        self._warnings_seen = self._count_warnings()
+        self.diverged = np.zeros(num_envs, dtype=np.int64)
+        self._everyone = np.ones(num_envs, dtype=bool)
+        self.reset()
+
+    @property
+    def num_threads(self) -> int:
+        """Threads in the pool."""
+        return self._batch.nthread
+
+    def sensor(self, *names: str) -> np.ndarray:
+        """(N, sum of sizes) live, read-only: sensors of the model that follow each other in it.
+
+        After ``step`` they show the state one physics step before the end of the control step:
+        MuJoCo computes sensors at the start of each physics step, and the pass that would make
+        them current costs a tenth of the simulation. After ``reset`` they are current.
+
+        Raises:
+            SettingsError: the model has no such sensor, or they do not lie side by side.
+        """
+        start = stop = -1
+        for name in names:
+            try:
+                sensor = self.model.sensor(name)
+            except KeyError as error:
+                raise SettingsError(
+                    f"{self.spec.name}: no sensor {name!r} in the model."
+                ) from error
+            if stop not in (-1, int(sensor.adr[0])):
+                raise SettingsError(
+                    f"{self.spec.name}: sensor {name!r} does not follow the one named before it."
+                )
+            start = int(sensor.adr[0]) if start == -1 else start
+            stop = int(sensor.adr[0] + sensor.dim[0])
+        return self._sensordata[:, start:stop]
+
+    def step(self, joint_targets: np.ndarray) -> np.ndarray:
+        """Advances all environments by one control period, with the targets held.
+
+        An environment whose state becomes non-finite or huge does not touch the others: it is put
+        back to the standing pose, counted in ``diverged`` and reported.
+
+        Args:
+            joint_targets: (N, J) position targets of the drives [rad]. Copied.
+
+        Returns:
+            (N,) True where an environment diverged in this step.
+        """
+        self._ctrl[:] = joint_targets
+        failed = np.zeros(self.num_envs, dtype=bool)
+        try:
+            self._batch.step(nstep=self.spec.substeps)
+        except SimulationError as error:
+            failed[error.ids] = True
+        # MuJoCo itself resets an environment that goes bad, and raises its warning counters.
+        warnings = self._count_warnings()
+        if (warnings != self._warnings_seen).any():
+            failed |= (warnings != self._warnings_seen).any(axis=1)
+            self._warnings_seen[:] = warnings
+        if not np.isfinite(self._batch.state.sum()):
+            failed |= ~np.isfinite(self._batch.state).all(axis=1)
+        if failed.any():
+            self.diverged[failed] += 1
+            self.reset(failed)
+        return failed
+
+    def reset(
+        self,
+        mask: np.ndarray | None = None,
+        qpos: np.ndarray | None = None,
+        qvel: np.ndarray | None = None,
+    ) -> None:
+        """Puts environments into given states, and brings their sensors up to date.
+
+        Args:
+            mask: (N,) bool, which environments; None for all.
+            qpos: (n, 7 + J) or (7 + J,) for the n environments; None for the standing pose.
+            qvel: (n, 6 + J) or (6 + J,); None for rest.
+        """
+        mask = self._everyone if mask is None else mask
+        ids = np.flatnonzero(mask).astype(np.int32)
+        if ids.size == 0:
+            return
+        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self.qpos[ids] = self.spec.home_qpos if qpos is None else qpos
+        self.qvel[ids] = 0.0 if qvel is None else qvel
+        self._ctrl[ids] = self.qpos[ids, 7:]
+        self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._warnings_seen[ids] = self._count_warnings()[ids]
+
+    def _count_warnings(self) -> np.ndarray:
+        """(N, 3) how often MuJoCo has found a bad position, velocity or acceleration."""
+        # Each warning is a pair: the last thing it was about, and its count.
+        return self._batch.warning[:, _BAD_STATE, 1]
+
+    def save(self) -> SimState:
+        """A copy of the state, with which ``restore`` goes on bit for bit."""
+        return SimState(rows=self._batch.state.copy(), diverged=self.diverged.copy())
+
+    def restore(self, state: SimState) -> None:
+        """Goes on from what ``save`` gave.
+
+        Raises:
+            SettingsError: it is the state of other environments.
+        """
+        if state.rows.shape != self._batch.state.shape:
+            raise SettingsError(
+                f"saved simulation state has shape {state.rows.shape}, "
+                f"expected {self._batch.state.shape}: another robot or number of environments."
+            )
+        self._batch.state[:] = state.rows
+        self.diverged[:] = state.diverged

@@ -1,0 +1,1 @@
+"""Skill modules: encoder, prior and decoder, and their training."""

@@ -1,0 +1,201 @@
+"""What PPO trains: the imitation agent, with encoder and decoder end to end.
+
+An agent is a set of pure functions over a parameter tree. ``act`` runs at every control step
+and returns a record of what PPO needs to evaluate the same decision again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from legged_skills.skill_module import prior
+from legged_skills.skill_module.networks import Gaussian, Mlp
+
+Params = Any
+Observations = Mapping[str, Array]
+
+
+class Decision(NamedTuple):
+    """What ``act`` returns, for N environments."""
+
+    action: Array
+    """(N, J) goes to the robot, without unit."""
+    z: Array
+    """(N, L) the latent, carried to the next step."""
+    record: dict[str, Array]
+    """(N, ...) what ``evaluate`` needs, besides the observations."""
+
+
+class Evaluation(NamedTuple):
+    """What ``evaluate`` returns, for B decisions."""
+
+    log_prob: Array
+    """(B,) log probability of the recorded decision under the present parameters [nat]."""
+    kl: Array
+    """(B,) divergence of the latent's distribution from the prior [nat]."""
+    entropy: Array
+    """(B,) entropy of the distribution that explores [nat]."""
+
+
+class Agent(Protocol):
+    """The interface PPO trains through. Shapes: N environments, J joints, L latent size."""
+
+    @property
+    def latent_size(self) -> int:
+        """L."""
+        ...
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
+        ...
+
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Decides for N environments; the key is consumed, and unused if deterministic."""
+        ...
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
+        """Evaluates recorded decisions under other parameters."""
+        ...
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate from privileged observations (B, D)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Sizes of a skill module's networks."""
+
+    latent_size: int = 16
+    """L, dimensions of the latent."""
+    encoder_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the encoder's hidden layers."""
+    decoder_hidden: tuple[int, ...] = (256, 256)
+    """Widths of the decoder's hidden layers."""
+    critic_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the critic's hidden layers."""
+    alpha: float = 0.95
+    """Autocorrelation of the AR(1) prior over one control step."""
+    initial_action_std: float = 0.4
+    """Exploration noise on the action at the start of training."""
+
+
+@dataclass(frozen=True)
+class ImitationAgent:
+    """Encoder q(z_t | privileged), decoder pi(a_t | proprioception, z_t), critic V(privileged).
+
+    The latent is sampled as mean + std * noise; the noise is recorded, so that PPO's gradient
+    runs through the action's likelihood into the encoder. Decoder: bounded work, so that it
+    can run on the robot; it sees only what the robot can measure.
+
+    Attributes:
+        architecture: sizes.
+        proprioception_size: length of the "proprioception" observation.
+        privileged_size: length of the "privileged" observation.
+        action_size: J.
+    """
+
+    architecture: Architecture
+    proprioception_size: int
+    privileged_size: int
+    action_size: int
+
+    @property
+    def latent_size(self) -> int:
+        """L."""
+        return self.architecture.latent_size
+
+    @cached_property
+    def encoder(self) -> Gaussian:
+        """Privileged -> mean and log std of the latent."""
+        return Gaussian(
+            self.architecture.encoder_hidden,
+            self.latent_size,
+            initial_std=prior.prior_std(self.architecture.alpha),
+        )
+
+    @cached_property
+    def decoder(self) -> Mlp:
+        """Proprioception and latent -> mean action."""
+        return Mlp(self.architecture.decoder_hidden, self.action_size, out_scale=0.1)
+
+    @cached_property
+    def critic(self) -> Mlp:
+        """Privileged -> value."""
+        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
+        encoder, decoder, critic = jax.random.split(key, 3)
+        privileged = jnp.zeros((1, self.privileged_size))
+        both = jnp.zeros((1, self.proprioception_size + self.latent_size))
+        log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
+        return {
+            "encoder": self.encoder.init(encoder, privileged)["params"],
+            "decoder": self.decoder.init(decoder, both)["params"],
+            "critic": self.critic.init(critic, privileged)["params"],
+            "action_log_std": jnp.full((self.action_size,), log_std),
+        }
+
+    def encode(self, params: Params, privileged: Array) -> tuple[Array, Array]:
+        """Mean and log standard deviation of the latent, (..., L) each."""
+        mean_and_log_std: Any = self.encoder.apply({"params": params["encoder"]}, privileged)
+        return mean_and_log_std
+
+    def decode(self, params: Params, proprioception: ArrayLike, z: ArrayLike) -> Array:
+        """The mean action (..., J) for a latent (..., L)."""
+        both = jnp.concatenate([proprioception, z], axis=-1)
+        action: Any = self.decoder.apply({"params": params["decoder"]}, both)
+        return action
+
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Samples latent and action, or takes both means."""
+        z_key, action_key = jax.random.split(key)
+        mean, log_std = self.encode(params, obs["privileged"])
+        if deterministic:
+            return Decision(self.decode(params, obs["proprioception"], mean), mean, {})
+        noise = jax.random.normal(z_key, mean.shape)
+        z = mean + jnp.exp(log_std) * noise
+        action_mean = self.decode(params, obs["proprioception"], z)
+        action_log_std = params["action_log_std"][None, :]
+        action = action_mean + jnp.exp(action_log_std) * jax.random.normal(
+            action_key, action_mean.shape
+        )
+        record = {
+            "z_noise": noise,
+            "z_tm1": z_tm1,
+            "action": action,
+            "log_prob": prior.log_prob(action, action_mean, action_log_std),
+        }
+        return Decision(action, z, record)
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
+        """Recomputes the latent from its recorded noise, and the likelihood of the action."""
+        mean, log_std = self.encode(params, obs["privileged"])
+        z = mean + jnp.exp(log_std) * record["z_noise"]
+        action_mean = self.decode(params, obs["proprioception"], z)
+        action_log_std = jnp.broadcast_to(params["action_log_std"][None, :], action_mean.shape)
+        return Evaluation(
+            log_prob=prior.log_prob(record["action"], action_mean, action_log_std),
+            kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.architecture.alpha),
+            entropy=prior.entropy(action_log_std),
+        )
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate."""
+        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
+        return value[..., 0]

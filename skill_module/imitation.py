@@ -1,0 +1,313 @@
+"""The imitation environment: N robots, each following a stretch of a reference motion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.rotations import conjugate, multiply, rotate_inverse
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.reference import Reference
+
+MIN_RUNWAY = 25
+"""Episodes start at least this many control steps before the end of a clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImitationConfig:
+    """Settings of the imitation environment. Rewards are per control step, at most 1."""
+
+    future_steps: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Control steps ahead at which the encoder sees the reference."""
+    max_steps: int = 300
+    """Episodes are cut after this many control steps."""
+    joint_weight: float = 0.3
+    """Weight of the joint angles."""
+    joint_scale: float = 2.0
+    """Their kernel exp(-scale * error^2) [1/rad^2]."""
+    joint_vel_weight: float = 0.05
+    """Weight of the joint velocities."""
+    joint_vel_scale: float = 0.01
+    """Their kernel [s^2/rad^2]."""
+    feet_weight: float = 0.2
+    """Weight of the foot positions in the base frame."""
+    feet_scale: float = 20.0
+    """Their kernel [1/m^2]."""
+    root_weight: float = 0.25
+    """Weight of the base's pose in the world."""
+    root_pos_scale: float = 10.0
+    """Its kernel's part for the position [1/m^2]."""
+    root_rot_scale: float = 5.0
+    """Its kernel's part for the orientation [1/rad^2]."""
+    root_vel_weight: float = 0.2
+    """Weight of the base's linear velocity in the base frame."""
+    root_vel_scale: float = 2.0
+    """Its kernel [s^2/m^2]."""
+    action_rate_weight: float = 0.002
+    """Cost of the squared change of the action from step to step."""
+    max_root_error_m: float = 0.5
+    """Lost when the base is farther than this from the reference [m]."""
+    max_tilt_error_rad: float = 1.0
+    """Lost when roll and pitch together are farther than this from the reference's [rad]."""
+    start_noise: float = 0.02
+    """Standard deviation of the joint angles around the reference at the start [rad]."""
+    start_offset_m: float = 0.1
+    """Standard deviation of the base beside the reference at the start, so that the way back is
+    learned too [m]."""
+    hard_share: float = 0.5
+    """Share of episodes that start where tracking was lost before, not anywhere."""
+    bin_steps: int = 25
+    """Length of the stretches over which losses are counted for that [control steps]."""
+
+
+class TrackingError(NamedTuple):
+    """How far robots are from their reference; (N,) each."""
+
+    joint_squared: np.ndarray
+    """Sum over joints [rad^2]."""
+    joint_mean: np.ndarray
+    """Mean absolute error over joints [rad]."""
+    root_pos: np.ndarray
+    """Distance of the base [m]."""
+    root_rot: np.ndarray
+    """Angle between the orientations of the base [rad]."""
+    tilt: np.ndarray
+    """Angle between the directions of gravity in the base frames: roll and pitch only [rad]."""
+
+
+class ImitationEnv:
+    """N robots that follow reference motions, with auto-reset.
+
+    Observation groups: "proprioception" (what the robot measures, for the decoder) and
+    "privileged" (a clean frame, base velocity and height, and the coming reference in the robot's
+    own frame, for encoder and critic).
+    """
+
+    def __init__(
+        self,
+        sim: BatchSim,
+        contract: ObservationContract,
+        reference: Reference,
+        config: ImitationConfig,
+        seed: int = 0,
+        noise_scale: float = 0.0,
+    ) -> None:
+        """Starts every environment on a random row of the reference."""
+        self.robots = SensedRobots(sim, contract, noise_scale, seed=seed + 1)
+        self.reference = reference
+        self.config = config
+        self.rng = np.random.default_rng(seed)
+        n = sim.num_envs
+        self.row = np.zeros(n, dtype=np.int64)
+        self.age = np.zeros(n, dtype=np.int64)
+        self._future = np.array(config.future_steps)
+        # The last rows leave nothing to track: episodes start at least this far from the end.
+        runway = min(MIN_RUNWAY, int(reference.lengths.min()) - 1)
+        rows = np.arange(reference.num_rows)
+        self._start_rows = rows[reference.last - rows >= runway]
+        self._bin_of_start = self._start_rows // config.bin_steps
+        self.loss_rate = np.full(reference.num_rows // config.bin_steps + 1, 0.5)
+        self.reset(np.arange(n))
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot."""
+        return self.robots.spec
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.robots.num_envs
+
+    @property
+    def privileged_size(self) -> int:
+        """Length of a privileged observation."""
+        return privileged_size(self.spec, self.robots.contract, self.config)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Present observations by group, (N, size) float32; copies."""
+        return {
+            "proprioception": self.robots.proprioception(),
+            "privileged": self._privileged.copy(),
+        }
+
+    def reset(self, ids: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Puts environments on the reference.
+
+        Args:
+            ids: (n,) which environments.
+            rows: (n,) rows of the reference; None draws them, and adds noise to base and joints.
+        """
+        rows_ = self._draw_rows(len(ids)) if rows is None else np.asarray(rows)
+        qpos = self.reference.qpos[rows_].astype(np.float64)
+        if rows is None:
+            qpos[:, 7:] += self.config.start_noise * self.rng.standard_normal(qpos[:, 7:].shape)
+            qpos[:, :2] += self.config.start_offset_m * self.rng.standard_normal((len(ids), 2))
+        self.row[ids] = rows_
+        self.age[ids] = 0
+        self.robots.reset(ids, qpos, self.reference.qvel[rows_])
+        if len(ids) == self.num_envs:
+            self._privileged = self._observe_privileged(slice(None))
+        else:
+            self._privileged[ids] = self._observe_privileged(ids)
+
+    def advance(self, action: np.ndarray) -> np.ndarray:
+        """One control step without reward and resets; at a clip's last row it stays there.
+
+        Args:
+            action: (N, J), without unit.
+
+        Returns:
+            (N,) True where the physics diverged.
+        """
+        diverged = self.robots.step(action)
+        self.row = np.minimum(self.row + 1, self.reference.last[self.row])
+        self.age += 1
+        self._privileged = self._observe_privileged(slice(None))
+        return diverged
+
+    def step(self, action: np.ndarray) -> Outcome:
+        """One control step of all environments; those that end are reset.
+
+        Args:
+            action: (N, J), without unit.
+        """
+        config = self.config
+        action_before = self.robots.last_action.copy()
+        diverged = self.advance(action)
+        error = self.tracking_error()
+        reward, terms = self._reward(error, action_before)
+        terminated = self.lost(error) | diverged
+        truncated = (self.row >= self.reference.last[self.row]) | (self.age >= config.max_steps)
+        truncated &= ~terminated
+        final = self._privileged[truncated]
+        self._count_losses(terminated, truncated)
+        ended = np.flatnonzero(terminated | truncated)
+        if ended.size:
+            self.reset(ended)
+        return Outcome(reward, terminated, truncated, final, terms)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything needed to go on exactly: arrays, and what JSON can hold."""
+        arrays, rest = self.robots.state()
+        arrays |= {"row": self.row, "age": self.age, "loss_rate": self.loss_rate}
+        return arrays, rest | {"rng": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
+        """Goes on from what ``state`` gave."""
+        self.robots.restore(arrays, rest)
+        self.row[:], self.age[:] = arrays["row"], arrays["age"]
+        self.loss_rate[:] = arrays["loss_rate"]
+        self.rng.bit_generator.state = rest["rng"]
+        self._privileged = self._observe_privileged(slice(None))
+
+    def lost(self, error: TrackingError) -> np.ndarray:
+        """(N,) True where the robot is off its reference, or has fallen."""
+        return (
+            (error.root_pos > self.config.max_root_error_m)
+            | (error.tilt > self.config.max_tilt_error_rad)
+            | (self.robots.pos_w[:, 2] < self.spec.fallen_height_m)
+        )
+
+    def tracking_error(self) -> TrackingError:
+        """How far the robots are from their present reference rows."""
+        robots, ref_qpos = self.robots, self.reference.qpos[self.row]
+        joint = robots.joint_pos - ref_qpos[:, 7:]
+        relative = multiply(conjugate(robots.quat), ref_qpos[:, 3:7])
+        half_sine = np.sqrt(np.square(relative[:, 1:]).sum(axis=1))
+        up_cosine = (robots.gravity_b * self.reference.gravity_b[self.row]).sum(axis=1)
+        return TrackingError(
+            joint_squared=np.square(joint).sum(axis=1),
+            joint_mean=np.abs(joint).mean(axis=1),
+            root_pos=np.sqrt(np.square(robots.pos_w - ref_qpos[:, :3]).sum(axis=1)),
+            root_rot=2.0 * np.arcsin(np.minimum(half_sine, 1.0)),
+            tilt=np.arccos(np.clip(up_cosine, -1.0, 1.0)),
+        )
+
+    def _reward(
+        self, error: TrackingError, action_before: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        config, robots, ref = self.config, self.robots, self.reference
+        joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
+        feet = robots.feet_b() - ref.feet_b[self.row]
+        root_vel = robots.lin_vel_b - ref.lin_vel_b[self.row]
+        action_rate = np.square(robots.last_action - action_before).sum(axis=1)
+        terms = {
+            "joints": np.exp(-config.joint_scale * error.joint_squared),
+            "joint_vel": np.exp(-config.joint_vel_scale * np.square(joint_vel).sum(axis=1)),
+            "feet": np.exp(-config.feet_scale * np.square(feet).sum(axis=1)),
+            "root": np.exp(
+                -config.root_pos_scale * np.square(error.root_pos)
+                - config.root_rot_scale * np.square(error.root_rot)
+            ),
+            "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel).sum(axis=1)),
+        }
+        reward = (
+            config.joint_weight * terms["joints"]
+            + config.joint_vel_weight * terms["joint_vel"]
+            + config.feet_weight * terms["feet"]
+            + config.root_weight * terms["root"]
+            + config.root_vel_weight * terms["root_vel"]
+            - config.action_rate_weight * action_rate
+        )
+        terms["action_rate"] = action_rate
+        terms["joint_error_rad"] = error.joint_mean
+        terms["root_error_m"] = error.root_pos
+        return reward.astype(np.float32), terms
+
+    def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
+        robots, ref = self.robots, self.reference
+        present = self.row[rows]
+        ahead = np.minimum(present[:, None] + self._future, ref.last[present][:, None])
+        future = ref.qpos[ahead]  # (n, K, 7 + J)
+        quat = robots.quat[rows][:, None, :]
+        offset = rotate_inverse(quat, future[..., :3] - robots.pos_w[rows][:, None, :])
+        relative = multiply(conjugate(quat), future[..., 3:7])
+        # Twice the vector part is the rotation vector, for small angles; no trigonometry needed.
+        turn = 2.0 * relative[..., 1:] * np.sign(relative[..., :1])
+        joints = future[..., 7:] - robots.joint_pos[rows][:, None, :]
+        n = len(present)
+        return np.concatenate(
+            [
+                robots.clean_frame(rows),
+                robots.lin_vel_b[rows],
+                robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m),
+                (np.float32(3.0) * offset).reshape(n, -1),
+                (np.float32(2.0) * turn).reshape(n, -1),
+                (np.float32(2.0) * joints).reshape(n, -1),
+            ],
+            axis=1,
+        )
+
+    def _draw_rows(self, count: int) -> np.ndarray:
+        """Start rows: some anywhere, some more often where tracking gets lost."""
+        hard = self.rng.random(count) < self.config.hard_share
+        rows = self.rng.choice(self._start_rows, count)
+        if hard.any():
+            weight = self.loss_rate[self._bin_of_start]
+            cumulative = np.cumsum(weight)
+            drawn = np.searchsorted(cumulative, self.rng.random(int(hard.sum())) * cumulative[-1])
+            rows[hard] = self._start_rows[np.minimum(drawn, len(self._start_rows) - 1)]
+        return rows
+
+    def _count_losses(self, terminated: np.ndarray, truncated: np.ndarray) -> None:
+        """Updates the loss rate of the bin in which an episode began, and of where it was lost."""
+        ended = terminated | truncated
+        if not ended.any():
+            return
+        rate = self.loss_rate
+        bins = (self.row[ended] - self.age[ended]) // self.config.bin_steps
+        np.add.at(rate, bins, 0.05 * (terminated[ended] - rate[bins]))
+        bins = self.row[terminated] // self.config.bin_steps
+        np.add.at(rate, bins, 0.05 * (1.0 - rate[bins]))
+        np.clip(rate, 0.02, 1.0, out=rate)
+
+
+def privileged_size(spec: RobotSpec, contract: ObservationContract, config: ImitationConfig) -> int:
+    """Length of a privileged observation: frame, velocity, height, and the coming reference."""
+    return contract.frame_size + 3 + 1 + len(config.future_steps) * (6 + spec.num_joints)

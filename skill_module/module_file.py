@@ -1,0 +1,130 @@
+"""The skill module as a file: encoder, decoder, prior, and the contract they were trained with."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from legged_skills import robots
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
+
+KIND = "skill module"
+_PARTS = ("encoder", "decoder", "action_log_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillModule:
+    """A trained skill module."""
+
+    contract: ObservationContract
+    """What the decoder is told."""
+    architecture: Architecture
+    """Sizes of the networks, and the prior's alpha."""
+    imitation: ImitationConfig
+    """The environment it was trained in; the encoder's reference window among it."""
+    params: dict[str, Any]
+    """Weights by part: "encoder", "decoder", "action_log_std"."""
+    clips: tuple[str, ...]
+    """Names of the clips it was trained on."""
+    summary: dict[str, Any]
+    """How it was trained: steps, seconds, seed, versions, last figures."""
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        return self.contract.robot
+
+    @property
+    def agent(self) -> ImitationAgent:
+        """The agent whose parameters these are."""
+        spec = robots.get(self.robot)
+        return ImitationAgent(
+            architecture=self.architecture,
+            proprioception_size=self.contract.size,
+            privileged_size=privileged_size(spec, self.contract, self.imitation),
+            action_size=spec.num_joints,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the module to one file, atomically.
+
+        Raises:
+            FileFormatError: it cannot be written.
+        """
+        flat = flatten_dict({part: self.params[part] for part in _PARTS}, sep="/")
+        header = {
+            "robot": self.robot,
+            "contract": self.contract.to_json(),
+            "contract_hash": self.contract.hash,
+            "architecture": asdict(self.architecture),
+            "imitation": asdict(self.imitation),
+            "clips": list(self.clips),
+            "summary": self.summary,
+        }
+        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+
+    @classmethod
+    def load(cls, path: str | Path, robot: str | None = None) -> "SkillModule":
+        """Reads a module.
+
+        Args:
+            path: the file.
+            robot: the robot it must be for; None takes any.
+
+        Raises:
+            FileFormatError: the file is missing, damaged, or not a skill module.
+            ContractError: it is for another robot, or its contract is not its own.
+        """
+        arrays, header = read_archive(path, KIND)
+        try:
+            contract = ObservationContract.from_json(header["contract"])
+            architecture = Architecture(**_tuples(header["architecture"]))
+            imitation = ImitationConfig(**_tuples(header["imitation"]))
+            clips, summary = tuple(header["clips"]), header["summary"]
+            stated = header["contract_hash"]
+        except (KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: the skill module's header lacks {error}.") from error
+        if contract.hash != stated:
+            raise ContractError(
+                f"{path}: the contract's hash is {contract.hash}, but the file states {stated}; "
+                "the contract was edited."
+            )
+        if robot is not None and contract.robot != robot:
+            raise ContractError(
+                f"{path}: the skill module is for {contract.robot}, expected {robot}."
+            )
+        module = cls(
+            contract=contract,
+            architecture=architecture,
+            imitation=imitation,
+            params=unflatten_dict(arrays, sep="/"),
+            clips=clips,
+            summary=summary,
+        )
+        module._check_weights(path)
+        return module
+
+    def _check_weights(self, path: str | Path) -> None:
+        """Compares the shapes of all weights with what the architecture says."""
+        template = jax.eval_shape(self.agent.init, jax.random.key(0))
+        wanted: dict[str, Any] = flatten_dict({part: template[part] for part in _PARTS}, sep="/")
+        found: dict[str, Any] = flatten_dict(self.params, sep="/")
+        for name in wanted.keys() | found.keys():
+            if name not in found or name not in wanted or found[name].shape != wanted[name].shape:
+                shape = found[name].shape if name in found else "missing"
+                need = wanted[name].shape if name in wanted else "no such weights"
+                raise FileFormatError(f"{path}: weights {name!r}: {shape}, expected {need}.")
+            if not np.isfinite(found[name]).all():
+                raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only; the configurations hold tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}

@@ -1,0 +1,316 @@
+"""The training loop: collect, update, log, checkpoint; resumes exactly."""
+
+import json
+import platform
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+import legged_skills
+from legged_skills.robots.errors import FileFormatError, SettingsError
+from legged_skills.robots.files import write_text
+from legged_skills.skill_module import checkpoint, ppo
+from legged_skills.skill_module.agents import Agent
+from legged_skills.skill_module.ppo import LearnerState, PpoConfig
+from legged_skills.skill_module.rollout import Environment, collect
+
+CHECKPOINT_FILE = "checkpoint.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How long a training runs, and on what."""
+
+    total_steps: int
+    """Control steps of all environments together."""
+    num_envs: int = 512
+    """N, environments stepped together."""
+    num_threads: int = 0
+    """Threads of the physics; 0 takes all cores."""
+    seed: int = 0
+    """Of everything random."""
+    minutes: float | None = None
+    """Stop after this many minutes even if steps are left [min]."""
+    checkpoint_minutes: float = 2.0
+    """Time between checkpoints [min]; at most this much is lost by an interruption."""
+    kl_ramp_share: float = 0.5
+    """Share of the training over which the weight of the KL rises, linearly, to its full value."""
+
+    def __post_init__(self) -> None:
+        """Checks what random generators take.
+
+        Raises:
+            SettingsError: the seed is negative.
+        """
+        if self.seed < 0:
+            raise SettingsError(f"seed is {self.seed}, expected at least 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a training ends with."""
+
+    learner: LearnerState
+    """The learner."""
+    steps: int
+    """Control steps taken in all."""
+    seconds: float
+    """Time spent in all, over all resumptions [s]."""
+    figures: dict[str, float]
+    """The last logged figures."""
+    finished: bool
+    """False if it stopped early, by time or by a signal."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a training's numbers."""
+    return {
+        "legged_skills": legged_skills.__version__,
+        "mujoco": mujoco.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def train(
+    agent: Agent,
+    env: Environment,
+    ppo_config: PpoConfig,
+    run: RunConfig,
+    out: str | Path,
+    identity: Mapping[str, Any],
+    on_checkpoint: Callable[[Result], None] | None = None,
+    console: Console | None = None,
+) -> Result:
+    """Trains an agent; goes on from the checkpoint in ``out`` if there is one.
+
+    Writes to ``out``: config.json, progress.jsonl (one line an iteration), TensorBoard events and
+    checkpoint.npz. SIGINT and SIGTERM end it after the present iteration, with a checkpoint.
+
+    Args:
+        agent: what is trained.
+        env: where.
+        ppo_config: settings of PPO.
+        run: length, seed and so on.
+        out: folder of the run.
+        identity: what a checkpoint must share to be resumed: robot, contract hash, task, ...
+        on_checkpoint: called after each checkpoint, e.g. to write the trained module.
+        console: where the progress bar goes.
+
+    Raises:
+        FileFormatError: a file cannot be written, or the checkpoint is damaged.
+        ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+        SettingsError: there is nothing to train: fewer steps than one iteration has.
+    """
+    loop = Loop(agent, env, ppo_config, run, Path(out), identity)
+    with _StopOnSignals() as stopped:
+        return loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
+
+
+class Loop:
+    """One training; the state between iterations, and what is done with it."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        env: Environment,
+        ppo_config: PpoConfig,
+        run: RunConfig,
+        out: Path,
+        identity: Mapping[str, Any],
+    ) -> None:
+        """Starts anew, or from the checkpoint in ``out``; arguments as in ``train``."""
+        self.agent, self.env, self.ppo, self.run, self.out = agent, env, ppo_config, run, out
+        self.steps_per_iteration = ppo_config.steps * env.num_envs
+        self.iterations = run.total_steps // self.steps_per_iteration
+        if self.iterations < 1:
+            raise SettingsError(
+                f"total_steps is {run.total_steps}, expected at least the "
+                f"{self.steps_per_iteration} of one iteration."
+            )
+        # Time limits may change from one resumption to the next; they do not change the numbers.
+        settings = {"ppo": asdict(ppo_config), "run": asdict(run)}
+        for name in ("minutes", "checkpoint_minutes", "num_threads"):
+            del settings["run"][name]
+        self.identity = json.loads(json.dumps({**identity, "settings": settings}))
+        self.learner = ppo.init(agent, ppo_config, jax.random.key(run.seed))
+        self.z = np.zeros((env.num_envs, agent.latent_size), np.float32)
+        self.iteration = 0
+        self.seconds = 0.0
+        self.figures: dict[str, float] = {}
+        self.path = out / CHECKPOINT_FILE
+        if self.path.exists():
+            self._resume()
+        else:
+            write_text(
+                out / "config.json", json.dumps({**self.identity, "versions": versions()}, indent=1)
+            )
+
+    def _resume(self) -> None:
+        found = checkpoint.load(self.path, self.learner, self.identity)
+        self.learner = jax.tree.map(jnp.asarray, found.tree)
+        environment = dict(found.environment)
+        self.z = environment.pop("z")
+        self.env.restore(environment, found.header["environment"])
+        self.iteration = found.header["iteration"]
+        self.seconds = found.header["seconds"]
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        arrays, rest = self.env.state()
+        header = {
+            **self.identity,
+            "versions": versions(),
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "environment": rest,
+        }
+        checkpoint.save(
+            self.path,
+            checkpoint.Checkpoint(
+                tree=self.learner, environment={**arrays, "z": self.z}, header=header
+            ),
+        )
+
+    def step(self) -> None:
+        """One iteration: collect, update."""
+        key = jax.random.fold_in(jax.random.key(self.run.seed + 1), self.iteration)
+        collect_key, update_key = jax.random.split(key)
+        ramp = self.run.kl_ramp_share * self.iterations
+        kl_weight = self.ppo.kl_weight * min(1.0, (self.iteration + 1) / max(ramp, 1.0))
+        began = time.perf_counter()
+        data = collect(
+            self.agent, self.learner.params, self.env, self.ppo.steps, self.z, collect_key
+        )
+        self.z = data.z
+        collected = time.perf_counter()
+        self.learner, figures = ppo.update(
+            self.agent, self.ppo, self.learner, data.batch, jnp.float32(kl_weight), update_key
+        )
+        figures = {name: float(value) for name, value in figures.items()}
+        ended = time.perf_counter()
+        self.iteration += 1
+        self.seconds += ended - began
+        self.figures = {
+            **data.figures,
+            **figures,
+            "kl_weight": kl_weight,
+            "steps": float(self.iteration * self.steps_per_iteration),
+            "minutes": self.seconds / 60.0,
+            "collect_seconds": collected - began,
+            "update_seconds": ended - collected,
+            "steps_per_second": self.steps_per_iteration / (ended - began),
+        }
+
+    def result(self) -> Result:
+        """Where the training stands."""
+        return Result(
+            learner=self.learner,
+            steps=self.iteration * self.steps_per_iteration,
+            seconds=self.seconds,
+            figures=self.figures,
+            finished=self.iteration >= self.iterations,
+        )
+
+    def run_to_end(
+        self,
+        stopped: Callable[[], bool],
+        on_checkpoint: Callable[[Result], None] | None,
+        console: Console,
+    ) -> Result:
+        """Iterates until the steps, the time or the user's patience are used up."""
+        budget = float("inf") if self.run.minutes is None else 60.0 * self.run.minutes
+        last_save = time.monotonic()
+        with _progress(console) as bar, _board(self.out) as board:
+            task = bar.add_task(
+                "training", total=self.iterations, completed=self.iteration, note=""
+            )
+            while self.iteration < self.iterations and self.seconds < budget and not stopped():
+                self.step()
+                self._log(board)
+                bar.update(task, completed=self.iteration, note=_note(self.figures))
+                if time.monotonic() - last_save > 60.0 * self.run.checkpoint_minutes:
+                    self.save()
+                    last_save = time.monotonic()
+                    if on_checkpoint is not None:
+                        on_checkpoint(self.result())
+            self.save()
+            if on_checkpoint is not None:
+                on_checkpoint(self.result())
+        return self.result()
+
+    def _log(self, board: SummaryWriter) -> None:
+        path = self.out / "progress.jsonl"
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps({"iteration": self.iteration, **self.figures}) + "\n")
+        except OSError as error:
+            raise FileFormatError(f"{path}: cannot be written ({error.strerror}).") from error
+        for name, value in self.figures.items():
+            board.add_scalar(name, value, self.iteration)
+
+
+@contextmanager
+def _board(folder: Path) -> Iterator[SummaryWriter]:
+    """TensorBoard's events. They are a convenience: that they cannot be written ends nothing."""
+    board = SummaryWriter(str(folder))
+    try:
+        yield board
+    finally:
+        with suppress(OSError):
+            board.close()
+
+
+def _note(figures: Mapping[str, float]) -> str:
+    return (
+        f"reward {figures['reward']:.3f}  lost/1000 {figures['lost_per_1000_steps']:.2f}  "
+        f"KL {figures['kl_prior']:.1f}  {figures['steps_per_second']:,.0f} steps/s"
+    )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+class _StopOnSignals:
+    """Within the block SIGINT and SIGTERM set a flag; a second one acts as it did before."""
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._seen = False
+        self._before: dict[int, Any] = {}
+
+        def note(number: int, frame: Any) -> None:
+            del frame
+            self._seen = True
+            signal.signal(number, self._before[number])
+
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, note)
+        except ValueError:  # Not in the main thread: signals are someone else's business.
+            pass
+        return lambda: self._seen
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

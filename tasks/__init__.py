@@ -1,0 +1,1 @@
+"""Tasks built on frozen skills: training, evaluation and export."""

@@ -1,0 +1,171 @@
+"""Speed of simulation and training, against bare physics in the same run."""
+
+import dataclasses
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.rollout import Rollout
+
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.skill_module.imitation import ImitationEnv
+from legged_skills.skill_module.train import SkillTrainingConfig, make_agent, make_env
+from legged_skills.skill_module.training import Loop
+
+
+class BarePhysics:
+    """``mujoco.rollout`` on the same model, states and targets, and nothing else."""
+
+    def __init__(self, sim: BatchSim) -> None:
+        """Prepares a thread pool of the simulation's size, and all arrays."""
+        self.sim, model = sim, sim.model
+        n, steps = sim.num_envs, sim.spec.substeps
+        full = mujoco.mjtState.mjSTATE_FULLPHYSICS.value
+        self._models = [model] * n
+        self._data = [mujoco.MjData(model) for _ in range(sim.num_threads)]
+        self._pool = Rollout(nthread=sim.num_threads)
+        self._start = np.zeros((n, mujoco.mj_stateSize(model, full)))
+        self._control = np.empty((n, steps, model.nu))
+        self._state = np.empty((n, steps, self._start.shape[1]))
+        self._sensors = np.empty((n, steps, model.nsensordata))
+
+    def step(self, joint_targets: np.ndarray) -> float:
+        """Seconds that one control step takes from where the simulation is; it stays there."""
+        model = self.sim.model
+        self._start[:, 1 : 1 + model.nq] = self.sim.qpos
+        self._start[:, 1 + model.nq : 1 + model.nq + model.nv] = self.sim.qvel
+        self._control[:] = joint_targets[:, None]
+        began = time.perf_counter()
+        self._pool.rollout(
+            self._models,
+            self._data,
+            self._start,
+            self._control,
+            nstep=self.sim.spec.substeps,
+            state=self._state,
+            sensordata=self._sensors,
+        )
+        return time.perf_counter() - began
+
+
+def benchmark_sim(
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    num_envs: int = 512,
+    num_threads: int = 0,
+    seconds: float = 15.0,
+) -> dict[str, Any]:
+    """Rate of full environment steps, and of bare physics from the very same states.
+
+    The robots are driven along the reference with noise, so that they stay on their feet mostly,
+    and are lost and reset now and then. Each control step is timed both ways.
+
+    Args:
+        spec: the robot.
+        clips: what is imitated.
+        num_envs: environments stepped together.
+        num_threads: of the physics; 0 takes all cores.
+        seconds: how long to measure [s].
+
+    Returns:
+        "steps_per_second" (observation, physics, reward and resets of all environments),
+        "bare_steps_per_second" (``mujoco.rollout``), "ratio_to_bare", and the settings.
+    """
+    config = _config(num_envs, num_threads)
+    env = make_env(spec, clips, config)
+    bare = BarePhysics(env.robots.sim)
+    rng = np.random.default_rng(0)
+    times: list[tuple[float, float]] = []
+    deadline = time.perf_counter() + seconds + 1.0
+    warm = time.perf_counter() + 1.0
+    while time.perf_counter() < deadline:
+        action = _along_reference(env, rng)
+        bare_s = bare.step(spec.joint_targets(action))
+        began = time.perf_counter()
+        env.observe()
+        env.step(action)
+        full_s = time.perf_counter() - began
+        if time.perf_counter() > warm:
+            times.append((full_s, bare_s))
+    full, alone = np.sum(times, axis=0)
+    steps = len(times) * num_envs
+    return _figures(steps / full, steps / alone, env)
+
+
+def benchmark_train(
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    num_envs: int = 512,
+    num_threads: int = 0,
+    seconds: float = 20.0,
+) -> dict[str, Any]:
+    """Rate of training a skill module, all in, and of bare physics from the very same states.
+
+    Args:
+        spec: the robot.
+        clips: what is imitated.
+        num_envs: environments stepped together.
+        num_threads: of the physics; 0 takes all cores.
+        seconds: how long to measure, after compilation [s].
+
+    Returns:
+        As ``benchmark_sim``, and "resident_mb": the most memory this process has held [MB].
+    """
+    config = _config(num_envs, num_threads)
+    env = make_env(spec, clips, config)
+    agent = make_agent(env, config.architecture)
+    bare = BarePhysics(env.robots.sim)
+    rng = np.random.default_rng(0)
+    full_s = bare_s = 0.0
+    iterations = bare_steps = 0
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Loop(agent, env, config.ppo, config.run, Path(folder), {})
+        for _ in range(2):
+            loop.step()
+        while full_s + bare_s < seconds:
+            began = time.perf_counter()
+            loop.step()
+            full_s += time.perf_counter() - began
+            iterations += 1
+            for _ in range(config.ppo.steps):
+                bare_s += bare.step(spec.joint_targets(_along_reference(env, rng)))
+                bare_steps += 1
+    rate = iterations * loop.steps_per_iteration / full_s
+    return {
+        **_figures(rate, bare_steps * num_envs / bare_s, env),
+        "resident_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+    }
+
+
+def _config(num_envs: int, num_threads: int) -> SkillTrainingConfig:
+    default = SkillTrainingConfig()
+    run = dataclasses.replace(default.run, num_envs=num_envs, num_threads=num_threads)
+    return dataclasses.replace(default, run=run)
+
+
+def _along_reference(env: ImitationEnv, rng: np.random.Generator) -> np.ndarray:
+    """Actions that ask for the next reference pose, with noise as in training."""
+    spec = env.spec
+    pose = env.reference.qpos[env.row, 7:] - spec.default_joint_pos
+    return pose / spec.action_scale + 0.3 * rng.standard_normal(pose.shape)
+
+
+def _figures(rate: float, bare_rate: float, env: ImitationEnv) -> dict[str, Any]:
+    sim = env.robots.sim
+    return {
+        "robot": sim.spec.name,
+        "num_envs": sim.num_envs,
+        "num_threads": sim.num_threads,
+        "physics_step_s": sim.spec.physics_step_s,
+        "substeps": sim.spec.substeps,
+        "steps_per_second": float(rate),
+        "bare_steps_per_second": float(bare_rate),
+        "ratio_to_bare": float(rate / bare_rate),
+    }

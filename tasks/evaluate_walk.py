@@ -1,0 +1,191 @@
+"""How well a walking policy does what it is told: many episodes of changing commands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.files import package_file
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.skill_module.rollout import act
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkEvaluationConfig:
+    """What a walking policy is tested on."""
+
+    episodes: int = 200
+    """Episodes, all run together."""
+    episode_s: float = 20.0
+    """Length of an episode [s]."""
+    command_s: float = 4.0
+    """Time each command is given [s]."""
+    average_s: float = 2.0
+    """The velocity is averaged over the last of that time [s]."""
+    vx_range: tuple[float, float] = (-0.3, 1.0)
+    """Commanded forward velocity, uniform [m/s]."""
+    vy_range: tuple[float, float] = (-0.3, 0.3)
+    """Commanded velocity to the left, uniform [m/s]."""
+    yaw_range: tuple[float, float] = (-0.8, 0.8)
+    """Commanded turning rate, uniform [rad/s]."""
+    seed: int = 12345
+    """Of the commands; the policy is deterministic."""
+
+    def __post_init__(self) -> None:
+        """Checks what the command line offers.
+
+        Raises:
+            SettingsError: there are no episodes, or the seed is negative.
+        """
+        for name, least in (("episodes", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkEpisodes:
+    """What E robots did over T control steps, given C commands each, one after another."""
+
+    commands: np.ndarray
+    """(E, C, 3) commanded vx, vy [m/s], yaw rate [rad/s]."""
+    achieved: np.ndarray
+    """(E, C, 3) velocity averaged over the end of each command; NaN after a fall."""
+    fallen_at: np.ndarray
+    """(E,) control step of the fall; T if there was none."""
+    velocity: np.ndarray
+    """(T, E, 3) velocity in the heading frame [m/s, rad/s]."""
+    qpos: np.ndarray
+    """(T, E, 7 + J) states; only of the first few episodes, see ``walk_on_commands``."""
+
+    @property
+    def fell(self) -> np.ndarray:
+        """(E,) True where the robot fell."""
+        return self.fallen_at < len(self.velocity)
+
+
+def walk_on_commands(
+    spec: RobotSpec,
+    policy: TaskPolicy,
+    commands: np.ndarray,
+    command_s: float = 4.0,
+    average_s: float = 2.0,
+    keep: int = 1,
+    num_threads: int = 0,
+) -> WalkEpisodes:
+    """Runs a policy deterministically, standing at first, on given commands.
+
+    Args:
+        spec: the robot.
+        policy: its walking policy.
+        commands: (E, C, 3) vx, vy [m/s], yaw rate [rad/s], one after another.
+        command_s: time each is given [s].
+        average_s: the velocity is averaged over the last of that time [s].
+        keep: number of episodes whose states are kept.
+        num_threads: of the physics; 0 takes all cores.
+    """
+    episodes, count, _ = commands.shape
+    hold = round(command_s / spec.control_period_s)
+    window = round(average_s / spec.control_period_s)
+    steps = hold * count
+    env = WalkEnv(
+        BatchSim(spec, episodes, num_threads),
+        policy.contract,
+        WalkConfig(max_steps=steps + 1, start_noise=0.0, change_period_s=1e9),
+    )
+    env.robots.reset(np.arange(episodes), spec.home_qpos, np.zeros(6 + spec.num_joints))
+    agent, key = policy.agent, jax.random.key(0)
+    z = np.zeros((episodes, agent.latent_size), np.float32)
+    velocity = np.empty((steps, episodes, 3), np.float32)
+    qpos = np.empty((steps, min(keep, episodes), spec.num_joints + 7))
+    fallen_at = np.full(episodes, steps)
+    for step in range(steps):
+        env.command[:] = commands[:, step // hold]
+        decision = act(agent, policy.params, env.observe(), z, key, deterministic=True)
+        z = np.asarray(decision.z)
+        diverged = env.robots.step(np.asarray(decision.action))
+        now = env.velocity()
+        velocity[step, :, :2], velocity[step, :, 2] = now.linear, now.yaw
+        qpos[step] = env.robots.sim.qpos[: qpos.shape[1]]
+        down = (env.fallen() | diverged) & (fallen_at == steps)
+        fallen_at[down] = step
+    ends = velocity.reshape(count, hold, episodes, 3)[:, hold - window :].mean(axis=1)
+    achieved = ends.transpose(1, 0, 2).astype(np.float64)
+    whole = (np.arange(1, count + 1) * hold)[None, :] <= fallen_at[:, None]
+    achieved[~whole] = np.nan
+    return WalkEpisodes(
+        commands=commands, achieved=achieved, fallen_at=fallen_at, velocity=velocity, qpos=qpos
+    )
+
+
+def evaluate_walk(
+    spec: RobotSpec, policy: TaskPolicy, config: WalkEvaluationConfig, num_threads: int = 0
+) -> dict[str, Any]:
+    """Tests a policy on random commands.
+
+    Returns:
+        "velocity_error_mps" and "yaw_error_radps": mean over commands of the error of the averaged
+        velocity; "fall_rate"; "episodes"; "commands": a list with each command, what was achieved
+        and its errors. A command during which the robot fell counts in the fall rate only.
+    """
+    rng = np.random.default_rng(config.seed)
+    ranges = np.array([config.vx_range, config.vy_range, config.yaw_range])
+    count = round(config.episode_s / config.command_s)
+    commands = rng.uniform(ranges[:, 0], ranges[:, 1], (config.episodes, count, COMMAND_SIZE))
+    run = walk_on_commands(
+        spec, policy, commands, config.command_s, config.average_s, num_threads=num_threads
+    )
+    return summarize(run)
+
+
+def summarize(run: WalkEpisodes) -> dict[str, Any]:
+    """The figures of ``evaluate_walk`` for given episodes."""
+    error = run.achieved - run.commands
+    velocity_error = np.linalg.norm(error[..., :2], axis=-1)
+    yaw_error = np.abs(error[..., 2])
+    done = np.isfinite(yaw_error)
+    return {
+        "velocity_error_mps": float(velocity_error[done].mean()) if done.any() else float("nan"),
+        "yaw_error_radps": float(yaw_error[done].mean()) if done.any() else float("nan"),
+        "fall_rate": float(run.fell.mean()),
+        "episodes": len(run.fell),
+        "commands": [
+            _command(run, episode, index, velocity_error, yaw_error)
+            for episode, index in zip(*np.nonzero(done), strict=True)
+        ],
+    }
+
+
+def _command(
+    run: WalkEpisodes,
+    episode: int,
+    index: int,
+    velocity_error: np.ndarray,
+    yaw_error: np.ndarray,
+) -> dict[str, Any]:
+    names: Sequence[str] = ("vx_mps", "vy_mps", "yaw_radps")
+    return {
+        "episode": int(episode),
+        **dict(zip(names, run.commands[episode, index].tolist(), strict=True)),
+        **{
+            f"achieved_{name}": value
+            for name, value in zip(names, run.achieved[episode, index].tolist(), strict=True)
+        },
+        "velocity_error_mps": float(velocity_error[episode, index]),
+        "yaw_error_radps": float(yaw_error[episode, index]),
+    }
+
+
+def shipped_policy(robot: str) -> Path:
+    """Path of the walking policy that comes with the package.
+
+    Raises:
+        FileFormatError: there is none for this robot.
+    """
+    return package_file("legged_skills.tasks", f"weights/{robot}/walk.npz", "walking policy")

@@ -1,0 +1,135 @@
+"""A trained task policy as one file, with the frozen decoder it moves."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+
+KIND = "task policy"
+_TRAINED = ("policy", "filter_logit", "log_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPolicy:
+    """A task policy: its own weights, and a copy of the skill module's decoder."""
+
+    task: str
+    """Name of the task, e.g. "walk"."""
+    contract: ObservationContract
+    """What policy and decoder are told of the robot."""
+    task_size: int
+    """Length of the "task" observation."""
+    architecture: PolicyArchitecture
+    """Sizes of the policy's networks."""
+    decoder: FrozenDecoder
+    """Turns latents into actions."""
+    params: dict[str, Any]
+    """Weights: "policy", "filter_logit", "log_std"."""
+    config: dict[str, Any]
+    """Settings of the task it was trained on."""
+    summary: dict[str, Any]
+    """How it was trained: steps, seconds, seed, versions, last figures."""
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        return self.contract.robot
+
+    @property
+    def agent(self) -> ReuseAgent:
+        """The agent whose parameters these are; its critic is not part of the file."""
+        return ReuseAgent(self.architecture, self.decoder, self.task_size, privileged_size=1)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy to one file, atomically.
+
+        Raises:
+            FileFormatError: it cannot be written.
+        """
+        tree = {name: self.params[name] for name in _TRAINED}
+        flat = flatten_dict({"trained": tree, "decoder": self.decoder.params}, sep="/")
+        decoder = {
+            "hidden": self.decoder.hidden,
+            "latent_size": self.decoder.latent_size,
+            "proprioception_size": self.decoder.proprioception_size,
+            "action_size": self.decoder.action_size,
+            "alpha": self.decoder.alpha,
+        }
+        header = {
+            "task": self.task,
+            "robot": self.robot,
+            "contract": self.contract.to_json(),
+            "contract_hash": self.contract.hash,
+            "task_size": self.task_size,
+            "architecture": asdict(self.architecture),
+            "decoder": decoder,
+            "config": self.config,
+            "summary": self.summary,
+        }
+        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, robot: str | None = None, task: str | None = None
+    ) -> "TaskPolicy":
+        """Reads a policy.
+
+        Args:
+            path: the file.
+            robot: the robot it must be for; None takes any.
+            task: the task it must be for; None takes any.
+
+        Raises:
+            FileFormatError: the file is missing, damaged, or not a task policy.
+            ContractError: it is for another robot or task, or its contract is not its own.
+        """
+        arrays, header = read_archive(path, KIND)
+        tree = unflatten_dict(arrays, sep="/")
+        try:
+            contract = ObservationContract.from_json(header["contract"])
+            hidden = {name: tuple(v) for name, v in header["architecture"].items()}
+            decoder = header["decoder"] | {"hidden": tuple(header["decoder"]["hidden"])}
+            policy = cls(
+                task=header["task"],
+                contract=contract,
+                task_size=header["task_size"],
+                architecture=PolicyArchitecture(**hidden),
+                decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
+                params=tree["trained"],
+                config=header["config"],
+                summary=header["summary"],
+            )
+            stated = header["contract_hash"]
+        except (KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
+        if contract.hash != stated:
+            raise ContractError(
+                f"{path}: the contract's hash is {contract.hash}, but the file states {stated}; "
+                "the contract was edited."
+            )
+        for name, found, wanted in (
+            ("robot", policy.robot, robot),
+            ("task", policy.task, task),
+        ):
+            if wanted is not None and found != wanted:
+                raise ContractError(f"{path}: the policy's {name} is {found}, expected {wanted}.")
+        policy._check_weights(path)
+        return policy
+
+    def _check_weights(self, path: str | Path) -> None:
+        template = jax.eval_shape(self.agent.init, jax.random.key(0))
+        wanted: dict[str, Any] = flatten_dict({name: template[name] for name in _TRAINED}, sep="/")
+        found: dict[str, Any] = flatten_dict(self.params, sep="/")
+        for name in wanted.keys() | found.keys():
+            if name not in found or name not in wanted or found[name].shape != wanted[name].shape:
+                raise FileFormatError(f"{path}: weights {name!r} do not fit the architecture.")
+            if not np.isfinite(found[name]).all():
+                raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")

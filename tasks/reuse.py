@@ -1,0 +1,153 @@
+"""Reuse of a skill module: a policy that moves a frozen decoder by its latent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from legged_skills.skill_module import prior
+from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.networks import Mlp
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyArchitecture:
+    """Sizes of a task policy's networks."""
+
+    policy_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the critic's hidden layers."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FrozenDecoder:
+    """The decoder of a skill module, as a function. Equal and hashable by identity."""
+
+    hidden: tuple[int, ...]
+    """Widths of the hidden layers."""
+    latent_size: int
+    """L."""
+    proprioception_size: int
+    """Length of the observation it takes."""
+    action_size: int
+    """J."""
+    alpha: float
+    """Autocorrelation of the module's prior over one control step."""
+    params: dict[str, Any]
+    """Weights."""
+
+    @classmethod
+    def of(cls, module: SkillModule) -> "FrozenDecoder":
+        """Takes the decoder out of a module; the weights are copied."""
+        agent = module.agent
+        return cls(
+            hidden=module.architecture.decoder_hidden,
+            latent_size=agent.latent_size,
+            proprioception_size=agent.proprioception_size,
+            action_size=agent.action_size,
+            alpha=module.architecture.alpha,
+            params=jax.tree.map(np.array, module.params["decoder"]),
+        )
+
+    def __call__(self, proprioception: ArrayLike, z: ArrayLike) -> Array:
+        """The action (..., J) for a latent (..., L)."""
+        both = jnp.concatenate([proprioception, z], axis=-1)
+        action: Any = Mlp(self.hidden, self.action_size).apply({"params": self.params}, both)
+        return action
+
+
+@dataclass(frozen=True)
+class ReuseAgent:
+    """Policy pi(z_t | proprioception, task, z_{t-1}) over the latent, and a critic.
+
+    The policy's mean is a z_{t-1} + f(observation), where a is a learned filter constant that
+    starts at the prior's alpha and f starts near zero, and its standard deviation starts as the
+    prior's: an untrained policy is the prior, and moves like the clips.
+
+    Attributes:
+        architecture: sizes.
+        decoder: turns latents into actions; not trained.
+        task_size: length of the "task" observation.
+        privileged_size: length of the "privileged" observation.
+    """
+
+    architecture: PolicyArchitecture
+    decoder: FrozenDecoder
+    task_size: int
+    privileged_size: int
+
+    @property
+    def latent_size(self) -> int:
+        """L."""
+        return self.decoder.latent_size
+
+    @cached_property
+    def policy(self) -> Mlp:
+        """proprioception, task and the latent before -> what is added to the filtered latent."""
+        return Mlp(self.architecture.policy_hidden, self.latent_size, out_scale=0.01)
+
+    @cached_property
+    def critic(self) -> Mlp:
+        """Privileged -> value."""
+        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
+        policy, critic = jax.random.split(key)
+        size = self.decoder.proprioception_size + self.task_size + self.latent_size
+        alpha = jnp.float32(self.decoder.alpha)
+        log_std = jnp.log(jnp.float32(prior.prior_std(self.decoder.alpha)))
+        return {
+            "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
+            "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
+            "filter_logit": jnp.log(alpha / (1.0 - alpha)),
+            "log_std": jnp.full((self.latent_size,), log_std),
+        }
+
+    def mean(self, params: Params, obs: Observations, z_tm1: Array) -> Array:
+        """(N, L) mean of the next latent."""
+        inputs = jnp.concatenate([obs["proprioception"], obs["task"], z_tm1], axis=-1)
+        added: Any = self.policy.apply({"params": params["policy"]}, inputs)
+        return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
+
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Draws the next latent, or takes its mean, and decodes it."""
+        mean = self.mean(params, obs, z_tm1)
+        if deterministic:
+            return Decision(self.decoder(obs["proprioception"], mean), mean, {})
+        log_std = params["log_std"][None, :]
+        z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        record = {"z": z, "z_tm1": z_tm1, "log_prob": prior.log_prob(z, mean, log_std)}
+        return Decision(self.decoder(obs["proprioception"], z), z, record)
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
+        """Likelihood of the recorded latents, and their distance from the prior."""
+        mean = self.mean(params, obs, record["z_tm1"])
+        log_std = jnp.broadcast_to(params["log_std"][None, :], mean.shape)
+        return Evaluation(
+            log_prob=prior.log_prob(record["z"], mean, log_std),
+            kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),
+            entropy=prior.entropy(log_std),
+        )
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate."""
+        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
+        return value[..., 0]
+
+
+def to_numpy(params: Params) -> Params:
+    """Parameters as NumPy arrays, for a file."""
+    return jax.tree.map(np.asarray, params)

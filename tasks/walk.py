@@ -1,0 +1,220 @@
+"""Walking as commanded: forward, sideways and turning velocity, changing at random."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.skill_module.environment import Outcome
+
+COMMAND_SIZE = 3
+COMMAND_SCALE = np.array([2.0, 4.0, 2.0], np.float32)
+"""Policies are told command * scale, so that usual commands are near 1 [s/m, s/m, s/rad]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkConfig:
+    """Settings of the walking task. Velocities are in the heading frame: x forward, y left."""
+
+    vx_range: tuple[float, float] = (-0.3, 1.0)
+    """Commanded forward velocity [m/s]."""
+    vy_range: tuple[float, float] = (-0.3, 0.3)
+    """Commanded velocity to the left [m/s]."""
+    yaw_range: tuple[float, float] = (-0.8, 0.8)
+    """Commanded turning rate, positive to the left [rad/s]."""
+    change_period_s: float = 4.0
+    """Mean time between changes of a component of the command [s]."""
+    stand_share: float = 0.1
+    """Share of changes after which the whole command is zero."""
+    velocity_weight: float = 2.0 / 3.0
+    """Weight of the linear velocity in the reward."""
+    velocity_scale: float = 10.0
+    """Its kernel exp(-scale * error^2) [s^2/m^2]."""
+    yaw_weight: float = 1.0 / 3.0
+    """Weight of the turning rate."""
+    yaw_scale: float = 10.0
+    """Its kernel [s^2/rad^2]."""
+    max_tilt_rad: float = 1.0
+    """Fallen when the base is tilted by more than this [rad]."""
+    max_steps: int = 1000
+    """Episodes are cut after this many control steps."""
+    start_noise: float = 0.1
+    """Standard deviation of joint angles [rad] around the standing pose at the start."""
+
+
+class Velocity(NamedTuple):
+    """How robots move, in their heading frame; float32."""
+
+    linear: np.ndarray
+    """(N, 2) forward and to the left [m/s]."""
+    yaw: np.ndarray
+    """(N,) turning rate about the vertical [rad/s]."""
+
+
+class WalkEnv:
+    """N robots that shall move as commanded, with auto-reset.
+
+    Observation groups: "proprioception" (what the robot measures), "task" (the command, scaled)
+    and "privileged" (a clean frame, base velocity, height, and the command, for the critic).
+    """
+
+    def __init__(
+        self,
+        sim: BatchSim,
+        contract: ObservationContract,
+        config: WalkConfig,
+        seed: int = 0,
+        noise_scale: float = 0.0,
+    ) -> None:
+        """Starts every robot standing, with a random command."""
+        self.robots = SensedRobots(sim, contract, noise_scale, seed=seed + 1)
+        self.config = config
+        self.rng = np.random.default_rng(seed)
+        n = sim.num_envs
+        self.command = np.zeros((n, COMMAND_SIZE), np.float32)
+        self.age = np.zeros(n, dtype=np.int64)
+        self._low = np.array([config.vx_range[0], config.vy_range[0], config.yaw_range[0]])
+        self._high = np.array([config.vx_range[1], config.vy_range[1], config.yaw_range[1]])
+        self._change = self.spec.control_period_s / config.change_period_s
+        self.reset(np.arange(n))
+        # Not all at once: episodes would end together, and the critic would learn the clock.
+        self.age[:] = self.rng.integers(0, config.max_steps, n)
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot."""
+        return self.robots.spec
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.robots.num_envs
+
+    @property
+    def privileged_size(self) -> int:
+        """Length of a privileged observation."""
+        return self.robots.contract.frame_size + 3 + 1 + COMMAND_SIZE
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Present observations by group, (N, size) float32; copies."""
+        return {
+            "proprioception": self.robots.proprioception(),
+            "task": self.command * COMMAND_SCALE,
+            "privileged": self._observe_privileged(slice(None)),
+        }
+
+    def reset(self, ids: np.ndarray) -> None:
+        """Robots stand somewhere near the default pose, heading anywhere, with new commands."""
+        n = len(ids)
+        qpos = np.tile(self.spec.home_qpos, (n, 1))
+        yaw = self.rng.uniform(-np.pi, np.pi, n)
+        qpos[:, 3], qpos[:, 6] = np.cos(yaw / 2.0), np.sin(yaw / 2.0)
+        noise = self.rng.standard_normal((n, self.spec.num_joints))
+        qpos[:, 7:] += self.config.start_noise * noise
+        np.clip(qpos[:, 7:], self.spec.joint_lower, self.spec.joint_upper, out=qpos[:, 7:])
+        self.robots.reset(ids, qpos, np.zeros(6 + self.spec.num_joints))
+        self.age[ids] = 0
+        self.command[ids] = self._draw_commands(n)
+
+    def velocity(self) -> Velocity:
+        """How the robots move now."""
+        robots = self.robots
+        # World vertical and heading, both in the base frame: no need for the yaw angle itself.
+        up = -robots.gravity_b
+        along = up[:, 0:1]
+        forward = np.concatenate([1.0 - along * up[:, 0:1], -along * up[:, 1:]], axis=1)
+        forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-6
+        vx = (forward * robots.lin_vel_b).sum(axis=1)
+        vy = (np.cross(up, forward) * robots.lin_vel_b).sum(axis=1)
+        return Velocity(np.stack([vx, vy], axis=1), (up * robots.ang_vel_b).sum(axis=1))
+
+    def fallen(self) -> np.ndarray:
+        """(N,) True where the base is too low or too tilted."""
+        return (self.robots.pos_w[:, 2] < self.spec.fallen_height_m) | (
+            self.robots.gravity_b[:, 2] > -np.cos(self.config.max_tilt_rad)
+        )
+
+    def step(self, action: np.ndarray) -> Outcome:
+        """One control step of all environments; those that end are reset.
+
+        Args:
+            action: (N, J), without unit.
+        """
+        config = self.config
+        diverged = self.robots.step(action)
+        self.age += 1
+        velocity = self.velocity()
+        reward, terms = walk_reward(config, velocity, self.command)
+        terminated = self.fallen() | diverged
+        truncated = (self.age >= config.max_steps) & ~terminated
+        final = self._observe_privileged(truncated)
+        self._change_commands()
+        ended = np.flatnonzero(terminated | truncated)
+        if ended.size:
+            self.reset(ended)
+        return Outcome(reward, terminated, truncated, final, terms)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything needed to go on exactly: arrays, and what JSON can hold."""
+        arrays, rest = self.robots.state()
+        arrays |= {"command": self.command, "age": self.age}
+        return arrays, rest | {"rng": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
+        """Goes on from what ``state`` gave."""
+        self.robots.restore(arrays, rest)
+        self.command[:], self.age[:] = arrays["command"], arrays["age"]
+        self.rng.bit_generator.state = rest["rng"]
+
+    def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
+        robots = self.robots
+        height = robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
+        command = self.command[rows] * COMMAND_SCALE
+        return np.concatenate(
+            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, command], axis=1
+        )
+
+    def _draw_commands(self, count: int) -> np.ndarray:
+        command = self.rng.uniform(self._low, self._high, (count, COMMAND_SIZE))
+        command[self.rng.random(count) < self.config.stand_share] = 0.0
+        return command
+
+    def _change_commands(self) -> None:
+        """Each component changes by itself (Bohez et al. 2022: a Bernoulli process)."""
+        changes = self.rng.random((self.num_envs, COMMAND_SIZE)) < self._change
+        if not changes.any():
+            return
+        self.command[changes] = self.rng.uniform(self._low, self._high, changes.shape)[changes]
+        stops = changes.any(axis=1) & (self.rng.random(self.num_envs) < self.config.stand_share)
+        self.command[stops] = 0.0
+
+
+def walk_reward(
+    config: WalkConfig, velocity: Velocity, command: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """One kernel for the linear velocity, one for the turning rate, and nothing about gaits.
+
+    Args:
+        config: weights and scales.
+        velocity: how the robots move.
+        command: (N, 3) vx, vy [m/s], yaw rate [rad/s].
+
+    Returns:
+        (N,) float32 reward, at most 1, and its parts.
+    """
+    error = velocity.linear - command[:, :2]
+    squared = np.square(error).sum(axis=1)
+    yaw_error = velocity.yaw - command[:, 2]
+    terms = {
+        "velocity": np.exp(-config.velocity_scale * squared),
+        "yaw": np.exp(-config.yaw_scale * np.square(yaw_error)),
+    }
+    reward = config.velocity_weight * terms["velocity"] + config.yaw_weight * terms["yaw"]
+    terms["velocity_error_mps"] = np.sqrt(squared)
+    terms["yaw_error_radps"] = np.abs(yaw_error)
+    return reward.astype(np.float32), terms

@@ -1,0 +1,85 @@
+"""What all tests share. This file is read before any test imports NumPy, JAX or MuJoCo."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from legged_skills.mocap.clip import RobotClip
+
+# One thread each: the tests are many and small, and machines that run them have few cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Silent broadcasting hides mistakes in shapes. JAX reads this when it is imported, also in the
+# commands that tests start.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Makes JAX refuse silent promotion of dtypes, but for tests marked ``standard_dtypes``.
+
+    Not by an environment variable: the Adam of optax raises a float to an integer power, so
+    nothing that trains could run.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None or request.node.get_closest_marker("standard_dtypes"):
+        yield
+    else:
+        with jax.numpy_dtype_promotion("strict"):
+            yield
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """The folder with package.xml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mocap_dir() -> Path:
+    """Raw motion capture, which is not part of the repository."""
+    named = os.environ.get("LEGGED_SKILLS_MOCAP")
+    path = Path(named) if named else ROOT.parent / "shared" / "mocap"
+    if not path.is_dir():
+        pytest.skip(f"no raw motion capture in {path} (LEGGED_SKILLS_MOCAP says where it is)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def wiggling_clip() -> "RobotClip":
+    """Two seconds of an ANYmal that treads on the spot while its base drifts forward."""
+    import numpy as np
+
+    from legged_skills import robots
+    from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
+
+    spec = robots.get("anymal_c")
+    time = np.arange(100) * 0.02
+    qpos = np.tile(spec.home_qpos, (100, 1))
+    qpos[:, 0] = 0.2 * time
+    qpos[:, 2] = 0.52
+    for leg, phase in enumerate((0.0, np.pi, np.pi, 0.0)):
+        sign = 1.0 if leg < 2 else -1.0
+        qpos[:, 8 + 3 * leg] += 0.15 * np.sin(6.0 * time + phase)
+        qpos[:, 9 + 3 * leg] += -0.2 * sign * np.cos(6.0 * time + phase)
+    return RobotClip(
+        name="wiggle",
+        robot=spec.name,
+        fps=50.0,
+        joint_names=spec.joint_names,
+        qpos=qpos,
+        qvel=finite_difference_qvel(qpos, 50.0),
+        foot_contact=np.ones((100, 4), dtype=bool),
+    )

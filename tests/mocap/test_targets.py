@@ -1,0 +1,82 @@
+"""Feet that stand are pinned; feet in the air keep their way."""
+
+import numpy as np
+import pytest
+
+from legged_skills.mocap.targets import pinned_feet, smooth_root
+from legged_skills.robots import rotations
+
+FPS = 50.0
+RADIUS = 0.03
+
+
+def _pinned(path: np.ndarray, contact: np.ndarray) -> np.ndarray:
+    return pinned_feet(path[:, None], contact[:, None], RADIUS, FPS, 9.0, 0.06)[:, 0]
+
+
+@pytest.fixture
+def steps() -> tuple[np.ndarray, np.ndarray]:
+    """Two contacts with a slow drift and a wrong height, and a swing of 0.4 m between."""
+    time = np.arange(100)
+    swing = np.clip((time - 39) / 21, 0, 1)
+    path = np.zeros((100, 3))
+    path[:, 0] = 0.4 * (swing - np.sin(2 * np.pi * swing) / (2 * np.pi)) + 0.0002 * time
+    path[:, 1] = 0.2
+    path[:, 2] = 0.038 + 0.1 * np.sin(np.pi * swing) ** 2
+    return path, (time < 40) | (time >= 60)
+
+
+def test_contacts_rest_on_the_floor(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, contact = steps
+    out = _pinned(path, contact)
+    speed = np.linalg.norm(np.gradient(out, axis=0) * FPS, axis=-1)
+    assert np.max(speed[contact]) < 1e-3
+    np.testing.assert_allclose(out[contact, 2], RADIUS, atol=1e-4)
+    # Pinned to the mean of the drift: frames 0 to 39 drift by 0.0002 * 19.5 on average.
+    np.testing.assert_allclose(out[:40, 0], 0.0002 * 19.5, atol=1e-4)
+
+
+def test_swings_keep_their_shape(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, contact = steps
+    out = _pinned(path, contact)
+    # In mid-swing the corrections of both contacts have faded: 1 cm of height, 4 mm of drift.
+    np.testing.assert_allclose(out[50], path[50], atol=0.005)
+    assert np.max(np.linalg.norm(out - path, axis=1)) < 0.03
+    # No jerk where the foot takes off or lands: the steepest change of speed is not much more
+    # than the path's own.
+    own = np.max(np.abs(np.diff(path, 2, axis=0)))
+    assert np.max(np.abs(np.diff(out, 2, axis=0))) < 1.7 * own
+
+
+def test_feet_never_go_through_the_floor(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, contact = steps
+    path = path - [0, 0, 0.05]
+    assert np.min(_pinned(path, contact)[:, 2]) >= RADIUS
+    assert np.min(_pinned(path, np.zeros(100, dtype=bool))[:, 2]) >= RADIUS
+
+
+def test_a_foot_that_always_stands(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, _ = steps
+    out = _pinned(path[:30], np.ones(30, dtype=bool))
+    np.testing.assert_allclose(out, np.tile([0.0002 * 14.5, 0.2, RADIUS], (30, 1)), atol=1e-9)
+
+
+def test_arguments_are_untouched(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, contact = steps
+    before = path.copy(), contact.copy()
+    _pinned(path, contact)
+    np.testing.assert_array_equal(path, before[0])
+    np.testing.assert_array_equal(contact, before[1])
+
+
+def test_smooth_root_ignores_the_sign_of_quaternions() -> None:
+    root = np.zeros((60, 7))
+    root[:, 0] = np.linspace(0, 1, 60)
+    root[:, 3:] = rotations.from_yaw(np.linspace(0, 3, 60))
+    flipped = root.copy()
+    flipped[20:30, 3:] *= -1
+    out = smooth_root(flipped, FPS, 4.0)
+    np.testing.assert_allclose(out, smooth_root(root, FPS, 4.0))
+    np.testing.assert_allclose(np.linalg.norm(out[:, 3:], axis=1), 1)
+    # A steady motion stays as it is.
+    np.testing.assert_allclose(out, root, atol=1e-3)

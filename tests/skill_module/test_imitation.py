@@ -1,0 +1,157 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv, privileged_size
+from legged_skills.skill_module.reference import build_reference
+
+SPEC = robots.get("anymal_c")
+CONTRACT = proprioception(SPEC)
+
+
+@pytest.fixture
+def env(wiggling_clip) -> ImitationEnv:
+    reference = build_reference(SPEC, [wiggling_clip, wiggling_clip])
+    return ImitationEnv(BatchSim(SPEC, 4, 1), CONTRACT, reference, ImitationConfig(), seed=3)
+
+
+def _hold(env: ImitationEnv) -> np.ndarray:
+    """The action that asks for the reference's present joint angles."""
+    return (env.reference.qpos[env.row, 7:] - SPEC.default_joint_pos) / SPEC.action_scale
+
+
+def test_starts_on_the_reference(env):
+    env.reset(np.arange(4), np.array([0, 10, 50, 120]))
+    error = env.tracking_error()
+    for value in error:
+        np.testing.assert_allclose(value, 0.0, atol=2e-3)
+    # Rows drawn at random leave something to track, and have the stated noise.
+    env.reset(np.arange(4))
+    assert (env.reference.last[env.row] - env.row >= 25).all()
+    assert 0.0 < env.tracking_error().joint_mean.mean() < 0.05
+    assert 0.0 < env.tracking_error().root_pos.mean() < 0.3
+
+
+def test_errors_by_hand(env):
+    env.reset(np.arange(4), np.array([0, 0, 0, 0]))
+    robots_ = env.robots
+    robots_.pos_w[1] += [0.3, 0.0, 0.4]
+    robots_.joint_pos[2, :3] += [0.1, -0.2, 0.3]
+    # A quarter turn to the left: the whole rotation counts, but not as tilt.
+    robots_.quat[3] = [np.sqrt(0.5), 0, 0, np.sqrt(0.5)]
+    error = env.tracking_error()
+    np.testing.assert_allclose(error.root_pos, [0, 0.5, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(error.joint_squared[2], 0.14, rtol=1e-4)
+    np.testing.assert_allclose(error.joint_mean[2], 0.05, rtol=1e-4)
+    np.testing.assert_allclose(error.root_rot, [0, 0, 0, np.pi / 2], atol=1e-3)
+    np.testing.assert_allclose(error.tilt, 0.0, atol=2e-3)
+
+
+def test_lost_when_off_tilted_or_down(env):
+    env.reset(np.arange(4), np.array([0, 0, 0, 0]))
+    env.robots.pos_w[0, 1] += 0.51
+    env.robots.gravity_b[1] = [np.sin(1.01), 0, -np.cos(1.01)]
+    env.robots.pos_w[2, 2] = 0.24
+    np.testing.assert_array_equal(env.lost(env.tracking_error()), [True, True, True, False])
+
+
+def test_perfect_tracking_gives_nearly_the_full_reward(env):
+    env.reset(np.arange(4), np.array([20, 20, 20, 20]))
+    robots_ = env.robots
+    env.row[:] = 21
+    robots_.pos_w[:] = env.reference.qpos[21, :3]
+    robots_.quat[:] = env.reference.qpos[21, 3:7]
+    robots_.joint_pos[:] = env.reference.qpos[21, 7:]
+    robots_.joint_vel[:] = env.reference.qvel[21, 6:]
+    robots_.lin_vel_b[:] = env.reference.lin_vel_b[21]
+    reward, terms = env._reward(env.tracking_error(), robots_.last_action)
+    # The feet are sensors of the simulation, which stands at row 20: they are a little off.
+    assert terms["feet"].min() > 0.95
+    np.testing.assert_allclose(reward, 0.8 + 0.2 * terms["feet"], atol=1e-5)
+    # A change of one action by 2 costs 0.002 * 4.
+    before = robots_.last_action.copy()
+    before[0, 0] += 2.0
+    changed, _ = env._reward(env.tracking_error(), before)
+    assert reward[0] - changed[0] == pytest.approx(0.008, abs=1e-5)
+
+
+def test_end_of_clip_is_truncation_and_falling_is_termination(env):
+    env.reset(np.arange(4), np.array([97, 10, 197, 10]))
+    env.step(_hold(env))
+    row = env.reference.last[env.row]
+    assert env.row[0] == 98 and row[0] == 99
+    env.robots.sim.qpos[1, 2] = 0.1  # under the floor: fallen
+    outcome = env.step(_hold(env))
+    np.testing.assert_array_equal(outcome.terminated, [False, True, False, False])
+    np.testing.assert_array_equal(outcome.truncated, [True, False, True, False])
+    assert outcome.final_privileged.shape == (2, env.privileged_size)
+    # Those that ended have started again; the one that goes on is two steps old.
+    np.testing.assert_array_equal(env.age, [0, 0, 0, 2])
+
+
+def test_time_limit_is_truncation(wiggling_clip):
+    reference = build_reference(SPEC, [wiggling_clip])
+    config = ImitationConfig(max_steps=3)
+    env = ImitationEnv(BatchSim(SPEC, 2, 1), CONTRACT, reference, config)
+    env.reset(np.arange(2), np.array([0, 0]))
+    ends = [env.step(_hold(env)).truncated.any() for _ in range(3)]
+    assert ends == [False, False, True]
+
+
+def test_privileged_observation_by_hand(env):
+    env.reset(np.arange(4), np.array([0, 0, 98, 0]))
+    obs = env.observe()["privileged"]
+    assert obs.shape == (4, privileged_size(SPEC, CONTRACT, ImitationConfig()))
+    frame = CONTRACT.frame_size
+    np.testing.assert_allclose(obs[0, frame], 0.2, atol=1e-3)  # forward velocity [m/s]
+    np.testing.assert_allclose(obs[0, frame + 3], 0.52 - SPEC.standing_height_m, atol=1e-5)
+    # Offsets of the reference 1, 2, 4, 8, 16 steps ahead at 0.2 m/s, times 3.
+    offsets = obs[0, frame + 4 : frame + 19].reshape(5, 3)
+    np.testing.assert_allclose(offsets[:, 0], 0.012 * np.array([1, 2, 4, 8, 16]), atol=1e-4)
+    # Near the end the last row stands for all that would come after.
+    offsets = obs[2, frame + 4 : frame + 19].reshape(5, 3)
+    np.testing.assert_allclose(offsets[:, 0], 0.012, atol=1e-4)
+
+
+def test_observations_and_actions_are_copies(env):
+    obs = env.observe()
+    obs["privileged"][:] = 99.0
+    assert np.abs(env.observe()["privileged"]).max() < 50.0
+    action = _hold(env)
+    before = action.copy()
+    env.step(action)
+    np.testing.assert_array_equal(action, before)
+
+
+def test_episodes_start_where_tracking_is_lost(env):
+    env.loss_rate[:] = 0.02
+    env.loss_rate[1] = 1.0  # rows 25 to 49
+    env.config = dataclasses.replace(env.config, hard_share=1.0)
+    rows = env._draw_rows(4000)
+    in_bin = ((rows >= 25) & (rows < 50)).mean()
+    # 25 rows of weight 1 against 127 rows of weight 0.02.
+    assert in_bin == pytest.approx(25 / (25 + 127 * 0.02), abs=0.03)
+
+
+def test_same_seed_same_result_and_exact_restore(wiggling_clip):
+    def make(seed: int) -> ImitationEnv:
+        reference = build_reference(SPEC, [wiggling_clip])
+        return ImitationEnv(
+            BatchSim(SPEC, 3, 1), CONTRACT, reference, ImitationConfig(), seed, noise_scale=1.0
+        )
+
+    one, other = make(5), make(6)
+    actions = np.random.default_rng(0).standard_normal((20, 3, 12))
+    for action in actions[:10]:
+        one.step(action)
+    arrays, rest = one.state()
+    other.restore({name: array.copy() for name, array in arrays.items()}, rest)
+    for action in actions[10:]:
+        first, second = one.step(action), other.step(action)
+        np.testing.assert_array_equal(first.reward, second.reward)
+    for name, value in one.observe().items():
+        np.testing.assert_array_equal(value, other.observe()[name])

@@ -1,0 +1,100 @@
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
+from legged_skills.skill_module.module_file import SkillModule
+
+SPEC = robots.get("anymal_c")
+CONTRACT = proprioception(SPEC)
+SMALL = Architecture(
+    latent_size=4, encoder_hidden=(8,), decoder_hidden=(8, 8), critic_hidden=(8,), alpha=0.9
+)
+
+
+def _module() -> SkillModule:
+    imitation = ImitationConfig(future_steps=(1, 3))
+    agent = ImitationAgent(SMALL, CONTRACT.size, privileged_size(SPEC, CONTRACT, imitation), 12)
+    return SkillModule(
+        contract=CONTRACT,
+        architecture=SMALL,
+        imitation=imitation,
+        params=jax.tree.map(np.asarray, agent.init(jax.random.key(0))),
+        clips=("a", "b"),
+        summary={"steps": 3, "seed": 0},
+    )
+
+
+def test_round_trip_is_exact(tmp_path):
+    module = _module()
+    module.save(tmp_path / "m.npz")
+    found = SkillModule.load(tmp_path / "m.npz", robot="anymal_c")
+    assert (found.contract, found.architecture, found.imitation) == (
+        module.contract,
+        module.architecture,
+        module.imitation,
+    )
+    assert (found.clips, found.summary, found.robot) == (("a", "b"), module.summary, "anymal_c")
+    proprioception_ = np.ones((2, CONTRACT.size), np.float32)
+    z = np.ones((2, 4), np.float32)
+    np.testing.assert_array_equal(
+        found.agent.decode(found.params, proprioception_, z),
+        module.agent.decode(module.params, proprioception_, z),
+    )
+
+
+def _edited(tmp_path, change):
+    """A saved module whose header was changed by hand."""
+    path = tmp_path / "m.npz"
+    _module().save(path)
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+    header = json.loads(str(arrays["header"]))
+    change(header, arrays)
+    arrays["header"] = np.array(json.dumps(header))
+    np.savez(path, **arrays)
+    return path
+
+
+def test_edited_contract_is_refused(tmp_path):
+    def change(header, arrays):
+        header["contract"]["action_scale"] = 0.6
+
+    with pytest.raises(ContractError, match=r"m.npz: .* the contract was edited"):
+        SkillModule.load(_edited(tmp_path, change))
+
+
+def test_other_robot_is_refused(tmp_path):
+    _module().save(tmp_path / "m.npz")
+    with pytest.raises(ContractError, match="the skill module is for anymal_c, expected op3"):
+        SkillModule.load(tmp_path / "m.npz", robot="op3")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h, a: h.pop("imitation"), "header lacks 'imitation'"),
+        (lambda h, a: h["architecture"].update(latent_size=5), "weights .*expected"),
+        (lambda h, a: a.pop("action_log_std"), "'action_log_std': missing"),
+        (lambda h, a: a["decoder/Dense_0/bias"].fill(np.nan), "non-finite"),
+    ],
+)
+def test_damage_is_named(tmp_path, change, message):
+    with pytest.raises(FileFormatError, match=message):
+        SkillModule.load(_edited(tmp_path, change))
+
+
+def test_critic_is_not_part_of_the_file(tmp_path):
+    module = _module()
+    module.save(tmp_path / "m.npz")
+    assert "critic" in module.params
+    assert "critic" not in SkillModule.load(tmp_path / "m.npz").params
+    assert dataclasses.is_dataclass(module)

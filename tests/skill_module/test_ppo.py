@@ -1,0 +1,188 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from legged_skills.skill_module import ppo
+from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.ppo import Batch, PpoConfig
+
+NO = jnp.zeros((3, 1), bool)
+
+
+def _column(*values: float) -> jax.Array:
+    return jnp.array(values, dtype=jnp.float32)[:, None]
+
+
+def _advantages(terminated: jax.Array = NO, truncated: jax.Array = NO) -> np.ndarray:
+    result = ppo.advantages(
+        reward=_column(1, 2, 3),
+        value=_column(10, 20, 30),
+        next_value=_column(20, 30, 40),
+        terminated=terminated,
+        truncated=truncated,
+        gamma=0.5,
+        lambda_=0.5,
+    )
+    return np.asarray(result)[:, 0]
+
+
+def test_advantages_by_hand():
+    # Errors: 1 + 0.5 * 20 - 10 = 1; 2 + 0.5 * 30 - 20 = -3; 3 + 0.5 * 40 - 30 = -7.
+    # Backwards with 0.25: -7; -3 - 1.75 = -4.75; 1 - 1.1875 = -0.1875.
+    np.testing.assert_allclose(_advantages(), [-0.1875, -4.75, -7.0])
+
+
+def test_termination_cuts_the_bootstrap():
+    # Step 1 ends for good: 2 - 20 = -18, and step 0 gets 1 + 0.25 * -18 = -3.5.
+    terminated = NO.at[1, 0].set(True)
+    np.testing.assert_allclose(_advantages(terminated=terminated), [-3.5, -18.0, -7.0])
+
+
+def test_truncation_bootstraps_but_does_not_run_on():
+    # Step 1 is cut: its own error stays -3, but nothing of step 2 comes back.
+    truncated = NO.at[1, 0].set(True)
+    np.testing.assert_allclose(_advantages(truncated=truncated), [0.25, -3.0, -7.0])
+
+
+def test_lambda_one_is_the_discounted_return():
+    rng = np.random.default_rng(0)
+    reward, value = rng.random((5, 2)), rng.random((6, 2))
+    found = ppo.advantages(
+        jnp.asarray(reward),
+        jnp.asarray(value[:-1]),
+        jnp.asarray(value[1:]),
+        jnp.zeros((5, 2), bool),
+        jnp.zeros((5, 2), bool),
+        0.9,
+        1.0,
+    )
+    powers = 0.9 ** np.arange(5)
+    wanted = (powers[:, None] * reward).sum(axis=0) + 0.9**5 * value[-1] - value[0]
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-5)
+
+
+AGENT = ImitationAgent(
+    Architecture(latent_size=3, encoder_hidden=(8,), decoder_hidden=(8,), critic_hidden=(8,)),
+    proprioception_size=4,
+    privileged_size=5,
+    action_size=2,
+)
+
+
+def _observations(count: int) -> dict[str, jax.Array]:
+    rng = np.random.default_rng(1)
+    return {
+        "proprioception": jnp.asarray(rng.standard_normal((count, 4)), jnp.float32),
+        "privileged": jnp.asarray(rng.standard_normal((count, 5)), jnp.float32),
+    }
+
+
+def _batch(params, steps: int, envs: int, reward) -> Batch:
+    obs = _observations(steps * envs)
+    decision = AGENT.act(params, obs, jnp.zeros((steps * envs, 3)), jax.random.key(3), False)
+    shaped = jax.tree.map(lambda x: x.reshape(steps, envs, *x.shape[1:]), (obs, decision.record))
+    zeros = jnp.zeros((steps, envs))
+    return Batch(
+        obs=shaped[0],
+        record=shaped[1],
+        reward=reward(shaped[1]["action"]),
+        terminated=jnp.ones((steps, envs), bool),
+        truncated=jnp.zeros((steps, envs), bool),
+        value=zeros,
+        next_value=zeros,
+    )
+
+
+def test_first_evaluation_gives_back_the_recorded_likelihood():
+    params = AGENT.init(jax.random.key(0))
+    obs = _observations(16)
+    decision = AGENT.act(params, obs, jnp.ones((16, 3)), jax.random.key(1), False)
+    again = AGENT.evaluate(params, obs, decision.record)
+    np.testing.assert_allclose(again.log_prob, decision.record["log_prob"], atol=1e-4)
+
+
+def test_deterministic_action_is_the_mean_of_the_means():
+    params = AGENT.init(jax.random.key(0))
+    obs = _observations(4)
+    first = AGENT.act(params, obs, jnp.zeros((4, 3)), jax.random.key(1), True)
+    second = AGENT.act(params, obs, jnp.ones((4, 3)), jax.random.key(2), True)
+    np.testing.assert_array_equal(first.action, second.action)
+    mean, _ = AGENT.encode(params, obs["privileged"])
+    np.testing.assert_array_equal(first.z, mean)
+
+
+def test_gradient_runs_through_decoder_and_encoder():
+    params = AGENT.init(jax.random.key(0))
+    obs = _observations(8)
+    record = AGENT.act(params, obs, jnp.zeros((8, 3)), jax.random.key(1), False).record
+    grad = jax.grad(lambda p: AGENT.evaluate(p, obs, record).log_prob.mean())(params)
+    for part in ("encoder", "decoder"):
+        norms = [float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(grad[part])]
+        assert min(norms) > 0.0
+    # One direction by finite differences.
+    direction = jax.tree.map(jnp.ones_like, params["encoder"])
+
+    def shifted(step: float):
+        moved = jax.tree.map(lambda p, d: p + step * d, params["encoder"], direction)
+        return float(AGENT.evaluate({**params, "encoder": moved}, obs, record).log_prob.mean())
+
+    slope = sum(float(jnp.sum(g)) for g in jax.tree.leaves(grad["encoder"]))
+    numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2
+    assert slope == pytest.approx(numeric, rel=0.02, abs=1e-3)
+
+
+@pytest.mark.standard_dtypes
+def test_update_finds_a_rewarded_action():
+    config = PpoConfig(epochs=4, minibatches=2, kl_weight=0.0, learning_rate=3e-3, target_kl=0.05)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    obs = _observations(256)
+
+    def action(params):
+        mean = AGENT.act(params, obs, jnp.zeros((256, 3)), jax.random.key(9), True).action
+        return np.asarray(mean).mean(axis=0)
+
+    for i in range(40):
+        batch = _batch(learner.params, 4, 64, lambda a: -jnp.square(a - 0.5).sum(axis=-1))
+        learner, figures = ppo.update(
+            AGENT, config, learner, batch, jnp.float32(0.0), jax.random.key(i)
+        )
+    np.testing.assert_allclose(action(learner.params), 0.5, atol=0.12)
+    assert (
+        config.min_learning_rate
+        <= float(figures["learning_rate"])
+        <= 1.001 * config.max_learning_rate
+    )
+
+
+@pytest.mark.standard_dtypes
+def test_kl_weight_pulls_the_encoder_to_the_prior():
+    config = PpoConfig(epochs=4, minibatches=2, learning_rate=3e-3, target_kl=1.0)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    figures = []
+    for i in range(15):
+        batch = _batch(learner.params, 4, 64, lambda a: 0.0 * a.sum(axis=-1))
+        learner, figure = ppo.update(
+            AGENT, config, learner, batch, jnp.float32(1.0), jax.random.key(i)
+        )
+        figures.append(float(figure["kl_prior"]))
+    assert figures[-1] < 0.2 * figures[0]
+
+
+def test_clipped_surrogate_by_hand():
+    config = PpoConfig(clip=0.2, value_weight=0.0)
+    params = AGENT.init(jax.random.key(0))
+    obs = _observations(2)
+    record = AGENT.act(params, obs, jnp.zeros((2, 3)), jax.random.key(1), False).record
+    # Ratios 2 and 0.5. Advantage +1: min(2, 1.2) = 1.2; advantage -1: min(-0.5, -0.8) = -0.8.
+    shift = jnp.log(jnp.array([2.0, 0.5]))
+    data = {
+        "obs": obs,
+        "record": {**record, "log_prob": record["log_prob"] - shift},
+        "advantage": jnp.array([1.0, -1.0]),
+        "target": jnp.zeros(2),
+    }
+    total, figures = ppo.loss(AGENT, config, params, data, jnp.float32(0.0))
+    assert float(figures["surrogate"]) == pytest.approx((1.2 - 0.8) / 2, abs=1e-3)
+    assert float(total) == pytest.approx(-0.2, abs=1e-3)
+    assert float(figures["clipped_share"]) == 1.0

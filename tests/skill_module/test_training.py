@@ -1,0 +1,167 @@
+"""Training end to end, small: files, exact resume, refusals, kill -9."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.skill_module.agents import Architecture
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
+from legged_skills.skill_module.training import RunConfig
+
+pytestmark = pytest.mark.standard_dtypes
+
+SPEC = robots.get("anymal_c")
+SMALL = SkillTrainingConfig(
+    run=RunConfig(total_steps=4 * 6 * 8, num_envs=8, num_threads=1, seed=1),
+    ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+    architecture=Architecture(
+        latent_size=4, encoder_hidden=(16,), decoder_hidden=(16,), critic_hidden=(16,)
+    ),
+    history=1,
+)
+
+
+def _with_run(config: SkillTrainingConfig, **changes) -> SkillTrainingConfig:
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, **changes))
+
+
+@pytest.fixture(scope="module")
+def trained(wiggling_clip, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return train_skills(SPEC, [wiggling_clip], SMALL, out), out
+
+
+def test_writes_module_checkpoint_config_and_logs(trained):
+    result, out = trained
+    assert result.finished and result.steps == 192
+    lines = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
+    assert all(np.isfinite(value) for line in lines for value in line.values())
+    config = json.loads((out / "config.json").read_text())
+    assert config["robot"] == "anymal_c"
+    assert config["settings"]["run"]["seed"] == 1
+    assert config["versions"]["mujoco"]
+    module = SkillModule.load(out / "skills.npz", robot="anymal_c")
+    assert module.clips == ("wiggle",)
+    assert module.summary["steps"] == 192
+    wanted = jax.tree.leaves(result.learner.params["decoder"])
+    for found, leaf in zip(jax.tree.leaves(module.params["decoder"]), wanted, strict=True):
+        np.testing.assert_array_equal(found, leaf)
+
+
+def test_interrupted_training_resumes_exactly(trained, wiggling_clip, tmp_path):
+    result, _ = trained
+    # A time limit of nearly nothing ends it after each iteration.
+    steps = []
+    for _ in range(4):
+        minutes = (steps[-1].seconds / 60 if steps else 0.0) + 1e-9
+        config = _with_run(SMALL, minutes=minutes)
+        steps.append(train_skills(SPEC, [wiggling_clip], config, tmp_path))
+    assert [step.steps for step in steps] == [48, 96, 144, 192]
+    wanted, found = jax.tree.leaves(result.learner), jax.tree.leaves(steps[-1].learner)
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_settings_clips_or_damage_refuse_to_resume(trained, wiggling_clip, tmp_path):
+    _, out = trained
+    checkpoint = (out / "checkpoint.npz").read_bytes()
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(checkpoint)
+    with pytest.raises(ContractError, match=r"checkpoint.npz: .*cannot be resumed"):
+        train_skills(SPEC, [wiggling_clip], _with_run(SMALL, seed=2), tmp_path)
+    other = dataclasses.replace(wiggling_clip, name="other")
+    with pytest.raises(ContractError, match="the checkpoint's clips is"):
+        train_skills(SPEC, [other], SMALL, tmp_path)
+    with pytest.raises(ContractError, match="contract hash"):
+        train_skills(SPEC, [wiggling_clip], dataclasses.replace(SMALL, history=2), tmp_path)
+    path.write_bytes(checkpoint[: len(checkpoint) // 3])
+    with pytest.raises(FileFormatError, match=r"checkpoint.npz: not a readable"):
+        train_skills(SPEC, [wiggling_clip], SMALL, tmp_path)
+    assert path.read_bytes() == checkpoint[: len(checkpoint) // 3]
+
+
+def test_too_few_steps_are_refused(wiggling_clip, tmp_path):
+    with pytest.raises(SettingsError, match="total_steps is 10, expected at least the 48"):
+        train_skills(SPEC, [wiggling_clip], _with_run(SMALL, total_steps=10), tmp_path)
+
+
+def test_full_disk_during_a_checkpoint_keeps_the_last_one(
+    trained, wiggling_clip, tmp_path, monkeypatch
+):
+    _, out = trained
+    before = (out / "checkpoint.npz").read_bytes()
+    (tmp_path / "checkpoint.npz").write_bytes(before)
+
+    def full(handle: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileFormatError, match="No space left on device"):
+        train_skills(SPEC, [wiggling_clip], SMALL, tmp_path)
+    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+_ENDLESS = """
+import dataclasses, sys
+from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.skill_module.agents import Architecture
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
+from legged_skills.skill_module.training import RunConfig
+config = SkillTrainingConfig(
+    run=RunConfig(total_steps=10**9, num_envs=8, num_threads=1, checkpoint_minutes=0.0),
+    ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+    architecture=Architecture(
+        latent_size=4, encoder_hidden=(16,), decoder_hidden=(16,), critic_hidden=(16,)
+    ),
+)
+train_skills(robots.get("anymal_c"), [RobotClip.load(sys.argv[1])], config, sys.argv[2])
+"""
+
+
+def _start(clip_path, out) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ENDLESS, str(clip_path), str(out)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 120.0
+    while not (out / "skills.npz").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_training_leaves_whole_files(wiggling_clip, tmp_path, number):
+    clip_path, out = tmp_path / "wiggle.npz", tmp_path / "run"
+    wiggling_clip.save(clip_path)
+    process = _start(clip_path, out)
+    try:
+        time.sleep(0.3)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    SkillModule.load(out / "skills.npz")
+    with np.load(out / "checkpoint.npz", allow_pickle=False) as arrays:
+        header = json.loads(str(arrays["header"]))
+        assert all(np.isfinite(arrays[name]).all() for name in arrays.files if "leaf" in name)
+    assert header["iteration"] >= 1

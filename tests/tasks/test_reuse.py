@@ -1,0 +1,163 @@
+"""The reuse agent, its training, its file and its evaluation, with an untrained skill module."""
+
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks.evaluate_walk import WalkEpisodes, summarize, walk_on_commands
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
+
+SPEC = robots.get("anymal_c")
+SMALL = PolicyArchitecture(policy_hidden=(16,), critic_hidden=(16,))
+
+
+@pytest.fixture(scope="module")
+def module() -> SkillModule:
+    contract, imitation = proprioception(SPEC), ImitationConfig()
+    sizes = Architecture(
+        latent_size=4, encoder_hidden=(8,), decoder_hidden=(16,), critic_hidden=(8,)
+    )
+    agent = ImitationAgent(sizes, contract.size, privileged_size(SPEC, contract, imitation), 12)
+    return SkillModule(
+        contract=contract,
+        architecture=sizes,
+        imitation=imitation,
+        clips=("a",),
+        params=jax.tree.map(np.asarray, agent.init(jax.random.key(0))),
+        summary={"steps": 0, "seed": 0},
+    )
+
+
+def _observations(count: int) -> dict[str, jax.Array]:
+    rng = np.random.default_rng(0)
+    sizes = {"proprioception": proprioception(SPEC).size, "task": 3, "privileged": 49}
+    return {
+        name: jnp.asarray(rng.standard_normal((count, size)), jnp.float32)
+        for name, size in sizes.items()
+    }
+
+
+def test_untrained_policy_is_nearly_the_prior(module):
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
+    params = agent.init(jax.random.key(1))
+    z = jax.random.normal(jax.random.key(2), (50, 4))
+    obs = _observations(50)
+    decision = agent.act(params, obs, z, jax.random.key(3), False)
+    evaluation = agent.evaluate(params, obs, decision.record)
+    assert float(evaluation.kl.mean()) < 0.2  # [nat]
+    np.testing.assert_allclose(evaluation.log_prob, decision.record["log_prob"], atol=1e-4)
+    mean = agent.act(params, obs, z, jax.random.key(3), True).z
+    np.testing.assert_allclose(mean, 0.95 * z, atol=0.15)
+
+
+def test_action_is_what_the_skill_module_decodes(module):
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
+    obs = _observations(5)
+    decision = agent.act(
+        agent.init(jax.random.key(1)), obs, jnp.ones((5, 4)), jax.random.key(0), True
+    )
+    wanted = module.agent.decode(module.params, obs["proprioception"], decision.z)
+    np.testing.assert_allclose(decision.action, wanted, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def trained(module, tmp_path_factory):
+    out = tmp_path_factory.mktemp("walk")
+    config = WalkTrainingConfig(
+        run=RunConfig(total_steps=2 * 6 * 8, num_envs=8, num_threads=1),
+        ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+        architecture=SMALL,
+    )
+    return train_walk(SPEC, module, config, out), out / "walk.npz"
+
+
+@pytest.mark.standard_dtypes
+def test_training_leaves_the_decoder_alone_and_writes_the_policy(trained, module):
+    result, path = trained
+    assert result.finished and result.steps == 96
+    policy = TaskPolicy.load(path, robot="anymal_c", task="walk")
+    for found, wanted in zip(
+        jax.tree.leaves(policy.decoder.params),
+        jax.tree.leaves(module.params["decoder"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(policy.params["log_std"], result.learner.params["log_std"])
+    assert policy.summary["skills"] == module.summary
+
+
+@pytest.mark.standard_dtypes
+def test_unfit_policies_are_refused(trained, tmp_path):
+    _, path = trained
+    with pytest.raises(ContractError, match="the policy's robot is anymal_c, expected op3"):
+        TaskPolicy.load(path, robot="op3")
+    with pytest.raises(ContractError, match="the policy's task is walk, expected dribble"):
+        TaskPolicy.load(path, task="dribble")
+    with np.load(path) as archive:
+        arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+    header = json.loads(str(arrays["header"]))
+    header["contract"]["history"] = 2
+    edited = tmp_path / "edited.npz"
+    changed: dict[str, Any] = arrays | {"header": np.array(json.dumps(header))}
+    np.savez(edited, **changed)
+    with pytest.raises(ContractError, match="the contract was edited"):
+        TaskPolicy.load(edited)
+    arrays["trained/log_std"] = np.zeros(7)
+    np.savez(edited, **arrays)
+    with pytest.raises(FileFormatError, match="weights 'log_std' do not fit"):
+        TaskPolicy.load(edited)
+
+
+@pytest.mark.standard_dtypes
+def test_episodes_are_deterministic_and_follow_the_course(trained):
+    _, path = trained
+    policy = TaskPolicy.load(path)
+    commands = np.zeros((2, 2, 3))
+    commands[1, 1] = [0.5, 0.0, 0.0]
+    runs = [
+        walk_on_commands(SPEC, policy, commands, command_s=0.4, average_s=0.2, keep=2)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(runs[0].qpos, runs[1].qpos)
+    assert runs[0].velocity.shape == (40, 2, 3) and runs[0].achieved.shape == (2, 2, 3)
+    # The average over the last 0.2 s of the first command: steps 10 to 19.
+    wanted = runs[0].velocity[10:20, 0].mean(axis=0)
+    np.testing.assert_allclose(runs[0].achieved[0, 0], wanted, rtol=1e-5)
+
+
+def test_summary_by_hand():
+    commands = np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.5]], [[0.3, 0.4, 0.0], [0.0, 0.0, 0.0]]])
+    achieved = commands.copy()
+    achieved[0, 0] += [-0.3, 0.4, 0.1]  # 0.5 m/s and 0.1 rad/s off
+    achieved[1, 1] = np.nan  # fell
+    run = WalkEpisodes(
+        commands=commands,
+        achieved=achieved,
+        fallen_at=np.array([100, 60]),
+        velocity=np.zeros((100, 2, 3)),
+        qpos=np.zeros((100, 1, 19)),
+    )
+    figures = summarize(run)
+    assert figures["velocity_error_mps"] == pytest.approx(0.5 / 3)
+    assert figures["yaw_error_radps"] == pytest.approx(0.1 / 3)
+    assert figures["fall_rate"] == 0.5
+    assert figures["episodes"] == 2
+    assert len(figures["commands"]) == 3
+    first = figures["commands"][0]
+    assert first["vx_mps"] == 1.0 and first["achieved_vx_mps"] == pytest.approx(0.7)
+    assert dataclasses.is_dataclass(run)

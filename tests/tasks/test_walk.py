@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.tasks.walk import Velocity, WalkConfig, WalkEnv, walk_reward
+
+SPEC = robots.get("anymal_c")
+CONTRACT = proprioception(SPEC)
+
+
+def _env(n: int = 4, seed: int = 0, **config) -> WalkEnv:
+    return WalkEnv(BatchSim(SPEC, n, 1), CONTRACT, WalkConfig(**config), seed=seed)
+
+
+def test_velocity_is_in_the_heading_frame():
+    env = _env(1)
+    # Heading 90 degrees left and pitched by 0.3 rad, moving along the world's +y and up.
+    half, pitch = np.pi / 4, 0.15
+    yaw = np.array([np.cos(half), 0, 0, np.sin(half)])
+    nod = np.array([np.cos(pitch), 0, np.sin(pitch), 0])
+    from legged_skills.robots.rotations import multiply, rotate_inverse
+
+    quat = multiply(yaw, nod)
+    qpos, qvel = SPEC.home_qpos, np.zeros(18)
+    qpos[3:7] = quat
+    qvel[:3] = [-0.2, 0.5, 0.3]  # world: 0.5 forward, 0.2 left, 0.3 up
+    qvel[3:6] = rotate_inverse(quat, np.array([0.0, 0.0, 0.7]))
+    env.robots.reset(np.array([0]), qpos, qvel)
+    velocity = env.velocity()
+    np.testing.assert_allclose(velocity.linear[0], [0.5, 0.2], atol=1e-5)
+    np.testing.assert_allclose(velocity.yaw[0], 0.7, atol=1e-5)
+
+
+def test_reward_by_hand():
+    velocity = Velocity(np.array([[0.5, 0.0], [0.0, 0.0]], np.float32), np.array([0.1, 0.0]))
+    command = np.array([[0.5, 0.0, 0.1], [0.3, 0.4, 0.2]], np.float32)
+    reward, terms = walk_reward(WalkConfig(), velocity, command)
+    # Second robot: squared error 0.25 -> exp(-2.5); yaw error 0.2 -> exp(-0.4).
+    wanted = [1.0, 2 / 3 * np.exp(-2.5) + 1 / 3 * np.exp(-0.4)]
+    np.testing.assert_allclose(reward, wanted, rtol=1e-5)
+    np.testing.assert_allclose(terms["velocity_error_mps"], [0.0, 0.5], atol=1e-6)
+
+
+def test_commands_stay_in_range_and_change_at_the_stated_rate():
+    env = _env(200, change_period_s=0.2, stand_share=0.0)
+    changed = np.zeros(3)
+    for _ in range(50):
+        before = env.command.copy()
+        env._change_commands()
+        changed += (env.command != before).mean(axis=0)
+    # Each component changes with probability 0.02 / 0.2 a step.
+    np.testing.assert_allclose(changed / 50, 0.1, atol=0.015)
+    assert env.command[:, 0].min() >= -0.3 and env.command[:, 0].max() <= 1.0
+    assert np.abs(env.command[:, 1]).max() <= 0.3
+
+
+def test_some_commands_are_to_stand():
+    env = _env(2000, stand_share=0.25)
+    still = (env.command == 0.0).all(axis=1).mean()
+    assert still == pytest.approx(0.25, abs=0.04)
+
+
+def test_falling_terminates_and_time_truncates():
+    env = _env(3, max_steps=5)
+    env.age[:] = [0, 4, 0]
+    env.robots.sim.qpos[2, 3:7] = [np.cos(0.6), np.sin(0.6), 0, 0]  # rolled by 1.2 rad
+    outcome = env.step(np.zeros((3, 12)))
+    np.testing.assert_array_equal(outcome.terminated, [False, False, True])
+    np.testing.assert_array_equal(outcome.truncated, [False, True, False])
+    assert outcome.final_privileged.shape == (1, env.privileged_size)
+    np.testing.assert_array_equal(env.age, [1, 0, 0])
+
+
+def test_observations_hold_the_command():
+    env = _env(2)
+    obs = env.observe()
+    np.testing.assert_array_equal(obs["task"], env.command * [2, 4, 2])
+    np.testing.assert_array_equal(obs["privileged"][:, -3:], obs["task"])
+    obs["task"][:] = 9.0
+    assert np.abs(env.command).max() <= 1.0
+
+
+def test_exact_restore():
+    one, other = _env(3, seed=1), _env(3, seed=2)
+    actions = 0.3 * np.random.default_rng(0).standard_normal((20, 3, 12))
+    for action in actions[:10]:
+        one.step(action)
+    arrays, rest = one.state()
+    other.restore({name: array.copy() for name, array in arrays.items()}, rest)
+    for action in actions[10:]:
+        np.testing.assert_array_equal(one.step(action).reward, other.step(action).reward)
+    np.testing.assert_array_equal(one.command, other.command)

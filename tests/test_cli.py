@@ -1,0 +1,389 @@
+"""The command line: exit codes, messages and figures; what it runs is tested where it is."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from legged_skills.cli import main
+
+if TYPE_CHECKING:
+    from legged_skills.mocap.clip import RobotClip
+    from legged_skills.skill_module.agents import Agent
+    from legged_skills.skill_module.module_file import SkillModule
+
+DOG_COLUMNS = 81
+
+
+def run(*arguments: object) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command says that cannot use what it was given: one sentence, and no figures."""
+    assert run(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("legged-skills: ") and printed.err.endswith(".\n")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def dog_lines(count: int) -> list[str]:
+    return [",".join(["0.5"] * DOG_COLUMNS)] * count
+
+
+@pytest.mark.parametrize(
+    ("command", "mentioned"),
+    [
+        (
+            [],
+            ["retarget", "clips", "train", "evaluate", "benchmark", "play", "demo", "doctor"],
+        ),
+        (["clips"], ["check", "list"]),
+        (["train"], ["skills", "walk"]),
+        (["evaluate"], ["skills", "walk"]),
+        (["retarget"], ["--robot", "--out", "--fps", "--speed", "--json"]),
+        (["clips", "check"], ["--robot", "--json"]),
+        (["clips", "list"], ["--robot", "--json"]),
+        (["train", "skills"], ["--clips", "--out", "--run.seed", "--ppo.gamma"]),
+        (["train", "walk"], ["--skills", "--out", "--run.minutes", "--walk.vx-range"]),
+        (["evaluate", "skills"], ["--policy", "--clips", "--json", "--plot"]),
+        (["evaluate", "walk"], ["--policy", "--episodes", "--json", "--plot"]),
+        (["benchmark"], ["sim", "train", "--envs", "--threads", "--json"]),
+        (["play"], ["--clip", "--track", "--video", "--backend"]),
+        (["demo"], ["--out", "--backend", "--json"]),
+        (["doctor"], ["--json"]),
+    ],
+    ids=" ".join,
+)
+def test_help(capsys: pytest.CaptureFixture[str], command: list[str], mentioned: list[str]) -> None:
+    assert run(*command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert [word for word in mentioned if word not in shown] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["clips", "list"],
+        ["clips", "check"],
+        ["evaluate", "skills"],
+        ["evaluate", "walk"],
+        ["benchmark", "sim"],
+        ["play"],
+        ["demo", "--out", "{tmp}"],
+        ["retarget", "dog.txt", "--out", "{tmp}"],
+        ["train", "skills", "--out", "{tmp}"],
+        ["train", "walk", "--out", "{tmp}"],
+    ],
+    ids=" ".join,
+)
+def test_unknown_robot(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    arguments = [word.format(tmp=tmp_path) for word in command]
+    said = refusal(capsys, *arguments, "--robot", "anymal_z")
+    assert "unknown robot 'anymal_z'" in said and "anymal_c" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["walk"], ["benchmark"], ["retarget", "--fps", "x"]])
+def test_unknown_or_missing_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_check_of_shipped_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from legged_skills.mocap.library import shipped_clips
+
+    path = tmp_path / "new" / "figures.json"
+    assert run("clips", "check", "--json", path) == 0
+    clips = json.loads(path.read_text())["clips"]
+    assert [clip["name"] for clip in clips] == [file.stem for file in shipped_clips("anymal_c")]
+    figures = {"penetration_m", "slide_mps", "limit_violations", "marker_error_m", "passed"}
+    for clip in clips:
+        assert figures <= clip.keys()
+        assert clip["passed"] is True and clip["marker_error_m"] > 0.0
+    assert "passed" in capsys.readouterr().out
+
+
+def test_check_tells_a_bad_clip(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, wiggling_clip: "RobotClip"
+) -> None:
+    # Its feet slide over the floor. Nor is its name, in square brackets, taken for a style.
+    wiggling_clip.save(tmp_path / "[bold]sole.npz")
+    path = tmp_path / "figures.json"
+    assert run("clips", "check", tmp_path, "--json", path) == 1
+    printed = capsys.readouterr().out
+    assert "[bold]sole" in printed and "FAILED" in printed
+    (clip,) = json.loads(path.read_text())["clips"]
+    assert clip["passed"] is False and clip["slide_mps"] > 0.03
+    # Nothing is known of where the clip comes from, and JSON has no NaN.
+    assert clip["marker_error_m"] is None
+
+
+def test_check_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "missing.npz"
+    assert str(missing) in refusal(capsys, "clips", "check", missing)
+    assert str(tmp_path) in refusal(capsys, "clips", "check", tmp_path)
+
+
+def test_list(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    assert run("clips", "list", "--json", path) == 0
+    printed = capsys.readouterr().out
+    for clip in json.loads(path.read_text())["clips"]:
+        assert clip["name"] in printed and clip["duration_s"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "empty"),
+        ([*dog_lines(20), dog_lines(1)[0].replace("0.5", "nan", 1)], "line 21, column 1"),
+        ([*dog_lines(20), "0.5," + dog_lines(1)[0]], "line 21 has 82 numbers, expected 81"),
+        (dog_lines(1), "single frame"),
+    ],
+    ids=["empty", "nan", "columns", "frame"],
+)
+def test_retargeting_of_bad_files(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: list[str], said: str
+) -> None:
+    file, out, figures = tmp_path / "dog.txt", tmp_path / "clips", tmp_path / "figures.json"
+    file.write_text("\n".join(lines))
+    message = refusal(capsys, "retarget", file, "--out", out, "--json", figures)
+    assert str(file) in message and said in message
+    assert not out.exists() and not figures.exists()
+
+
+def test_retargeting_of_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file, out = tmp_path / "dog.txt", tmp_path / "clips"
+    assert str(file) in refusal(capsys, "retarget", file, "--out", out)
+    assert "no motion files" in refusal(capsys, "retarget", "--out", out)
+    # The clips of one would take the place of the other's.
+    said = refusal(capsys, "retarget", file, tmp_path / "other" / "dog.txt", "--out", out)
+    assert "2 files are called dog" in said
+    assert not out.exists()
+
+
+def test_retargeting(tmp_path: Path, mocap_dir: Path) -> None:
+    source = next(mocap_dir.rglob("dog_walk00*"))
+    file, out, figures = tmp_path / "dog.txt", tmp_path / "clips", tmp_path / "figures.json"
+    file.write_text("\n".join(source.read_text().splitlines()[:360]))
+    assert run("retarget", file, "--out", out, "--json", figures) == 0
+    result = json.loads(figures.read_text())
+    (entry,) = result["files"]
+    assert entry["file"] == str(file) and 0.0 < entry["kept_share"] <= 1.0
+    assert entry["written"] == [str(path) for path in sorted(out.iterdir())]
+    assert result["clips"] == len(entry["written"]) == len(entry["clips"])
+    assert run("clips", "check", out) == 0
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "findings.json"
+    assert run("doctor", "--json", path) == 0
+    findings = json.loads(path.read_text())["findings"]
+    names = {finding["name"] for finding in findings}
+    assert {"python", "cores", "mujoco", "OpenGL", "ffmpeg", "ROS 2"} <= names
+    assert all(finding["found"] or finding["cost"] for finding in findings)
+    assert "mujoco" in capsys.readouterr().out
+
+
+def test_benchmark_of_the_simulation(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    command = ["benchmark", "sim", "--envs", 8, "--threads", 1, "--seconds", 0.2, "--json", path]
+    assert run(*command) == 0
+    figures = json.loads(path.read_text())
+    for name in ("steps_per_second", "bare_steps_per_second", "ratio_to_bare"):
+        assert figures[name] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--envs", 0, "environments is 0"),
+        ("--seconds", 0, "seconds is 0.0"),
+        ("--seconds", "nan", "seconds is nan"),
+    ],
+)
+def test_benchmark_of_nothing(
+    capsys: pytest.CaptureFixture[str], option: str, value: object, said: str
+) -> None:
+    assert said in refusal(capsys, "benchmark", "sim", option, value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--run.seed", -1, "seed is -1, expected at least 0"),
+        ("--run.num-envs", 0, "environments is 0, expected at least 1"),
+        ("--run.total-steps", 100, "total_steps is 100, expected at least"),
+        ("--ppo.steps", 0, "steps is 0, expected at least 1"),
+        ("--ppo.minibatches", 0, "minibatches is 0, expected at least 1"),
+        ("--history", 0, "history is 0, expected at least 1"),
+    ],
+)
+def test_training_with_unusable_settings(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, value: int, said: str
+) -> None:
+    out = tmp_path / "run"
+    # Few environments, but where that is what is tested.
+    few = ["--run.num-envs", 4] if option != "--run.num-envs" else []
+    assert said in refusal(capsys, "train", "skills", "--out", out, option, value, *few)
+    assert not out.exists()
+
+
+def test_training_without_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clips, out = tmp_path / "clips", tmp_path / "run"
+    clips.mkdir()
+    assert str(clips) in refusal(capsys, "train", "skills", "--clips", clips, "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "skills", "--policy"],
+        ["evaluate", "walk", "--policy"],
+        ["train", "walk", "--out", "{tmp}/run", "--skills"],
+    ],
+    ids=" ".join,
+)
+def test_unfit_weights(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    wiggling_clip: "RobotClip",
+    module: "SkillModule",
+    command: list[str],
+) -> None:
+    path = tmp_path / "weights.npz"
+    arguments = [*(word.format(tmp=tmp_path) for word in command), path]
+    assert "no such file" in refusal(capsys, *arguments)
+    wiggling_clip.save(path)
+    assert f"{path}: expected a " in refusal(capsys, *arguments)
+    module.save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert f"{path}: not a readable" in refusal(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def zero_params(agent: "Agent") -> Any:
+    import jax
+    import numpy as np
+
+    # Real ones would take seconds to draw.
+    shapes = jax.eval_shape(agent.init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+@pytest.fixture(scope="module")
+def module() -> "SkillModule":
+    """A small skill module that asks for the default pose, whatever it sees."""
+    from legged_skills import robots
+    from legged_skills.robots.contract import proprioception
+    from legged_skills.skill_module.agents import Architecture, ImitationAgent
+    from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
+    from legged_skills.skill_module.module_file import SkillModule
+
+    spec = robots.get("anymal_c")
+    contract, imitation = proprioception(spec), ImitationConfig()
+    sizes = Architecture(
+        latent_size=4, encoder_hidden=(8,), decoder_hidden=(8,), critic_hidden=(8,)
+    )
+    agent = ImitationAgent(sizes, contract.size, privileged_size(spec, contract, imitation), 12)
+    return SkillModule(
+        contract=contract,
+        architecture=sizes,
+        imitation=imitation,
+        params=zero_params(agent),
+        clips=(),
+        summary={},
+    )
+
+
+def test_evaluation_of_skills(
+    tmp_path: Path, module: "SkillModule", wiggling_clip: "RobotClip"
+) -> None:
+    policy, clips, plot = tmp_path / "skills.npz", tmp_path / "clips", tmp_path / "plot.png"
+    module.save(policy)
+    wiggling_clip.save(clips / "wiggle.npz")
+    given = ["--policy", policy, "--clips", clips]
+    assert run("evaluate", "skills", *given, "--json", tmp_path / "f.json", "--plot", plot) == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert [clip["name"] for clip in figures["clips"]] == ["wiggle"]
+    for part in (figures, *figures["clips"]):
+        assert 0.0 < part["tracked_share"] <= 1.0 and part["joint_error_rad"] > 0.0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluation_of_walking(
+    tmp_path: Path, module: "SkillModule", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from legged_skills.tasks import evaluate_walk
+    from legged_skills.tasks.policy_file import TaskPolicy
+    from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+
+    small = PolicyArchitecture(policy_hidden=(8,), critic_hidden=(8,))
+    agent = ReuseAgent(small, FrozenDecoder.of(module), task_size=3, privileged_size=49)
+    TaskPolicy(
+        task="walk",
+        contract=module.contract,
+        task_size=agent.task_size,
+        architecture=small,
+        decoder=agent.decoder,
+        params=zero_params(agent),
+        config={},
+        summary={},
+    ).save(tmp_path / "walk.npz")
+    quick = partial(evaluate_walk.WalkEvaluationConfig, episode_s=0.8, command_s=0.4, average_s=0.2)
+    monkeypatch.setattr(evaluate_walk, "WalkEvaluationConfig", quick)
+    given = ["--policy", tmp_path / "walk.npz", "--episodes", 3, "--plot", tmp_path / "plot.png"]
+    assert run("evaluate", "walk", *given, "--json", tmp_path / "f.json") == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["episodes"] == 3 and len(figures["commands"]) == 6
+    assert figures["fall_rate"] == 0.0
+    assert figures["velocity_error_mps"] > 0.0 and figures["yaw_error_radps"] > 0.0
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here first")
+    path = tmp_path / "file" / "figures.json"
+    assert run("doctor", "--json", path) == 2
+    assert str(path) in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "here first"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            2,
+            "legged-skills: /x: Permission denied.",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_can_happen_at_any_time(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    def examine() -> None:
+        raise error
+
+    monkeypatch.setattr("legged_skills.robots.doctor.examine", examine)
+    assert run("doctor") == code
+    assert capsys.readouterr().err.strip() == said
