@@ -1,5 +1,6 @@
 """The skill module as a file: encoder, decoder, prior, and the contract they were trained with."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,12 @@ class SkillModule:
         """
         arrays, header = read_archive(path, KIND)
         try:
-            contract = ObservationContract.from_json(header["contract"])
-            architecture = Architecture(**_tuples(header["architecture"]))
-            imitation = ImitationConfig(**_tuples(header["imitation"]))
+            contract = read_contract(path, header)
+            architecture = Architecture(**as_tuples(header["architecture"]))
+            imitation = ImitationConfig(**as_tuples(header["imitation"]))
             clips, summary = tuple(header["clips"]), header["summary"]
-            stated = header["contract_hash"]
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"{path}: the skill module's header lacks {error}.") from error
-        if contract.hash != stated:
-            raise ContractError(
-                f"{path}: the contract's hash is {contract.hash}, but the file states {stated}; "
-                "the contract was edited."
-            )
         if robot is not None and contract.robot != robot:
             raise ContractError(
                 f"{path}: the skill module is for {contract.robot}, expected {robot}."
@@ -108,23 +103,49 @@ class SkillModule:
             clips=clips,
             summary=summary,
         )
-        module._check_weights(path)
+        template = jax.eval_shape(module.agent.init, jax.random.key(0))
+        check_weights(path, module.params, {part: template[part] for part in _PARTS})
         return module
 
-    def _check_weights(self, path: str | Path) -> None:
-        """Compares the shapes of all weights with what the architecture says."""
-        template = jax.eval_shape(self.agent.init, jax.random.key(0))
-        wanted: dict[str, Any] = flatten_dict({part: template[part] for part in _PARTS}, sep="/")
-        found: dict[str, Any] = flatten_dict(self.params, sep="/")
-        for name in wanted.keys() | found.keys():
-            if name not in found or name not in wanted or found[name].shape != wanted[name].shape:
-                shape = found[name].shape if name in found else "missing"
-                need = wanted[name].shape if name in wanted else "no such weights"
-                raise FileFormatError(f"{path}: weights {name!r}: {shape}, expected {need}.")
-            if not np.isfinite(found[name]).all():
-                raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")
+
+def check_weights(path: str | Path, found: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """Compares weights from a file with what its architecture says.
+
+    Args:
+        path: the file, for messages.
+        found: tree of arrays.
+        template: the tree as it should be, of anything that has a shape.
+
+    Raises:
+        FileFormatError: weights are missing, unknown, of another shape, or not finite.
+    """
+    wanted: dict[str, Any] = flatten_dict(dict(template), sep="/")
+    arrays: dict[str, Any] = flatten_dict(dict(found), sep="/")
+    for name in sorted(wanted.keys() | arrays.keys()):
+        shape = arrays[name].shape if name in arrays else "missing"
+        need = wanted[name].shape if name in wanted else "no such weights"
+        if shape != need:
+            raise FileFormatError(f"{path}: weights {name!r}: {shape}, expected {need}.")
+        if not np.isfinite(arrays[name]).all():
+            raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")
 
 
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only; the configurations hold tuples."""
+def read_contract(path: str | Path, header: Mapping[str, Any]) -> ObservationContract:
+    """The contract in a file's header, checked against the hash beside it.
+
+    Raises:
+        ContractError: the contract is damaged, or was edited.
+        KeyError: the header has none.
+    """
+    contract = ObservationContract.from_json(header["contract"])
+    if contract.hash != header["contract_hash"]:
+        raise ContractError(
+            f"{path}: the contract's hash is {contract.hash}, but the file states "
+            f"{header['contract_hash']}; the contract was edited."
+        )
+    return contract
+
+
+def as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a configuration from JSON, which knows lists only."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}

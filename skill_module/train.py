@@ -1,5 +1,6 @@
 """Training a skill module from clips."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,11 +28,11 @@ class SkillTrainingConfig:
     """All settings of a skill module's training."""
 
     run: RunConfig = field(
-        default_factory=lambda: RunConfig(total_steps=22_000_000, kl_ramp_share=0.3)
+        default_factory=lambda: RunConfig(total_steps=20_000_000, kl_ramp_share=0.6)
     )
     """Length, seed, number of environments."""
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(epochs=3, kl_weight=2e-3, target_kl=0.02)
+        default_factory=lambda: PpoConfig(epochs=3, kl_weight=2e-2, target_kl=0.02)
     )
     """Settings of PPO."""
     architecture: Architecture = field(default_factory=Architecture)
@@ -95,7 +96,8 @@ def train_skills(
         "task": "skills",
         "robot": spec.name,
         "contract_hash": env.robots.contract.hash,
-        "clips": list(names),
+        # By content too: other motions under the same name are another training.
+        "clips": {name: _digest(clip) for name, clip in zip(names, clips, strict=True)},
         "architecture": asdict(config.architecture),
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
@@ -110,16 +112,12 @@ def train_skills(
             imitation=config.imitation,
             params=params,
             clips=names,
-            summary={
-                "steps": result.steps,
-                "seconds": result.seconds,
-                "finished": result.finished,
-                "figures": result.figures,
-                "seed": config.run.seed,
-                "versions": training.versions(),
-                "ppo": asdict(config.ppo),
-                "mirrored": config.mirrored,
-            },
+            summary=training.summary(result, config.run, config.ppo)
+            | {"mirrored": config.mirrored},
         ).save(Path(out) / MODULE_FILE)
 
     return training.train(agent, env, config.ppo, config.run, out, identity, write_module)
+
+
+def _digest(clip: RobotClip) -> str:
+    return hashlib.sha256(np.ascontiguousarray(clip.qpos).tobytes()).hexdigest()[:16]

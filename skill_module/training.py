@@ -74,6 +74,19 @@ class Result:
     """False if it stopped early, by time or by a signal."""
 
 
+def summary(result: Result, run: RunConfig, ppo_config: PpoConfig) -> dict[str, Any]:
+    """How something was trained, for the file that holds it."""
+    return {
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "finished": result.finished,
+        "figures": result.figures,
+        "seed": run.seed,
+        "versions": versions(),
+        "ppo": asdict(ppo_config),
+    }
+
+
 def versions() -> dict[str, str]:
     """Versions of what decides a training's numbers."""
     return {

@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.skill_module.module_file import as_tuples, check_weights, read_contract
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 
 KIND = "task policy"
@@ -94,42 +95,27 @@ class TaskPolicy:
         arrays, header = read_archive(path, KIND)
         tree = unflatten_dict(arrays, sep="/")
         try:
-            contract = ObservationContract.from_json(header["contract"])
-            hidden = {name: tuple(v) for name, v in header["architecture"].items()}
+            contract = read_contract(path, header)
             decoder = header["decoder"] | {"hidden": tuple(header["decoder"]["hidden"])}
             policy = cls(
                 task=header["task"],
                 contract=contract,
                 task_size=header["task_size"],
-                architecture=PolicyArchitecture(**hidden),
+                architecture=PolicyArchitecture(**as_tuples(header["architecture"])),
                 decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
                 params=tree["trained"],
                 config=header["config"],
                 summary=header["summary"],
             )
-            stated = header["contract_hash"]
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
-        if contract.hash != stated:
-            raise ContractError(
-                f"{path}: the contract's hash is {contract.hash}, but the file states {stated}; "
-                "the contract was edited."
-            )
         for name, found, wanted in (
             ("robot", policy.robot, robot),
             ("task", policy.task, task),
         ):
             if wanted is not None and found != wanted:
                 raise ContractError(f"{path}: the policy's {name} is {found}, expected {wanted}.")
-        policy._check_weights(path)
+        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        check_weights(path, policy.decoder.params, policy.decoder.template())
         return policy
-
-    def _check_weights(self, path: str | Path) -> None:
-        template = jax.eval_shape(self.agent.init, jax.random.key(0))
-        wanted: dict[str, Any] = flatten_dict({name: template[name] for name in _TRAINED}, sep="/")
-        found: dict[str, Any] = flatten_dict(self.params, sep="/")
-        for name in wanted.keys() | found.keys():
-            if name not in found or name not in wanted or found[name].shape != wanted[name].shape:
-                raise FileFormatError(f"{path}: weights {name!r} do not fit the architecture.")
-            if not np.isfinite(found[name]).all():
-                raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")

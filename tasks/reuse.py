@@ -25,6 +25,10 @@ class PolicyArchitecture:
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (256, 128)
     """Widths of the critic's hidden layers."""
+    initial_filter: float = 0.5
+    """Weight of the latent before in the mean of the next, at the start of training; learned."""
+    initial_std: float = 0.25
+    """Standard deviation of the latent's step at the start of training."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +61,12 @@ class FrozenDecoder:
             params=jax.tree.map(np.array, module.params["decoder"]),
         )
 
+    def template(self) -> Any:
+        """Shapes of the weights that these sizes need."""
+        both = jnp.zeros((1, self.proprioception_size + self.latent_size))
+        init = Mlp(self.hidden, self.action_size).init
+        return jax.eval_shape(init, jax.random.key(0), both)["params"]
+
     def __call__(self, proprioception: ArrayLike, z: ArrayLike) -> Array:
         """The action (..., J) for a latent (..., L)."""
         both = jnp.concatenate([proprioception, z], axis=-1)
@@ -68,9 +78,9 @@ class FrozenDecoder:
 class ReuseAgent:
     """Policy pi(z_t | proprioception, task, z_{t-1}) over the latent, and a critic.
 
-    The policy's mean is a z_{t-1} + f(observation), where a is a learned filter constant that
-    starts at the prior's alpha and f starts near zero, and its standard deviation starts as the
-    prior's: an untrained policy is the prior, and moves like the clips.
+    The policy's mean is a z_{t-1} + f(observation), with a learned filter constant a, and f near
+    zero at the start. It explores with about the spread that the encoder's latents have in
+    imitation, which is what the decoder is used to.
 
     Attributes:
         architecture: sizes.
@@ -103,8 +113,8 @@ class ReuseAgent:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
         size = self.decoder.proprioception_size + self.task_size + self.latent_size
-        alpha = jnp.float32(self.decoder.alpha)
-        log_std = jnp.log(jnp.float32(prior.prior_std(self.decoder.alpha)))
+        alpha = jnp.float32(self.architecture.initial_filter)
+        log_std = jnp.log(jnp.float32(self.architecture.initial_std))
         return {
             "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],

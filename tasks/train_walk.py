@@ -25,9 +25,7 @@ class WalkTrainingConfig:
     )
     """Length, seed, number of environments."""
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(
-            epochs=3, gamma=0.98, kl_weight=1e-3, target_kl=0.02
-        )
+        default_factory=lambda: PpoConfig(epochs=3, gamma=0.98, kl_weight=1e-3, target_kl=0.02)
     )
     """Settings of PPO."""
     architecture: PolicyArchitecture = field(default_factory=PolicyArchitecture)
@@ -89,16 +87,7 @@ def train_walk(
             decoder=decoder,
             params=to_numpy(result.learner.params),
             config=asdict(config.walk),
-            summary={
-                "steps": result.steps,
-                "seconds": result.seconds,
-                "finished": result.finished,
-                "figures": result.figures,
-                "seed": config.run.seed,
-                "versions": training.versions(),
-                "ppo": asdict(config.ppo),
-                "skills": module.summary,
-            },
+            summary=training.summary(result, config.run, config.ppo) | {"skills": module.summary},
         ).save(Path(out) / POLICY_FILE)
 
     return training.train(agent, env, config.ppo, config.run, out, identity, write_policy)

@@ -33,11 +33,11 @@ class WalkConfig:
     """Share of changes after which the whole command is zero."""
     velocity_weight: float = 2.0 / 3.0
     """Weight of the linear velocity in the reward."""
-    velocity_scale: float = 10.0
+    velocity_scale: float = 4.0
     """Its kernel exp(-scale * error^2) [s^2/m^2]."""
     yaw_weight: float = 1.0 / 3.0
     """Weight of the turning rate."""
-    yaw_scale: float = 10.0
+    yaw_scale: float = 4.0
     """Its kernel [s^2/rad^2]."""
     max_tilt_rad: float = 1.0
     """Fallen when the base is tilted by more than this [rad]."""

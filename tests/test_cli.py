@@ -226,7 +226,7 @@ def test_benchmark_of_nothing(
     [
         ("--run.seed", -1, "seed is -1, expected at least 0"),
         ("--run.num-envs", 0, "environments is 0, expected at least 1"),
-        ("--run.total-steps", 100, "total_steps is 100, expected at least"),
+        ("--run.total-steps", 95, "total_steps is 95, expected at least the 96"),
         ("--ppo.steps", 0, "steps is 0, expected at least 1"),
         ("--ppo.minibatches", 0, "minibatches is 0, expected at least 1"),
         ("--history", 0, "history is 0, expected at least 1"),

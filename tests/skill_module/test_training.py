@@ -85,6 +85,10 @@ def test_other_settings_clips_or_damage_refuse_to_resume(trained, wiggling_clip,
     other = dataclasses.replace(wiggling_clip, name="other")
     with pytest.raises(ContractError, match="the checkpoint's clips is"):
         train_skills(SPEC, [other], SMALL, tmp_path)
+    moved = wiggling_clip.qpos.copy()
+    moved[:, 1] += 1.0
+    with pytest.raises(ContractError, match="the checkpoint's clips is wiggle = "):
+        train_skills(SPEC, [dataclasses.replace(wiggling_clip, qpos=moved)], SMALL, tmp_path)
     with pytest.raises(ContractError, match="contract hash"):
         train_skills(SPEC, [wiggling_clip], dataclasses.replace(SMALL, history=2), tmp_path)
     path.write_bytes(checkpoint[: len(checkpoint) // 3])

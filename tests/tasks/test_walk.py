@@ -36,7 +36,8 @@ def test_velocity_is_in_the_heading_frame():
 def test_reward_by_hand():
     velocity = Velocity(np.array([[0.5, 0.0], [0.0, 0.0]], np.float32), np.array([0.1, 0.0]))
     command = np.array([[0.5, 0.0, 0.1], [0.3, 0.4, 0.2]], np.float32)
-    reward, terms = walk_reward(WalkConfig(), velocity, command)
+    config = WalkConfig(velocity_scale=10.0, yaw_scale=10.0)
+    reward, terms = walk_reward(config, velocity, command)
     # Second robot: squared error 0.25 -> exp(-2.5); yaw error 0.2 -> exp(-0.4).
     wanted = [1.0, 2 / 3 * np.exp(-2.5) + 1 / 3 * np.exp(-0.4)]
     np.testing.assert_allclose(reward, wanted, rtol=1e-5)
