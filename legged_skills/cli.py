@@ -67,8 +67,9 @@ class Retarget(_Figures):
         rows: list[list[str]] = []
         figures: list[dict[str, Any]] = []
         kept = 0
-        for file in self.files:
-            result = retarget_file(file, spec, fps=self.fps, speed=self.speed)
+        # All are read before anything is written: one bad file must not leave half of the clips.
+        results = [retarget_file(file, spec, fps=self.fps, speed=self.speed) for file in self.files]
+        for file, result in zip(self.files, results, strict=True):
             paths = write_clips(result, self.out)
             kept += len(paths)
             rows += [
@@ -129,17 +130,14 @@ class ClipsList(_Figures):
 
         clips = [summary(clip) for clip in _clips((), self.robot)]
         _table(
-            ["clip", "seconds", "speed m/s", "licence"],
+            ["clip", "seconds", "speed m/s"],
             [
-                [
-                    clip["name"],
-                    f"{clip['duration_s']:.1f}",
-                    _known(clip["speed_mps"], ".2f"),
-                    clip["licence"] or "?",
-                ]
+                [clip["name"], f"{clip['duration_s']:.1f}", _known(clip["speed_mps"], ".2f")]
                 for clip in clips
             ],
         )
+        for licence in sorted({str(clip["licence"]) for clip in clips}):
+            _OUT.print(licence, soft_wrap=True, markup=False)
         _write_json(self.json, {"clips": clips})
         return 0
 
@@ -230,7 +228,9 @@ class EvaluateWalk(_Figures):
 
             names = ("vx_mps", "vy_mps", "yaw_radps")
             commands, achieved = (
-                np.array([[row[start + name] for name in names] for row in figures["commands"]])
+                np.array(
+                    [[row[start + name] for name in names] for row in figures["commands"]]
+                ).reshape(-1, len(names))
                 for start in ("", "achieved_")
             )
             _write(self.plot, plots.command_scatter(commands, achieved))

@@ -50,6 +50,8 @@ def read_motion(
 
 def _read_text(path: Path) -> str:
     """The whole file as text."""
+    if path.is_dir():
+        raise FileFormatError(f"{path}: is a folder, expected a motion capture file.")
     if not path.is_file():
         raise FileFormatError(f"{path}: there is no such file.")
     if path.stat().st_size > _MAX_BYTES:

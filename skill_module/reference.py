@@ -69,10 +69,7 @@ def build_reference(
     rate = 1.0 / spec.control_period_s
     parts: list[RobotClip] = []
     for clip in clips:
-        if clip.robot != spec.name:
-            raise ClipError(
-                f"clip {clip.name}: it is a motion of {clip.robot}, expected {spec.name}."
-            )
+        clip.check_robot(spec)
         part = clip if abs(clip.fps - rate) < 1e-6 else clip.resample(rate)
         if len(part.qpos) < MIN_STEPS:
             raise ClipError(

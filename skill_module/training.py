@@ -154,6 +154,11 @@ class Loop:
                 f"total_steps is {run.total_steps}, expected at least the "
                 f"{self.steps_per_iteration} of one iteration."
             )
+        if ppo_config.minibatches > self.steps_per_iteration:
+            raise SettingsError(
+                f"minibatches is {ppo_config.minibatches}, expected at most the "
+                f"{self.steps_per_iteration} steps of one iteration."
+            )
         # Time limits may change from one resumption to the next; they do not change the numbers.
         settings = {"ppo": asdict(ppo_config), "run": asdict(run)}
         for name in ("minutes", "checkpoint_minutes", "num_threads"):

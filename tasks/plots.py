@@ -230,6 +230,9 @@ def command_scatter(commands: np.ndarray, achieved: np.ndarray) -> bytes:
     with _Canvas(3.2, 1, 3) as canvas:
         for index, axes in enumerate(canvas.axes[0]):
             wanted, found = commands[:, index], achieved[:, index]
+            if not len(wanted):
+                axes.set_title("no command was carried out", loc="left")
+                continue
             ends = np.array([wanted.min(), wanted.max()])
             ends += 0.12 * max(0.1, np.ptp(ends)) * np.array([-1.0, 1.0])
             axes.plot(ends, ends, color=WANTED, lw=1.4, label="as commanded")

@@ -61,5 +61,5 @@ def test_unusable_clips_are_refused(wiggling_clip):
     )
     with pytest.raises(ClipError, match="wiggle: 5 control steps long, expected at least 10"):
         build_reference(SPEC, [short])
-    with pytest.raises(ClipError, match="motion of spot, expected anymal_c"):
+    with pytest.raises(ClipError, match="is a clip of 'spot', expected 'anymal_c'"):
         build_reference(SPEC, [dataclasses.replace(wiggling_clip, robot="spot")])

@@ -1,0 +1,55 @@
+"""What comes with the package: clips, a skill module and a walking policy that do their work."""
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.library import load_clips, shipped_clips
+from legged_skills.robots.contract import proprioception
+from legged_skills.skill_module.evaluate import shipped_module, summarize, track_clips
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.tasks import evaluate_walk
+from legged_skills.tasks.policy_file import TaskPolicy
+
+SPEC = robots.get("anymal_c")
+
+
+@pytest.fixture(scope="module")
+def skills() -> SkillModule:
+    return SkillModule.load(shipped_module("anymal_c"), "anymal_c")
+
+
+@pytest.fixture(scope="module")
+def policy() -> TaskPolicy:
+    return TaskPolicy.load(evaluate_walk.shipped_policy("anymal_c"), "anymal_c", "walk")
+
+
+def test_weights_were_trained_for_the_robot_as_it_is_now(skills, policy):
+    contract = proprioception(SPEC)
+    contract.require_same(skills.contract, "the shipped skill module")
+    contract.require_same(policy.contract, "the shipped walking policy")
+    assert skills.clips == tuple(path.stem for path in shipped_clips("anymal_c"))
+    assert skills.summary["finished"] and policy.summary["finished"]
+
+
+def test_walking_policy_moves_the_shipped_decoder(skills, policy):
+    assert policy.summary["skills"] == skills.summary
+    kernel = policy.decoder.params["Dense_0"]["kernel"]
+    np.testing.assert_array_equal(kernel, skills.params["decoder"]["Dense_0"]["kernel"])
+
+
+def test_clips_are_tracked(skills):
+    clips = load_clips(shipped_clips("anymal_c"))
+    short = sorted(clips, key=lambda clip: clip.num_frames)[:3]
+    figures = summarize(track_clips(SPEC, skills, short, num_threads=1))
+    assert figures["tracked_share"] == 1.0
+    assert figures["joint_error_rad"] < 0.12
+
+
+def test_walks_as_commanded(policy):
+    commands = np.array([[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.4, 0.2, 0.5], [-0.2, 0.0, -0.5]])
+    run = evaluate_walk.walk_on_commands(SPEC, policy, commands[:, None], num_threads=1)
+    assert not run.fell.any()
+    error = np.abs(run.achieved[:, 0] - commands)
+    assert error[:, :2].max() < 0.15  # [m/s]
+    assert error[:, 2].max() < 0.2  # [rad/s]
