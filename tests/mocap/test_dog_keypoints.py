@@ -88,7 +88,7 @@ def test_implausible_rate(tmp_path: Path, fps: float) -> None:
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="there is no such file"):
         read_motion(tmp_path / "absent.txt")
-    with pytest.raises(FileFormatError, match="there is no such file"):
+    with pytest.raises(FileFormatError, match="is a folder, expected a motion capture file"):
         read_motion(tmp_path)
     binary = tmp_path / "binary.txt"
     binary.write_bytes(bytes(range(256)) * 10)
