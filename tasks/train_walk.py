@@ -21,11 +21,11 @@ class WalkTrainingConfig:
     """All settings of the walking policy's training."""
 
     run: RunConfig = field(
-        default_factory=lambda: RunConfig(total_steps=12_000_000, kl_ramp_share=0.0)
+        default_factory=lambda: RunConfig(total_steps=9_000_000, kl_ramp_share=0.2)
     )
     """Length, seed, number of environments."""
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(epochs=3, gamma=0.98, kl_weight=1e-3, target_kl=0.02)
+        default_factory=lambda: PpoConfig(epochs=3, gamma=0.98, kl_weight=3e-3, target_kl=0.02)
     )
     """Settings of PPO."""
     architecture: PolicyArchitecture = field(default_factory=PolicyArchitecture)
