@@ -222,18 +222,10 @@ class EvaluateWalk(_Figures):
         )
         _write_json(self.json, figures)
         if self.plot is not None:
-            import numpy as np
-
             from legged_skills.tasks import plots
 
-            names = ("vx_mps", "vy_mps", "yaw_radps")
-            commands, achieved = (
-                np.array(
-                    [[row[start + name] for name in names] for row in figures["commands"]]
-                ).reshape(-1, len(names))
-                for start in ("", "achieved_")
-            )
-            _write(self.plot, plots.command_scatter(commands, achieved))
+            arrays = evaluate_walk.command_arrays(figures)
+            _write(self.plot, plots.command_scatter(*arrays))
         return 0
 
 

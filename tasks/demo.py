@@ -226,10 +226,6 @@ def _plots(
     qpos, reference = track.qpos[rows], track.reference_qpos[rows]
     times_s = period_s * np.arange(rows.start + 1, rows.stop + 1)
     hold = len(course.velocity) // len(COURSE)
-    names = ("vx_mps", "vy_mps", "yaw_radps")
-    tests = figures["walking"]["commands"]
-    commands = np.array([[test[name] for name in names] for test in tests]).reshape(-1, 3)
-    achieved = np.array([[test[f"achieved_{name}"] for name in names] for test in tests])
     return {
         "joints": plots.joint_angles(spec, times_s, reference[:, 7:], qpos[:, 7:]),
         "base": plots.base_motion(times_s, reference[:, :3], qpos[:, :3]),
@@ -240,5 +236,5 @@ def _plots(
             course.velocity[:, 0],
             [name for name, _ in COURSE],
         ),
-        "commands": plots.command_scatter(commands, achieved.reshape(-1, 3)),
+        "commands": plots.command_scatter(*walking.command_arrays(figures["walking"])),
     }

@@ -1,6 +1,6 @@
 """How well a walking policy does what it is told: many episodes of changing commands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,20 @@ def summarize(run: WalkEpisodes) -> dict[str, Any]:
             for episode, index in zip(*np.nonzero(done), strict=True)
         ],
     }
+
+
+def command_arrays(figures: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The commands of ``summarize`` as arrays, for plots.
+
+    Returns:
+        (N, 3) what was commanded, and (N, 3) what was achieved: forward, left [m/s] and turning
+        [rad/s].
+    """
+    names = ("vx_mps", "vy_mps", "yaw_radps")
+    rows = figures["commands"]
+    commanded = np.array([[row[name] for name in names] for row in rows])
+    achieved = np.array([[row[f"achieved_{name}"] for name in names] for row in rows])
+    return commanded.reshape(-1, len(names)), achieved.reshape(-1, len(names))
 
 
 def _command(

@@ -113,12 +113,12 @@ class ReuseAgent:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
         size = self.decoder.proprioception_size + self.task_size + self.latent_size
-        alpha = jnp.float32(self.architecture.initial_filter)
+        share = jnp.float32(self.architecture.initial_filter)
         log_std = jnp.log(jnp.float32(self.architecture.initial_std))
         return {
             "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
-            "filter_logit": jnp.log(alpha / (1.0 - alpha)),
+            "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((self.latent_size,), log_std),
         }
 
