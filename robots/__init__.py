@@ -1,12 +1,12 @@
 """Robots: their specifications and models, observations, batched simulation, pictures."""
 
-from legged_skills.robots import anymal_c
+from legged_skills.robots import anymal_c, op3
 from legged_skills.robots.errors import UnknownRobotError
 from legged_skills.robots.spec import RobotSpec
 
 __all__ = ["RobotSpec", "get", "names"]
 
-_ROBOTS: dict[str, RobotSpec] = {spec.name: spec for spec in (anymal_c.SPEC,)}
+_ROBOTS: dict[str, RobotSpec] = {spec.name: spec for spec in (anymal_c.SPEC, op3.SPEC)}
 
 
 def names() -> tuple[str, ...]:

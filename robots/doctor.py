@@ -77,14 +77,21 @@ def _memory() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    findings = []
-    for name in ("mujoco", "jax", "flax", "optax", "numpy"):
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            version = ""
-        findings.append(_finding(name, version, f"nothing works: pip install {name}"))
-    return findings
+    needed = ("mujoco", "jax", "flax", "optax", "numpy")
+    formats = {"ezc3d": "C3D", "h5py": "HDF5"}
+    extra = "motion capture in {} is not read: pip install 'legged_skills[formats]'"
+    return [
+        *(_finding(name, _version(name), f"nothing works: pip install {name}") for name in needed),
+        *(_finding(name, _version(name), extra.format(what)) for name, what in formats.items()),
+    ]
+
+
+def _version(name: str) -> str:
+    """The version of an installed package, or nothing."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _graphics() -> Finding:

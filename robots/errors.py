@@ -17,6 +17,10 @@ class FileFormatError(LeggedSkillsError):
     """A file is missing, damaged, or not what it should be."""
 
 
+class DownloadError(LeggedSkillsError):
+    """A file cannot be downloaded, or what arrives is not what was expected."""
+
+
 class ClipError(LeggedSkillsError):
     """A motion clip, or a raw motion file, is not usable."""
 

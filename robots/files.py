@@ -7,7 +7,6 @@ text under the key ``header``, whose ``kind`` says what the file is.
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,9 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from legged_skills.robots.errors import FileFormatError
+from legged_skills.robots.npz import read_npz
 
 HEADER_KEY = "header"
-_ZIP_MAGIC = b"PK"
 
 
 @contextmanager
@@ -90,32 +89,6 @@ def write_archive(
     contents: dict[str, Any] = {HEADER_KEY: np.array(text), **arrays}
     with atomic_write(path) as file:
         np.savez_compressed(file, **contents)
-
-
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an ``.npz`` file.
-
-    Raises:
-        FileFormatError: the file is missing, empty, damaged, or holds pickled objects.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileFormatError(f"{path}: there is no such file.")
-    if path.stat().st_size == 0:
-        raise FileFormatError(f"{path}: the file is empty; expected an .npz archive.")
-    try:
-        with path.open("rb") as file:
-            # What is no zip file NumPy takes for a single array, or for a pickle.
-            if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-                raise ValueError("it does not begin like one")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error) as error:
-        reason = " ".join(str(error).split())
-        raise FileFormatError(
-            f"{path}: not a readable .npz archive ({reason}); it may be damaged or cut short."
-        ) from error
 
 
 def read_archive(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -162,6 +162,10 @@ class Kinematics:
                     joint_pos[joints] = pos[turned]
         return Poses(pos, quat, joint_pos, joint_axis)
 
+    def movers(self, body_ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which joints move at least one of some bodies, (J,)."""
+        return np.any(self._movers[body_ids], axis=0)
+
     def points(self, poses: Poses, points: BodyPoints) -> Array:
         """Places points that are fixed to bodies.
 

@@ -286,6 +286,9 @@ def _with_visible(model: mujoco.MjModel, visible: np.ndarray) -> mujoco.MjModel:
     model = copy.copy(model)
     model.geom_matid[:] = -1
     model.geom_rgba[:, 3] = visible
+    # The boxes around bodies that let rays skip them hold only geoms that collide.
+    model.body_bvhadr[:] = -1
+    model.body_bvhnum[:] = 0
     return model
 
 

@@ -12,6 +12,17 @@ from legged_skills.robots.errors import SettingsError
 if TYPE_CHECKING:
     import mujoco
 
+_PER_JOINT = (
+    "default_joint_pos",
+    "joint_lower",
+    "joint_upper",
+    "kp",
+    "kd",
+    "torque_limit",
+    "velocity_limit",
+    "acceleration_limit",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSpec:
@@ -37,11 +48,15 @@ class RobotSpec:
     kp: np.ndarray
     """(J,) position gain of the drives [Nm/rad]."""
     kd: np.ndarray
-    """(J,) velocity gain of the drives [Nm s/rad]."""
+    """(J,) velocity gain of the drives [Nm s/rad]; what motor and gear damp by themselves is in
+    the model."""
     torque_limit: np.ndarray
     """(J,) greatest drive torque [Nm]."""
     velocity_limit: np.ndarray
     """(J,) greatest joint speed [rad/s]."""
+    acceleration_limit: np.ndarray
+    """(J,) greatest joint acceleration that the drive can give from rest, with the base held and
+    the leg or arm in the air [rad/s^2]."""
     action_scale: float
     """Joint target = default_joint_pos + action_scale * action [rad]."""
     control_period_s: float
@@ -54,6 +69,10 @@ class RobotSpec:
     """The site at the centre of each foot."""
     foot_radius_m: float
     """Height of a foot's site over the floor when the foot stands on it [m]."""
+    foot_points_f: np.ndarray
+    """(F, S, 3) the S points of each foot that meet the floor, in the frame of its site [m]: the
+    corners of a flat sole, which lie on the floor when the foot stands; for a round foot the
+    site's origin, which is then ``foot_radius_m`` over the floor."""
     standing_height_m: float
     """Height of the base frame over the floor in the default pose [m]."""
     leg_length_m: float
@@ -67,30 +86,39 @@ class RobotSpec:
     index[j] of the motion."""
     mirror_feet: np.ndarray
     """(F,) indices: foot f of a mirrored motion is foot index[f] of the motion."""
+    mirror_joints_front_back: tuple[np.ndarray, np.ndarray] | None
+    """As ``mirror_joints``, for the reflection that exchanges front and back (x becomes -x);
+    None if that makes no motion of the robot."""
+    mirror_feet_front_back: np.ndarray | None
+    """As ``mirror_feet``, for the reflection that exchanges front and back, or None."""
+    self_collision: tuple[tuple[str, str], ...]
+    """Pairs of geoms, capsules or spheres, that must not touch each other. They need not
+    collide in the physics."""
 
     def __post_init__(self) -> None:
         """Freezes the arrays and checks sizes.
 
         Raises:
-            SettingsError: an array has not J entries, or the periods do not divide.
+            SettingsError: an array has the wrong shape, a mirror image is none, a pair of geoms
+                is not one, or the periods do not divide.
         """
-        for name in (
-            "default_joint_pos",
-            "joint_lower",
-            "joint_upper",
-            "kp",
-            "kd",
-            "torque_limit",
-            "velocity_limit",
-        ):
-            array = np.array(getattr(self, name), dtype=np.float64)
-            if array.shape != (self.num_joints,):
+        for name in _PER_JOINT:
+            self._freeze(name, (self.num_joints,))
+        points = np.shape(self.foot_points_f)
+        self._freeze("foot_points_f", (self.num_feet, points[1] if len(points) == 3 else 1, 3))
+        self._freeze_mirror("mirror_joints", "mirror_feet")
+        if (self.mirror_joints_front_back is None) != (self.mirror_feet_front_back is None):
+            raise SettingsError(
+                f"{self.name}: mirror_joints_front_back and mirror_feet_front_back "
+                "must be given both or not at all."
+            )
+        if self.mirror_joints_front_back is not None:
+            self._freeze_mirror("mirror_joints_front_back", "mirror_feet_front_back")
+        for pair in self.self_collision:
+            if len(pair) != 2 or pair[0] == pair[1]:
                 raise SettingsError(
-                    f"{self.name}: {name} has shape {array.shape}, "
-                    f"expected one entry for each of the {self.num_joints} joints."
+                    f"{self.name}: self_collision has {pair!r}, expected two different geoms."
                 )
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
         ratio = self.control_period_s / self.physics_step_s
         if abs(ratio - round(ratio)) > 1e-9 or ratio < 1:
             raise SettingsError(
@@ -98,10 +126,53 @@ class RobotSpec:
                 f"of the physics step {self.physics_step_s} s."
             )
 
+    def _freeze(self, name: str, shape: tuple[int, ...]) -> None:
+        """Makes an attribute a read-only float array, after a check of its shape."""
+        array = np.array(getattr(self, name), dtype=np.float64)
+        if array.shape != shape:
+            per_joint = f"one entry for each of the {self.num_joints} joints"
+            raise SettingsError(
+                f"{self.name}: {name} has shape {array.shape}, "
+                f"expected {per_joint if shape == (self.num_joints,) else shape}."
+            )
+        array.flags.writeable = False
+        object.__setattr__(self, name, array)
+
+    def _freeze_mirror(self, joints: str, feet: str) -> None:
+        """Makes the arrays of a mirror image read-only; mirroring twice must change nothing."""
+        order, sign = (np.array(part) for part in getattr(self, joints))
+        feet_order = np.array(getattr(self, feet))
+        for name, indices, count in (
+            (joints, order, self.num_joints),
+            (feet, feet_order, self.num_feet),
+        ):
+            everyone = np.arange(count)
+            if not np.array_equal(np.sort(indices), everyone) or np.any(
+                indices[indices] != everyone
+            ):
+                raise SettingsError(
+                    f"{self.name}: {name} is {indices.tolist()}, "
+                    f"expected 0 to {count - 1} with some pairs exchanged."
+                )
+        if sign.shape != order.shape or np.any(np.abs(sign) != 1) or np.any(sign[order] != sign):
+            raise SettingsError(
+                f"{self.name}: the signs of {joints} are {sign.tolist()}, "
+                "expected 1 or -1, the same for the two joints of a pair."
+            )
+        for array in (order, sign, feet_order):
+            array.flags.writeable = False
+        object.__setattr__(self, joints, (order, sign))
+        object.__setattr__(self, feet, feet_order)
+
     @property
     def num_joints(self) -> int:
         """J."""
         return len(self.joint_names)
+
+    @property
+    def num_feet(self) -> int:
+        """F."""
+        return len(self.foot_names)
 
     @property
     def substeps(self) -> int:

@@ -23,6 +23,30 @@ def _per_leg(fore: tuple[float, float, float], hind: tuple[float, float, float])
     return np.array([*fore, *fore, *hind, *hind])
 
 
+def _neighbours() -> tuple[tuple[str, str], ...]:
+    """Pairs of parts of legs side by side, and of legs one behind the other.
+
+    The thighs of two legs never meet. Of the knees only those of a fore and a hind leg do, which
+    point at each other.
+    """
+    parts = (
+        ("FOOT", "FOOT"),
+        ("FOOT", "SHANK"),
+        ("SHANK", "FOOT"),
+        ("SHANK", "SHANK"),
+        ("FOOT", "THIGH"),
+        ("THIGH", "FOOT"),
+        ("SHANK", "THIGH"),
+        ("THIGH", "SHANK"),
+    )
+    pairs = []
+    for one, other in (("LF", "RF"), ("LH", "RH"), ("LF", "LH"), ("RF", "RH")):
+        pairs += [(f"{one}_{a}", f"{other}_{b}") for a, b in parts]
+        if one[0] == other[0]:
+            pairs.append((f"{one}_KNEE", f"{other}_KNEE"))
+    return tuple(pairs)
+
+
 SPEC = RobotSpec(
     name="anymal_c",
     mjcf=_mjcf,
@@ -43,6 +67,9 @@ SPEC = RobotSpec(
     # URDF.
     torque_limit=np.full(12, 80.0),
     velocity_limit=np.full(12, 7.5),
+    # The torque limit over the drive's and the leg's inertia about the joint in the default pose,
+    # with the base held; the tests compute it again.
+    acceleration_limit=np.tile([214.0, 233.0, 1050.0], 4),
     # legged_gym, and most published ANYmal policies.
     action_scale=0.5,
     control_period_s=0.02,
@@ -50,6 +77,7 @@ SPEC = RobotSpec(
     foot_names=LEGS,
     foot_sites=tuple(f"{leg}_FOOT" for leg in LEGS),
     foot_radius_m=0.03,
+    foot_points_f=np.zeros((4, 1, 3)),
     # Forward kinematics of the default pose; the tests compute both again.
     standing_height_m=0.5488,
     leg_length_m=0.5488,
@@ -63,4 +91,11 @@ SPEC = RobotSpec(
         np.tile([-1.0, 1.0, 1.0], 4),
     ),
     mirror_feet=np.array([1, 0, 3, 2]),
+    # Fore and hind legs change places; a HAA keeps its sign and the others change theirs.
+    mirror_joints_front_back=(
+        np.array([6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]),
+        np.tile([1.0, -1.0, -1.0], 4),
+    ),
+    mirror_feet_front_back=np.array([2, 3, 0, 1]),
+    self_collision=_neighbours(),
 )

@@ -42,7 +42,7 @@ TREE = """
 
 def _models() -> dict[str, mujoco.MjModel]:
     return {
-        "anymal_c": robots.get("anymal_c").model(),
+        **{name: robots.get(name).model() for name in robots.names()},
         "tree": mujoco.MjModel.from_xml_string(TREE),
     }
 
@@ -57,7 +57,7 @@ def _a_point_on_each_body(rng: np.random.Generator, model: mujoco.MjModel) -> Bo
     return BodyPoints(np.arange(model.nbody), rng.normal(size=(model.nbody, 3)))
 
 
-@pytest.mark.parametrize("name", ["anymal_c", "tree"])
+@pytest.mark.parametrize("name", [*robots.names(), "tree"])
 def test_poses_and_jacobian_equal_mujoco(name: str) -> None:
     rng = np.random.default_rng(0)
     model = _models()[name]
@@ -84,7 +84,7 @@ def test_poses_and_jacobian_equal_mujoco(name: str) -> None:
             np.testing.assert_allclose(jacobian[t, i], expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["anymal_c", "tree"])
+@pytest.mark.parametrize("name", [*robots.names(), "tree"])
 def test_jacobian_equals_central_differences(name: str) -> None:
     rng = np.random.default_rng(1)
     model = _models()[name]
@@ -101,6 +101,40 @@ def test_jacobian_equals_central_differences(name: str) -> None:
         behind = kinematics.points(kinematics.poses(kinematics.integrate(qpos, -delta)), points)
         # Error of central differences: step^2 of truncation, 1e-16 / step of rounding.
         np.testing.assert_allclose(jacobian[..., column], (ahead - behind) / (2 * step), atol=1e-8)
+
+
+def test_movers_are_the_joints_above() -> None:
+    model = _models()["tree"]
+    kinematics = Kinematics(model)
+    expected = {
+        "world": [],
+        "fixed": [],
+        "root": [],
+        "a": ["a1", "a2"],
+        "b": ["a1", "a2"],
+        "c": ["a1", "a2", "c1"],
+        "d": ["d1"],
+    }
+    joints = [model.joint(i + 1).name for i in range(kinematics.num_joints)]
+    for body, movers in expected.items():
+        found = kinematics.movers(np.array([model.body(body).id]))
+        assert [name for name, moves in zip(joints, found, strict=True) if moves] == movers
+    both = kinematics.movers(np.array([model.body("b").id, model.body("d").id]))
+    assert [name for name, moves in zip(joints, both, strict=True) if moves] == ["a1", "a2", "d1"]
+    assert kinematics.movers(np.zeros(0, dtype=int)).tolist() == [False] * 4
+
+
+@pytest.mark.parametrize("name", [*robots.names(), "tree"])
+def test_movers_are_the_columns_of_the_jacobian(name: str) -> None:
+    rng = np.random.default_rng(4)
+    model = _models()[name]
+    kinematics = Kinematics(model)
+    points = _a_point_on_each_body(rng, model)
+    poses = kinematics.poses(_random_qpos(rng, model, 3))
+    jacobian = kinematics.jacobian(poses, points, kinematics.points(poses, points))
+    moves = np.any(np.abs(jacobian[..., 6:]) > 1e-12, axis=(0, 2))
+    for body in range(model.nbody):
+        np.testing.assert_array_equal(kinematics.movers(np.array([body])), moves[body])
 
 
 def test_site_points_are_where_mujoco_has_them() -> None:

@@ -369,6 +369,44 @@ def test_eye_within_a_thing_and_things_behind_the_eye() -> None:
     assert (seen[..., 1] <= seen[..., 2] + 1e-6).all()
 
 
+# MuJoCo keeps boxes around the geoms of each body that collide, and lets rays pass by the body
+# where they miss its box.
+ARM = """
+<mujoco>
+  <worldbody>
+    <body name="base">
+      <freejoint/>
+      <geom size="0.02" rgba="0.8 0.1 0.1 1"/>
+      <geom type="box" size="0.1 0.1 0.1" pos="0 0 0.6" rgba="0.1 0.1 0.8 1"
+            contype="0" conaffinity="0"/>
+      <body name="hand" pos="0 0 -0.2">
+        <joint axis="0 1 0"/>
+        <geom size="0.02" rgba="0.8 0.1 0.1 1"/>
+        <geom size="0.02" pos="0 0 -0.05" rgba="0.8 0.1 0.1 1"/>
+        <geom type="box" size="0.1 0.1 0.1" pos="0.5 0 0" rgba="0.1 0.1 0.8 {}"
+              contype="0" conaffinity="0"/>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("alpha", [1, 0.8])
+def test_what_only_is_seen_is_seen_far_from_what_collides(backend: Backend, alpha: float) -> None:
+    model = mujoco.MjModel.from_xml_string(ARM.format(alpha))
+    camera = Camera(lookat=(0.2, 0.0, 0.2), distance=3.0, azimuth=90, elevation=0)
+    seen = picture(model, camera, backend)
+    for place in ((0.0, 0.0, 0.6), (0.5, 0.0, -0.2)):
+        row, column = pixel_of(place, camera)
+        window = seen[row - 1 : row + 2, column - 1 : column + 2]
+        assert (window[..., 2] > 2.0 * window[..., 0]).all(), place
+    # Both boxes whole: fronts 2.9 m away, 10 pixels wide, and of a side a pixel more.
+    blue = seen[..., 2] > 2.0 * seen[..., 0]
+    side = 0.2 * HEIGHT / 2 / (2.9 * math.tan(math.pi / 8))
+    assert blue.sum() == pytest.approx(2 * side**2, rel=0.3)
+
+
 # --- motions and ghosts ---
 
 
