@@ -55,9 +55,15 @@ setup(
         "PyOpenGL>=3.1.6",
         "imageio-ffmpeg>=0.5.1",
         "tensorboardX>=2.6.2.2",
+        "PyYAML>=6.0.1",
     ],
     extras_require={
+        # Motion capture in binary formats of others: C3D, and HDF5 (dm_control's collections).
+        "formats": ["ezc3d>=1.5.16", "h5py>=3.11"],
         "dev": [
+            "ezc3d>=1.5.16",
+            "h5py>=3.11",
+            "hypothesis>=6.100",
             "build>=1.2",
             "pytest>=8.0",
             # Exact: a newer checker may find new faults in code that has not changed.

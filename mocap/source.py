@@ -1,6 +1,8 @@
 """The one type that every motion capture format is read into."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,21 @@ def check_fps(fps: float, where: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What a user says about a file that the file does not say, or says wrongly."""
+
+    fps: float | None = None
+    """Frames a second [1/s]; None for what the file or its format says."""
+    unit_m: float | None = None
+    """Length of the file's unit [m]; None for what the file says, or what its size suggests."""
+    up_axis: Literal["y", "z"] | None = None
+    """The axis that points up; None for what the format says, or what the motion suggests."""
+    skeleton: Path | None = None
+    """The file with the skeleton (ASF), for a format that keeps it apart (AMC); None looks for it
+    beside the motion."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceMotion:
     """A recorded motion in metres, z up, before any robot comes into play.
 
@@ -49,8 +66,9 @@ class SourceMotion:
     """Where the points are in a right-handed world with z up [m], (T, M, 3)."""
     fps: float
     """Frames a second [1/s]."""
-    skeleton: str
-    """The convention of the names, e.g. "dog_keypoints"; chooses the mapping to a robot."""
+    skeleton: str = ""
+    """What it is the skeleton of, "human" or "dog", once the joints are identified
+    (``identify.identify``); before that what the format says, if it has but one."""
     rotations_wxyz: NDArray[np.floating] | None = None
     """Orientations in the world of markers that are joints, (T, M, 4), if the format has them."""
     parents: tuple[int, ...] | None = None

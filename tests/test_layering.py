@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -55,14 +56,14 @@ def faults(source: str, folder: str) -> list[str]:
     return found
 
 
-def setup_literal(repo_root: Path, name: str) -> list[str]:
-    """A list that is written out in setup.py, as a variable or as an argument."""
+def setup_literal(repo_root: Path, name: str) -> Any:
+    """A list or table that is written out in setup.py, as a variable or as an argument."""
     for node in ast.walk(ast.parse((repo_root / "setup.py").read_text(encoding="utf-8"))):
         if isinstance(node, ast.Assign | ast.keyword):
             named = node.arg if isinstance(node, ast.keyword) else ast.unparse(node.targets[0])
             if named == name:
                 return ast.literal_eval(node.value)
-    raise AssertionError(f"setup.py has no list {name}")
+    raise AssertionError(f"setup.py has no {name}")
 
 
 def canonical(requirement: str) -> str:
@@ -146,7 +147,10 @@ def test_dependencies_are_those_imported(repo_root: Path) -> None:
     # What one imports and what one installs may differ in name; two may share a name.
     found = importlib.metadata.packages_distributions()
     provided = {name: {canonical(given) for given in found.get(name, [name])} for name in imported}
-    needed = {canonical(line) for line in setup_literal(repo_root, "install_requires")}
+    extras = setup_literal(repo_root, "extras_require")
+    optional = [line for extra, lines in extras.items() if extra != "dev" for line in lines]
+    lines = [*setup_literal(repo_root, "install_requires"), *optional]
+    needed = {canonical(line) for line in lines}
     assert {name for name, given in provided.items() if not given & needed} == set()
     assert needed - set().union(*provided.values()) == set()
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legged_skills.mocap.source import SourceMotion, check_fps
+from legged_skills.mocap.formats import units
+from legged_skills.mocap.formats.reading import known_world
+from legged_skills.mocap.formats.text import shown, split_lines
+from legged_skills.mocap.source import ReadOptions, SourceMotion, check_fps
 from legged_skills.robots.errors import ClipError
 
 FORMAT = "dog key points"
@@ -51,7 +54,7 @@ def sniff(head: str) -> bool:
     return len(cells) > NUM_POINTS and set(line) <= set("0123456789+-.eEnaifNI, \t\r")
 
 
-def read(path: Path, text: str, fps: float | None = None) -> SourceMotion:
+def read(path: Path, text: str, options: ReadOptions) -> SourceMotion:
     """Reads the key points, turned into a world with z up.
 
     The data's z becomes x, its x becomes y, its y becomes z: a right-handed frame stays
@@ -60,7 +63,7 @@ def read(path: Path, text: str, fps: float | None = None) -> SourceMotion:
     Args:
         path: where the text is from, for messages.
         text: the whole file.
-        fps: frames a second if they are not the data set's 60 [1/s].
+        options: what the user says about rate, unit and axis, where they are not the data set's.
 
     Returns:
         The motion.
@@ -68,20 +71,26 @@ def read(path: Path, text: str, fps: float | None = None) -> SourceMotion:
     Raises:
         ClipError: a value is missing, not a number or not finite; the message names the line.
     """
-    fps = check_fps(FPS if fps is None else fps, str(path))
-    lines = text.rstrip().splitlines()
-    if not lines:
+    fps = check_fps(FPS if options.fps is None else options.fps, str(path))
+    lines = split_lines(text.rstrip())
+    if not text.strip():
         raise ClipError(f"{path}: the file is empty, expected {3 * NUM_POINTS} numbers a line.")
     if len(lines) < 2:
         raise ClipError(f"{path}: has a single frame, a motion needs at least 2.")
     values = _parse(path, lines)
-    y_up = values.reshape(len(lines), NUM_POINTS, 3)
+    points = values.reshape(len(lines), NUM_POINTS, 3)
+    world = known_world(points, MARKER_NAMES, options, path, "y")
     return SourceMotion(
         marker_names=MARKER_NAMES,
-        positions_w=np.ascontiguousarray(y_up[:, :, [2, 0, 1]]),
+        positions_w=units.to_world(points, world.up_axis, world.unit_m),
         fps=fps,
         skeleton="dog_keypoints",
-        source={"file": path.name, "format": FORMAT, "unit": "m", "up_axis": "y"},
+        source={
+            "file": path.name,
+            "format": FORMAT,
+            "unit": world.unit_text,
+            "up_axis": world.up_text,
+        },
     )
 
 
@@ -115,6 +124,6 @@ def _first_bad_cell(path: Path, lines: list[str]) -> str:
             try:
                 float(cell)
             except ValueError:
-                shown = cell.strip()[:20]
-                return f"{path}: line {number}, column {column} is {shown!r}, expected a number."
+                where = f"{path}: line {number}, column {column}"
+                return f"{where} is {shown(cell)}, expected a number."
     return f"{path}: holds something that is not a number."
