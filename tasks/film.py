@@ -43,9 +43,12 @@ AVERAGE_S = 0.5
 
 FULL_SIZE = (960, 540)
 SMALL_SIZE = (640, 360)
-_VIEW = Camera(distance=2.5, elevation=-20.0, azimuth=125.0)
+_VIEW = Camera(elevation=-20.0, azimuth=125.0)
 """From the right front of a robot that looks along +x."""
-_CAMERA_HEIGHT_M = 0.4
+_DISTANCE = 4.55
+"""From the camera to the robot [leg lengths]."""
+_LOOK_HEIGHT = 0.73
+"""Height of what the camera looks at [leg lengths]."""
 _ARROW_HEIGHT_M = 0.36
 """Arrows float this much over the base [m]."""
 _ARROW_S = 1.2
@@ -124,7 +127,8 @@ def render_scene(scene: Scene, settings: FilmSettings) -> Iterator[np.ndarray]:
         RenderError: OpenGL was asked for and does not work here.
     """
     model, states = scene.pose()
-    follower = TrackingCamera(facing(scene.qpos), height=_CAMERA_HEIGHT_M)
+    view = facing(scene.spec, scene.qpos)
+    follower = TrackingCamera(view, height=_LOOK_HEIGHT * scene.spec.leg_length_m)
     with make_renderer(model, *settings.pixels, settings.backend) as renderer:
         for row in scene.rows(settings.fps):
             camera = follower.follow(scene.qpos[row, :3], 1.0 / settings.fps)
@@ -162,15 +166,16 @@ def write_film(
     return total
 
 
-def facing(qpos: np.ndarray, view: Camera = _VIEW) -> Camera:
-    """The view turned so that it shows a motion from the side on which it goes.
+def facing(spec: RobotSpec, qpos: np.ndarray) -> Camera:
+    """The view that shows a motion from the right front, as far away as suits the robot's size.
 
     Args:
+        spec: the robot.
         qpos: (T, 7 + J) states; their mean heading counts.
-        view: as seen by a robot that looks along +x.
     """
     heading = np.exp(1j * rotations.yaw(qpos[:, 3:7])).mean()
-    return replace(view, azimuth=view.azimuth + math.degrees(float(np.angle(heading))))
+    azimuth = _VIEW.azimuth + math.degrees(float(np.angle(heading)))
+    return replace(_VIEW, azimuth=azimuth, distance=_DISTANCE * spec.leg_length_m)
 
 
 def moving_average(values: np.ndarray, period_s: float, window_s: float = AVERAGE_S) -> np.ndarray:

@@ -180,7 +180,7 @@ def _show(scene: Scene) -> None:
         with viewer.lock():
             viewer.cam.type = mujoco.mjtCamera.mjCAMERA_TRACKING.value
             viewer.cam.trackbodyid = model.body(scene.spec.base_body).id
-            view = facing(scene.qpos)
+            view = facing(scene.spec, scene.qpos)
             viewer.cam.distance, viewer.cam.azimuth = view.distance, view.azimuth
             viewer.cam.elevation = view.elevation
         began = time.perf_counter()

@@ -1,77 +1,19 @@
 """Plots of motions and figures, as PNG pictures."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from legged_skills.robots.canvas import ACHIEVED, FORBIDDEN, WANTED, Canvas
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.film import AVERAGE_S, moving_average, short_name
 
-WANTED = "#0072B2"
-"""What should be done: reference, command. Blue, as in films."""
-ACHIEVED = "#D55E00"
-"""What the robot does. Vermillion; colour-blind people can tell the two apart."""
-_FORBIDDEN = "#999999"
-_WIDTH_IN = 9.0
-_DPI = 160
 _MIN_SPAN_RAD = 0.5
 """Joint axes show at least this much [rad]."""
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#777777",
-    "axes.linewidth": 0.7,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E3E3E3",
-    "grid.linewidth": 0.7,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "legend.frameon": False,
-    "lines.solid_capstyle": "round",
-}
 TWIST_LABELS = ("forward [m/s]", "to the left [m/s]", "turning [rad/s]")
 """Components of a velocity command."""
-
-
-class _Canvas:
-    """A figure in our style; within the block it is drawn, after it ``png`` is there."""
-
-    def __init__(self, height_in: float, rows: int, columns: int, **options: Any) -> None:
-        # From the defaults, so that plots look the same whatever a user's matplotlibrc says.
-        style: Any = {**matplotlib.rcParamsDefault, **_STYLE}
-        style.pop("backend", None)
-        self._style = matplotlib.rc_context(style)
-        self._style.__enter__()
-        self.figure = Figure(figsize=(_WIDTH_IN, height_in), dpi=_DPI, layout="constrained")
-        self.axes: np.ndarray = self.figure.subplots(rows, columns, squeeze=False, **options)
-        self.png = b""
-
-    def __enter__(self) -> "_Canvas":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        try:
-            if kind is None:
-                buffer = io.BytesIO()
-                FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Software": None})
-                self.png = buffer.getvalue()
-        finally:
-            self._style.__exit__(None, None, None)
-
-    def legend(self) -> None:
-        """One legend over all panels, from the first."""
-        handles, labels = self.axes[0, 0].get_legend_handles_labels()
-        self.figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
 
 
 def joint_angles(
@@ -93,7 +35,7 @@ def joint_angles(
     """
     rows = len(spec.foot_names)
     columns = -(-spec.num_joints // rows)
-    with _Canvas(1.55 * rows + 0.4, rows, columns, sharex=True) as canvas:
+    with Canvas(1.55 * rows + 0.4, rows, columns, sharex=True) as canvas:
         for joint, name in enumerate(spec.joint_names):
             axes = canvas.axes.flat[joint]
             axes.plot(times_s, reference[:, joint], color=WANTED, lw=2.2, alpha=0.75, label="clip")
@@ -124,7 +66,7 @@ def base_motion(
     Returns:
         A PNG picture.
     """
-    with _Canvas(2.9, 1, 3) as canvas:
+    with Canvas(2.9, 1, 3) as canvas:
         above, height, offset = canvas.axes[0]
         start = reference_pos_w[0, :2]
         for pos_w, colour, width, label in (
@@ -165,7 +107,7 @@ def velocities(
     changes = 1 + np.flatnonzero((np.diff(command, axis=0) != 0.0).any(axis=1))
     starts_s = np.concatenate([[0.0], times_s[changes - 1]])
     smooth = moving_average(achieved, period_s)
-    with _Canvas(5.6, 3, 1, sharex=True) as canvas:
+    with Canvas(5.6, 3, 1, sharex=True) as canvas:
         for axes, label, wanted, fast, slow in zip(
             canvas.axes[:, 0], TWIST_LABELS, command.T, achieved.T, smooth.T, strict=True
         ):
@@ -176,7 +118,7 @@ def velocities(
             axes.margins(y=0.1)
             _at_least(axes, 0.8)
             for start_s in starts_s[1:]:
-                axes.axvline(start_s, color=_FORBIDDEN, lw=0.7, ls=":")
+                axes.axvline(start_s, color=FORBIDDEN, lw=0.7, ls=":")
         top = canvas.axes[0, 0]
         for name, start_s in zip(names, starts_s, strict=False):
             place = (start_s, 1.02)
@@ -203,7 +145,7 @@ def clip_scores(clips: Sequence[Mapping[str, Any]]) -> bytes:
         ("followed [% of the clip]", [100.0 * clip["tracked_share"] for clip in clips], "{:.1f}"),
         ("mean joint error [rad]", [clip["joint_error_rad"] for clip in clips], "{:.3f}"),
     )
-    with _Canvas(0.8 + 0.27 * len(clips), 1, 2, sharey=True) as canvas:
+    with Canvas(0.8 + 0.27 * len(clips), 1, 2, sharey=True) as canvas:
         for axes, (label, values, form) in zip(canvas.axes[0], panels, strict=True):
             bars = axes.barh(places, np.nan_to_num(values), color=ACHIEVED, height=0.62)
             texts = [form.format(value) if np.isfinite(value) else "-" for value in values]
@@ -227,7 +169,7 @@ def command_scatter(commands: np.ndarray, achieved: np.ndarray) -> bytes:
     Returns:
         A PNG picture.
     """
-    with _Canvas(3.2, 1, 3) as canvas:
+    with Canvas(3.2, 1, 3) as canvas:
         for index, axes in enumerate(canvas.axes[0]):
             wanted, found = commands[:, index], achieved[:, index]
             if not len(wanted):
@@ -254,8 +196,8 @@ def _joint_axis(axes: Axes, angles: np.ndarray, lower: float, upper: float) -> N
     low, high = low - room, high + room
     for beyond, limit, end in ((low < lower, lower, low), (high > upper, upper, high)):
         if beyond:
-            axes.axhspan(min(limit, end), max(limit, end), color=_FORBIDDEN, alpha=0.25, lw=0.0)
-            axes.axhline(limit, color=_FORBIDDEN, lw=0.9)
+            axes.axhspan(min(limit, end), max(limit, end), color=FORBIDDEN, alpha=0.25, lw=0.0)
+            axes.axhline(limit, color=FORBIDDEN, lw=0.9)
     axes.set_ylim(low, high)
 
 

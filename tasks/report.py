@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots import webpage
 from legged_skills.robots.files import write_text
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.tasks import webpage
 from legged_skills.tasks.film import AVERAGE_S, short_name
 from legged_skills.tasks.policy_file import TaskPolicy
 

@@ -16,12 +16,12 @@ from legged_skills.robots.spec import RobotSpec
 
 SIZE = (1280, 420)
 """Width and height [pixels]."""
-SPACING_M = 1.45
-"""Way from one shown place to the next [m]."""
+SPACING = 2.65
+"""Way from one shown place to the next [leg lengths]."""
 _VIEW = Camera(elevation=-13.0, azimuth=116.0, fovy=20.0)
 """From the right and a little from the front of a robot that goes along +x."""
-_ROOM_M = 0.7
-"""Room around the middle of each robot [m]."""
+_ROOM = 1.28
+"""Room around the middle of each robot [leg lengths]."""
 _MAX_ROBOTS = 5
 
 
@@ -46,10 +46,10 @@ def time_lapse(
         SettingsError: the size or the backend is not possible.
         RenderError: OpenGL was asked for and does not work here.
     """
-    rows = _rows(qpos[:, :2])
+    rows = _rows(qpos[:, :2] / spec.leg_length_m)
     model = _many(spec, len(rows))
     with make_renderer(model, *size, backend) as renderer:
-        return renderer.render(qpos[rows].ravel(), _camera(qpos[rows], size))
+        return renderer.render(qpos[rows].ravel(), _camera(spec, qpos[rows], size))
 
 
 def save_picture(path: str | Path, frame: np.ndarray) -> None:
@@ -63,13 +63,17 @@ def save_picture(path: str | Path, frame: np.ndarray) -> None:
 
 
 def _rows(places_w: np.ndarray) -> np.ndarray:
-    """The rows to show: the last, and those at equal distances before it."""
-    steps_m = np.linalg.norm(np.diff(places_w, axis=0), axis=1)
-    before_end_m = np.concatenate([np.cumsum(steps_m[::-1])[::-1], [0.0]])
-    count = min(_MAX_ROBOTS, 1 + math.floor(before_end_m[0] / SPACING_M))
-    wanted_m = SPACING_M * np.arange(count - 1, -1, -1)
+    """The rows to show: the last, and those at equal distances before it.
+
+    Args:
+        places_w: (T, 2) the robot's places along the floor [leg lengths].
+    """
+    steps = np.linalg.norm(np.diff(places_w, axis=0), axis=1)
+    before_end = np.concatenate([np.cumsum(steps[::-1])[::-1], [0.0]])
+    count = min(_MAX_ROBOTS, 1 + math.floor(before_end[0] / SPACING))
+    wanted = SPACING * np.arange(count - 1, -1, -1)
     # The way to the end falls from row to row, so its negative is sorted.
-    return np.searchsorted(-before_end_m, -wanted_m)
+    return np.searchsorted(-before_end, -wanted)
 
 
 def _many(spec: RobotSpec, count: int) -> mujoco.MjModel:
@@ -84,10 +88,11 @@ def _many(spec: RobotSpec, count: int) -> mujoco.MjModel:
     return scene.compile()
 
 
-def _camera(qpos: np.ndarray, size: tuple[int, int]) -> Camera:
+def _camera(spec: RobotSpec, qpos: np.ndarray, size: tuple[int, int]) -> Camera:
     """Looks from the side, as close as all robots fit in.
 
     Args:
+        spec: the robot.
         qpos: (K, 7 + J) the robots [m, rad].
         size: width and height of the picture [pixels].
     """
@@ -97,10 +102,11 @@ def _camera(qpos: np.ndarray, size: tuple[int, int]) -> Camera:
     heading = float(rotations.yaw(qpos[0, 3:7])) if alone else math.atan2(way_w[1], way_w[0])
     view = replace(_VIEW, azimuth=_VIEW.azimuth + math.degrees(heading))
     _, right_w, up_w = view.axes_w()
-    room_w = _ROOM_M * np.stack([right_w, -right_w, up_w, -up_w])
+    room_m = _ROOM * spec.leg_length_m
+    room_w = room_m * np.stack([right_w, -right_w, up_w, -up_w])
     corners_w = (places_w[:, None, :] + room_w).reshape(-1, 3)
     # Far enough for all corners to be in front of the camera, and then farther until all fit.
-    distance = _ROOM_M + float(np.ptp(corners_w @ view.axes_w()[0]))
+    distance = room_m + float(np.ptp(corners_w @ view.axes_w()[0]))
     middle_w = places_w.mean(axis=0)
     while True:
         view = replace(view, distance=distance).looking_at(middle_w)

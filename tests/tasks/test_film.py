@@ -58,9 +58,9 @@ def test_moving_average_by_hand() -> None:
 
 def test_camera_looks_from_the_same_side_whatever_the_heading() -> None:
     qpos = np.tile(SPEC.home_qpos, (10, 1))
-    ahead = film.facing(qpos)
+    ahead = film.facing(SPEC, qpos)
     qpos[:, 3:7] = rotations.from_yaw(np.linspace(np.pi - 0.2, np.pi + 0.2, 10))
-    back = film.facing(qpos)
+    back = film.facing(SPEC, qpos)
     assert abs(back.azimuth - ahead.azimuth) == pytest.approx(180.0, abs=1e-6)
     assert back.distance == ahead.distance
 

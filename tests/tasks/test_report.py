@@ -10,9 +10,9 @@ from PIL import Image
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots import webpage
 from legged_skills.robots.errors import FileFormatError
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.tasks import webpage
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.report import DemoReport
 
@@ -183,10 +183,3 @@ def test_unwritable_report(report: DemoReport, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileFormatError, match=r"report\.html: cannot be written"):
         report.write(tmp_path / "file" / "report.html")
-
-
-def test_tables_escape_and_mark_totals() -> None:
-    table = webpage.table(("a<b", "x [m]"), [("1&2", "3"), ("all", "4")], total=True)
-    assert "<th>a&lt;b</th>" in table and "<td>1&amp;2</td>" in table
-    assert table.count("<tr") == 3
-    assert '<tr class="total"><td>all</td><td>4</td></tr>' in table
