@@ -4,30 +4,24 @@ Each command imports what it needs when it runs, so that ``--help`` is quick and
 need not have what only training uses.
 """
 
-import json
 import logging
 import math
 import os
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 from tyro.extras import subcommand_cli_from_dict
 
+from legged_skills.mocap.commands import Clips, Mocap, Retarget
+from legged_skills.robots.console import OUT, STDOUT, known, table, write_bytes, write_json
 from legged_skills.robots.errors import ClipError, LeggedSkillsError, SettingsError
 
 if TYPE_CHECKING:
     from legged_skills.mocap.clip import RobotClip
-
-# Names of files are printed as they are, also where they look like markup.
-_OUT = Console(markup=False, emoji=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,109 +31,7 @@ class _Figures:
     robot: str = "anymal_c"
     """The robot."""
     json: Path | None = None
-    """Write the figures to this file too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retarget(_Figures):
-    """Turn raw motion capture into clips that a robot can follow."""
-
-    files: Positional[tuple[Path, ...]]
-    """Raw motion files, e.g. dog key points."""
-    out: Path = Path("clips")
-    """Folder for the clips, one .npz for each usable stretch."""
-    fps: float | None = None
-    """Frames a second of the files [1/s]; by default what their format has."""
-    speed: float | None = None
-    """Move this many times as fast as the source; by default as fits the leg length (Froude)."""
-
-    def run(self) -> int:
-        """Retargets all files; 1 if nothing usable was in them."""
-        from legged_skills import robots
-        from legged_skills.mocap.pipeline import retarget_file, write_clips
-
-        spec = robots.get(self.robot)
-        if not self.files:
-            raise SettingsError("no motion files were named; expected at least one.")
-        for file, count in Counter(file.stem for file in self.files).items():
-            if count > 1:
-                raise SettingsError(f"{count} files are called {file}: so would be their clips.")
-        rows: list[list[str]] = []
-        figures: list[dict[str, Any]] = []
-        kept = 0
-        # All are read before anything is written: one bad file must not leave half of the clips.
-        results = [retarget_file(file, spec, fps=self.fps, speed=self.speed) for file in self.files]
-        for file, result in zip(self.files, results, strict=True):
-            paths = write_clips(result, self.out)
-            kept += len(paths)
-            rows += [
-                [path.name, f"{clip.duration_s:.1f}", "kept"]
-                for path, clip in zip(paths, result.clips, strict=True)
-            ]
-            rows += [
-                [file.name, f"{cut.duration_s:.1f}", f"cut: {cut.reason}"] for cut in result.cuts
-            ]
-            written = [str(path) for path in paths]
-            figures.append({**result.to_json(), "file": str(file), "written": written})
-        _table(["file", "seconds", ""], rows)
-        _OUT.print(f"{kept} clips written to {self.out}", soft_wrap=True)
-        _write_json(self.json, {"files": figures, "clips": kept})
-        return 0 if kept else 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipsCheck(_Figures):
-    """Measure robot clips: limits, penetration, slide, marker error."""
-
-    files: Positional[tuple[Path, ...]]
-    """Clip files, or folders of them; none for the clips that come with the package."""
-    robot: str = "anymal_c"
-    """The robot, if no files are named."""
-
-    def run(self) -> int:
-        """Prints a table; 1 if a clip fails a gate."""
-        from legged_skills.mocap.quality import check_clip
-
-        checks = [check_clip(clip) for clip in _clips(self.files, self.robot)]
-        _table(
-            ["clip", "seconds", "paw error m", "depth m", "slide m/s", "beyond limits", ""],
-            [
-                [
-                    check.name,
-                    f"{check.duration_s:.1f}",
-                    _known(check.marker_error_m, ".4f"),
-                    f"{check.penetration_m:.4f}",
-                    f"{check.slide_mps:.4f}",
-                    str(check.limit_violations),
-                    "passed" if check.passed else "FAILED: " + "; ".join(check.failures),
-                ]
-                for check in checks
-            ],
-        )
-        _write_json(self.json, {"clips": [check.to_json() for check in checks]})
-        return 0 if all(check.passed for check in checks) else 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipsList(_Figures):
-    """List the clips that come with the package."""
-
-    def run(self) -> int:
-        """Prints a table."""
-        from legged_skills.mocap.library import summary
-
-        clips = [summary(clip) for clip in _clips((), self.robot)]
-        _table(
-            ["clip", "seconds", "speed m/s"],
-            [
-                [clip["name"], f"{clip['duration_s']:.1f}", _known(clip["speed_mps"], ".2f")]
-                for clip in clips
-            ],
-        )
-        for licence in sorted({str(clip["licence"]) for clip in clips}):
-            _OUT.print(licence, soft_wrap=True, markup=False)
-        _write_json(self.json, {"clips": clips})
-        return 0
+    """Write the figures to this file too; "-" or nothing is standard output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,28 +57,28 @@ class EvaluateSkills(_Figures):
         clips = _clips(self.clips, self.robot)
         tracks = evaluate.track_clips(spec, module, clips)
         figures = evaluate.summarize(tracks)
-        _table(
+        table(
             ["clip", "frames", "tracked", "joint error rad", "base error m"],
             [
                 [
                     clip["name"],
                     str(clip["frames"]),
                     f"{clip['tracked_share']:.1%}",
-                    _known(clip["joint_error_rad"], ".3f"),
-                    _known(clip["root_error_m"], ".3f"),
+                    known(clip["joint_error_rad"], ".3f"),
+                    known(clip["root_error_m"], ".3f"),
                 ]
                 for clip in figures["clips"]
             ],
         )
-        _OUT.print(
+        OUT.print(
             f"tracked {figures['tracked_share']:.1%} of all frames, "
             f"mean joint error {figures['joint_error_rad']:.3f} rad"
         )
-        _write_json(self.json, figures)
+        write_json(self.json, figures)
         if self.plot is not None:
             from legged_skills.tasks import plots
 
-            _write(self.plot, plots.clip_scores(figures["clips"]))
+            write_bytes(self.plot, plots.clip_scores(figures["clips"]))
         return 0
 
 
@@ -214,27 +106,30 @@ class EvaluateWalk(_Figures):
         policy = TaskPolicy.load(path, robot=self.robot, task="walk")
         config = evaluate_walk.WalkEvaluationConfig(episodes=self.episodes, seed=self.seed)
         figures = evaluate_walk.evaluate_walk(spec, policy, config)
-        _OUT.print(
+        OUT.print(
             f"{figures['episodes']} episodes, {len(figures['commands'])} commands carried out: "
             f"velocity error {figures['velocity_error_mps']:.3f} m/s, "
             f"turning error {figures['yaw_error_radps']:.3f} rad/s, "
             f"falls {figures['fall_rate']:.1%}"
         )
-        _write_json(self.json, figures)
+        write_json(self.json, figures)
         if self.plot is not None:
             from legged_skills.tasks import plots
 
             arrays = evaluate_walk.command_arrays(figures)
-            _write(self.plot, plots.command_scatter(*arrays))
+            write_bytes(self.plot, plots.command_scatter(*arrays))
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(_Figures):
-    """Measure the speed of simulation or training, against bare MuJoCo in the same run."""
+    """Measure the speed of retargeting, or of simulation or training against bare MuJoCo."""
 
-    what: Positional[Literal["sim", "train"]]
-    """Environment steps, or a whole training with its updates."""
+    what: Positional[Literal["retarget", "sim", "train"]]
+    """The whole way from files to clips on one core, environment steps, or a whole training with
+    its updates."""
+    files: Positional[tuple[Path, ...]] = ()
+    """For retarget: motion capture files; by default the clips that come with the package."""
     envs: int = 512
     """Environments stepped together."""
     threads: int = 0
@@ -245,18 +140,29 @@ class Benchmark(_Figures):
     def run(self) -> int:
         """Prints the rates."""
         from legged_skills import robots
-        from legged_skills.tasks import benchmark
 
         spec = robots.get(self.robot)
         if not 0.0 < self.seconds < math.inf:
             raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
+        if self.what == "retarget":
+            from legged_skills.mocap.benchmark import benchmark_retarget
+
+            figures = benchmark_retarget(spec, self.files, self.seconds)
+            OUT.print(
+                f"retarget: {figures['frames_per_second']:,.0f} frames/s, "
+                f"{figures['frames']:,} frames in {figures['seconds']:.1f} s"
+            )
+            write_json(self.json, figures)
+            return 0
+        from legged_skills.tasks import benchmark
+
         measure = benchmark.benchmark_sim if self.what == "sim" else benchmark.benchmark_train
         figures = measure(spec, _clips((), self.robot), self.envs, self.threads, self.seconds)
-        _OUT.print(
+        OUT.print(
             f"{self.what}: {figures['steps_per_second']:,.0f} control steps/s, bare physics "
             f"{figures['bare_steps_per_second']:,.0f}, ratio {figures['ratio_to_bare']:.2f}"
         )
-        _write_json(self.json, figures)
+        write_json(self.json, figures)
         return 0
 
 
@@ -291,7 +197,7 @@ class Play:
 
         config = {name: getattr(self, name) for name in PlayConfig.__dataclass_fields__}
         for path in play(PlayConfig(**config)):
-            _OUT.print(f"wrote {path}", soft_wrap=True)
+            OUT.print(f"wrote {path}")
         return 0
 
 
@@ -309,8 +215,8 @@ class Demo(_Figures):
         from legged_skills.tasks.demo import run_demo
 
         result = run_demo(self.robot, self.out, backend=self.backend)
-        _OUT.print(f"video:  {result.video}\nreport: {result.report}", soft_wrap=True)
-        _write_json(self.json, result.figures)
+        OUT.print(f"video:  {result.video}\nreport: {result.report}")
+        write_json(self.json, result.figures)
         return 0
 
 
@@ -326,19 +232,12 @@ class Doctor:
         from legged_skills.robots.doctor import examine
 
         findings = examine()
-        _table(
+        table(
             ["", "found", "what it costs that it is missing"],
             [[f.name, f.found or "-", f.cost] for f in findings],
         )
-        _write_json(self.json, {"findings": [asdict(f) for f in findings]})
+        write_json(self.json, {"findings": [asdict(f) for f in findings]})
         return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clips:
-    """Look after robot clips."""
-
-    command: Annotated[ClipsCheck, subcommand("check")] | Annotated[ClipsList, subcommand("list")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,7 +266,7 @@ def _train_command() -> type:
     def report(result: Result, path: Path) -> int:
         state = "finished" if result.finished else "stopped; the same command goes on"
         done = f"{result.steps:,} steps in {result.seconds / 60:.1f} min"
-        _OUT.print(f"{state}: {done}, wrote {path}", soft_wrap=True)
+        OUT.print(f"{state}: {done}, wrote {path}")
         return 0
 
     @dataclass(frozen=True, kw_only=True)
@@ -439,45 +338,9 @@ def _clips(where: Path | Sequence[Path] | None, robot: str) -> "list[RobotClip]"
     return library.load_clips(found)
 
 
-def _known(value: float | None, form: str) -> str:
-    """A figure for a table; a question mark if it is not known."""
-    return "?" if value is None or math.isnan(value) else format(value, form)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table; the first column, which says what a row is about, stays whole."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column == columns[0], overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    _OUT.print(table)
-
-
-def _write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
-    """Writes figures; JSON has no NaN, so those become null."""
-    if path is not None:
-        _write(path, (json.dumps(_finite(figures), indent=1) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, data: bytes) -> None:
-    from legged_skills.robots.files import atomic_write
-
-    with atomic_write(path) as file:
-        file.write(data)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 a check failed, 2 something given cannot be used."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = _json_to_stdout(list(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     # On a machine without an accelerator JAX would look for one first, and say so.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -488,6 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             {
                 "retarget": Retarget,
                 "clips": Clips,
+                "mocap": Mocap,
                 "train": _train_command() if training else Train,
                 "evaluate": Evaluate,
                 "benchmark": Benchmark,
@@ -508,6 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         while hasattr(chosen, "command") and not hasattr(chosen, "run"):
             chosen = chosen.command
+        OUT.json_on_stdout = getattr(chosen, "json", None) == STDOUT
         sys.exit(chosen.run())
     except LeggedSkillsError as error:
         sys.exit(_fail(str(error)))
@@ -516,6 +381,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(f"{where}{error.strerror or error}."))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _json_to_stdout(arguments: list[str]) -> list[str]:
+    """Lets ``--json`` stand without a file: the figures then go to standard output."""
+    out = []
+    for i, argument in enumerate(arguments):
+        out.append(argument)
+        following = arguments[i + 1] if i + 1 < len(arguments) else "--"
+        if argument == "--json" and following.startswith("-") and following != str(STDOUT):
+            out.append(str(STDOUT))
+    return out
 
 
 def _fail(message: str) -> int:

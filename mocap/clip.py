@@ -16,8 +16,9 @@ from legged_skills.mocap import signals
 from legged_skills.mocap.source import check_fps
 from legged_skills.robots import rotations
 from legged_skills.robots.errors import ClipError, FileFormatError
-from legged_skills.robots.files import atomic_write, read_npz
+from legged_skills.robots.files import atomic_write
 from legged_skills.robots.kinematics import ROOT_DOFS, ROOT_QPOS
+from legged_skills.robots.npz import read_npz
 from legged_skills.robots.spec import RobotSpec
 
 _ARRAYS = ("fps", "robot", "joint_names", "qpos", "qvel", "foot_contact")

@@ -8,18 +8,21 @@ Letters in the shape comments: T frames, K body markers, F feet, J joints.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legged_skills.mocap.limb_fit import LimbFit, LimbFitSettings, fit_limbs
+from legged_skills.mocap.limbs import Limbs
 from legged_skills.mocap.mapping import Mapping
 from legged_skills.mocap.posture import Posture
+from legged_skills.mocap.robot_points import RobotPoints
 from legged_skills.mocap.solve import PoseProblem, solve_poses
 from legged_skills.mocap.source import SourceMotion
 from legged_skills.robots import rotations
-from legged_skills.robots.kinematics import ROOT_QPOS, BodyPoints, Kinematics, site_points
+from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
@@ -33,8 +36,9 @@ class FitSettings:
     """Frames that the fit looks at, spread evenly over the usable ones."""
     rounds: int = 3
     """Alternations of poses and constants."""
-    pull: float = 0.01
-    """Weight of the pull to the default pose [1/rad^2]."""
+    pull: float = 0.0332
+    """Weight of the pull to the default pose, against distances in leg lengths [1/rad^2]; 0.01
+    against metres for ANYmal, as in Bohez et al. (2022)."""
     scale_spread: float = 0.03
     """How far the scale may leave the ratio of leg lengths, as a share (standard deviation)."""
     reach: float = 0.96
@@ -44,6 +48,10 @@ class FitSettings:
     """Share of the feet's positions that must be within reach [percent]."""
     marker_spread_m: float = 0.02
     """How far a well-fitted marker is off (standard deviation) [m]."""
+    lean_max_rad: float = math.radians(20)
+    """A human's mean lean is kept up to this [rad]."""
+    limbs: LimbFitSettings = field(default_factory=LimbFitSettings)
+    """How limbs besides the legs are fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,52 +63,18 @@ class Fit:
     time_scale: float
     """Seconds of the robot's motion for one second of the source's."""
     body_offsets_b: Array
-    """Each body marker in the frame of its body [m], (K, 3)."""
+    """Each body marker in the frame of the base [m], (K, 3)."""
     foot_offsets_h: Array
     """What is added to each scaled foot marker, turned by ``Posture.foot_yaw`` [m], (F, 3)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RobotPoints:
-    """The robot's side of a mapping."""
-
-    kinematics: Kinematics
-    """The robot's kinematics."""
-    feet: BodyPoints
-    """Centres of the feet, (F,)."""
-    marker_bodies: NDArray[np.integer]
-    """The body that each body marker follows, (K,)."""
-    stand_under: NDArray[np.integer]
-    """The body whose origin each foot stands under, (F,)."""
-    weights: Array
-    """Weights of body markers, then feet [1/m^2], (K + F,)."""
-
-    @staticmethod
-    def of(spec: RobotSpec, mapping: Mapping) -> "RobotPoints":
-        """Looks up a mapping's bodies and feet in the robot's model."""
-        model = spec.model()
-        return RobotPoints(
-            kinematics=Kinematics(model),
-            feet=site_points(model, spec.foot_sites),
-            marker_bodies=np.array([model.body(m.body).id for m in mapping.body_markers]),
-            stand_under=np.array([model.body(name).id for name in mapping.stand_under]),
-            weights=np.array(
-                [m.weight for m in mapping.body_markers]
-                + [mapping.foot_weight] * len(spec.foot_sites)
-            ),
-        )
-
-    def all_points(self, body_offsets_b: Array) -> BodyPoints:
-        """Body markers at given offsets, then feet, (K + F,)."""
-        return BodyPoints(
-            np.concatenate([self.marker_bodies, self.feet.body_ids]),
-            np.concatenate([body_offsets_b, self.feet.offsets_b]),
-        )
+    limbs: LimbFit
+    """Constants of the limbs."""
 
 
 class _Sample(NamedTuple):
     """The frames of the source that the fit looks at."""
 
+    frames: NDArray[np.integer]
+    """Which they are, (T,)."""
     markers_w: Array
     """Body markers [m], (T, K, 3)."""
     centre_w: Array
@@ -129,6 +103,8 @@ def fit_clip(
     posture: Posture,
     spec: RobotSpec,
     robot: RobotPoints,
+    limbs: Limbs,
+    limb_vectors_w: Array,
     settings: FitSettings,
     speed: float | None = None,
 ) -> Fit:
@@ -143,6 +119,8 @@ def fit_clip(
         posture: the analysed source.
         spec: the robot.
         robot: the robot's points.
+        limbs: the robot's limbs.
+        limb_vectors_w: from ``limbs.limb_vectors`` [m], (T, L, 2, 3).
         settings: how to fit.
         speed: how many times as fast as the source; None for Froude scaling.
 
@@ -150,27 +128,42 @@ def fit_clip(
         The constants.
     """
     sample = _take_sample(motion, mapping, posture, settings.frames)
-    prior = spec.leg_length_m / posture.leg_length_m
+    if posture.straight_leg_m is None:
+        prior = spec.leg_length_m / posture.leg_length_m
+    else:
+        prior = robot.straight_leg_m / posture.straight_leg_m
     rest = posture.rest_height
-    constants = _first_constants(sample, rest, spec, robot, prior)
-    qpos = start_poses(spec, sample.centre_w * prior, sample.yaw, rest.mean() * prior)
+    constants = _first_constants(sample, rest, spec, robot, prior, settings.lean_max_rad)
+    qpos = start_poses(spec, robot, sample.centre_w * prior, sample.yaw, rest.mean() * prior)
+    flat = rotations.from_yaw(sample.foot_yaw)
     for _ in range(settings.rounds):
         scale, offsets, foot_offsets = constants
         feet = foot_targets(sample.feet_w, sample.foot_yaw, scale, foot_offsets)
         markers = lift(sample.markers_w * scale, rest.mean() * scale)
         problem = pose_problem(spec, robot, offsets, settings.pull)
-        qpos = solve_poses(problem, qpos, np.concatenate([markers, feet], axis=1))
+        handles = robot.feet.handle_targets(feet, flat)
+        qpos = solve_poses(problem, qpos, np.concatenate([markers, handles], axis=1))
         scale, offsets, foot_offsets = _refit(
             sample, rest, spec, robot, qpos, constants, prior, settings
         )
         # A lower trunk is the same as markers higher on the robot.
-        offsets[:, 2] += _crouch(robot, spec, qpos, feet, settings)
+        ankles = feet + rotations.rotate(flat, robot.ankles_f)
+        offsets[:, 2] += _crouch(robot, qpos, ankles, settings)
         constants = _Constants(scale, offsets, foot_offsets)
     return Fit(
         scale=constants.scale,
         time_scale=math.sqrt(constants.scale) if speed is None else 1 / speed,
         body_offsets_b=constants.body_offsets_b,
         foot_offsets_h=constants.foot_offsets_h,
+        limbs=fit_limbs(
+            limbs,
+            robot.kinematics,
+            spec,
+            rotations.rotate_inverse(
+                qpos[:, None, None, 3:ROOT_QPOS], limb_vectors_w[sample.frames]
+            ),
+            settings.limbs,
+        ),
     )
 
 
@@ -180,6 +173,7 @@ def _take_sample(motion: SourceMotion, mapping: Mapping, posture: Posture, most:
     chosen = upright[np.linspace(0, len(upright) - 1, min(most, len(upright))).astype(int)]
     columns = [motion.index(m.marker) for m in mapping.body_markers]
     return _Sample(
+        frames=chosen,
         markers_w=motion.positions_w[chosen][:, columns],
         centre_w=posture.centre_w[chosen],
         yaw=posture.yaw[chosen],
@@ -198,7 +192,7 @@ def pose_problem(
         points=robot.all_points(body_offsets_b),
         weights=robot.weights,
         rest=spec.default_joint_pos,
-        pull=pull,
+        pull=pull * spec.leg_length_m**2,
         lower=spec.joint_lower,
         upper=spec.joint_upper,
     )
@@ -225,35 +219,50 @@ def foot_targets(feet_w: Array, foot_yaw: Array, scale: float, foot_offsets_h: A
     return feet_w * scale + turned
 
 
-def start_poses(spec: RobotSpec, centre_w: Array, yaw: Array, floor_m: float) -> Array:
+def start_poses(
+    spec: RobotSpec, robot: RobotPoints, centre_w: Array, yaw: Array, floor_m: float
+) -> Array:
     """Default poses at a trunk's place and heading, (T, 7 + J)."""
     qpos = np.tile(spec.home_qpos, (len(centre_w), 1))
-    qpos[:, :3] = lift(centre_w, floor_m)
+    turned = rotations.rotate(rotations.from_yaw(yaw), robot.trunk_b)
+    qpos[:, :3] = lift(centre_w, floor_m) - turned
     qpos[:, 3:7] = rotations.from_yaw(yaw)
     return qpos
 
 
 def _first_constants(
-    sample: _Sample, rest: Array, spec: RobotSpec, robot: RobotPoints, scale: float
+    sample: _Sample,
+    rest: Array,
+    spec: RobotSpec,
+    robot: RobotPoints,
+    scale: float,
+    most_lean: float,
 ) -> _Constants:
     """Offsets that put the mean of the source's upright postures onto the default pose.
 
-    The mean trunk is taken to be level, with the middle between its front and rear at the
-    base's origin; a standing foot's mean place is under its hip.
+    A dog's mean trunk is taken to be level; a human's keeps its mean lean. Its centre is where the
+    mapping says, and a standing foot's mean place is under its hip, or under the robot's middle
+    if that is elsewhere because it leans.
     """
     heading = rotations.from_yaw(sample.yaw)[:, None]
     centre = sample.centre_w[:, None]
     local = rotations.rotate_inverse(heading, (sample.markers_w - centre) * scale)
+    lean = float(np.clip(robot.trunk.lean(local.mean(axis=0)), -most_lean, most_lean))
+    upright = rotations.from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array(-lean))
     feet = rotations.rotate_inverse(heading, (sample.feet_w - centre) * scale)
     home_poses = robot.kinematics.poses(spec.home_qpos[None])
-    home = robot.kinematics.points(home_poses, robot.feet)[0]
-    home[:, 0] = home_poses.body_pos_w[robot.stand_under, 0, 0]
+    home = robot.kinematics.points(home_poses, robot.feet.centres)[0] - spec.home_qpos[:3]
+    home[:, 0] = robot.kinematics.points(home_poses, robot.hips)[0, :, 0]
+    home -= robot.trunk_b
     foot_offsets = np.empty_like(home)
     for foot, contact in enumerate(sample.contact.T):
         standing = contact if np.any(contact) else slice(None)
         foot_offsets[foot] = home[foot] - feet[standing, foot].mean(axis=0)
     foot_offsets[:, 2] = spec.foot_radius_m - scale * rest
-    return _Constants(scale, local.mean(axis=0), foot_offsets)
+    # A robot that leans stands under its middle, not under its hips.
+    foot_offsets[:, 0] += robot.trunk.ahead(lean)
+    markers = rotations.rotate(upright, local.mean(axis=0))
+    return _Constants(scale, markers + robot.trunk_b, foot_offsets)
 
 
 def _refit(
@@ -278,7 +287,7 @@ def _refit(
     # the floor, which is no one's error.
     middle = (sample.centre_w * [1.0, 1.0, 0.0])[:, None]
     anchor = middle * old.scale
-    robot_feet = robot.kinematics.points(poses, robot.feet) - anchor
+    robot_feet = robot.kinematics.points(poses, robot.feet.centres) - anchor
     source_feet = sample.feet_w - middle
     robot_local = rotations.rotate_inverse(heading, robot_feet)[..., :2]
     source_local = rotations.rotate_inverse(heading, source_feet)[..., :2]
@@ -291,12 +300,15 @@ def _refit(
         / (weight * np.sum(source_dev**2) + prior_weight)
     )
     markers = lift((sample.markers_w - middle) * scale, rest.mean() * scale) + anchor
-    body_offsets = np.empty((markers.shape[1], 3))
-    for k, body in enumerate(robot.marker_bodies):
-        body_offsets[k] = rotations.rotate_inverse(
-            poses.body_quat_w[body], markers[:, k] - poses.body_pos_w[body]
-        ).mean(axis=0)
-    # The height of the trunk is not up to the pull of the poses, only to ``_crouch``.
+    base = robot.kinematics.root_body
+    body_offsets = rotations.rotate_inverse(
+        poses.body_quat_w[base, :, None], markers - poses.body_pos_w[base, :, None]
+    ).mean(axis=0)
+    # The mean lean is not up to the pull of the poses.
+    turn = robot.trunk.lean(old.body_offsets_b) - robot.trunk.lean(body_offsets)
+    back = rotations.from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array(turn))
+    body_offsets = robot.trunk_b + rotations.rotate(back, body_offsets - robot.trunk_b)
+    # The height of the trunk is not up to it either, only to ``_crouch``.
     body_offsets[:, 2] += old.body_offsets_b[:, 2].mean() - body_offsets[:, 2].mean()
     foot_offsets = rotations.rotate_inverse(
         rotations.from_yaw(sample.foot_yaw), robot_feet - source_feet * scale
@@ -305,20 +317,11 @@ def _refit(
     return _Constants(scale, body_offsets, foot_offsets)
 
 
-def _crouch(
-    robot: RobotPoints, spec: RobotSpec, qpos: Array, feet_w: Array, settings: FitSettings
-) -> float:
+def _crouch(robot: RobotPoints, qpos: Array, ankles_w: Array, settings: FitSettings) -> float:
     """How much the trunk has to come down for the feet to be within reach [m]."""
     kinematics = robot.kinematics
-    extremes = np.tile(spec.home_qpos, (2, 1))
-    extremes[0, ROOT_QPOS:] = spec.joint_lower
-    extremes[1, ROOT_QPOS:] = spec.joint_upper
-    poses = kinematics.poses(extremes)
-    hips = poses.body_pos_w[robot.stand_under].swapaxes(0, 1)
-    lengths = np.linalg.norm(kinematics.points(poses, robot.feet) - hips, axis=-1)
-    reach = settings.reach * lengths.max(axis=0)
-    hips = kinematics.poses(qpos).body_pos_w[robot.stand_under].swapaxes(0, 1)
-    drop = feet_w - hips
+    reach = settings.reach * robot.reach_m
+    drop = ankles_w - kinematics.points(kinematics.poses(qpos), robot.hips)
     # Lowering the hip by c brings the foot up by c in its frame: the foot is within reach
     # from c = depth - sqrt(reach^2 - horizontal^2) on.
     depth = -drop[..., 2]

@@ -11,15 +11,33 @@ from legged_skills.mocap import signals
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.fit import foot_targets
 from legged_skills.mocap.formats import read_motion
+from legged_skills.mocap.identify import identify
+from legged_skills.mocap.levelling import levelled
+from legged_skills.mocap.loops import unrolled
 from legged_skills.mocap.mapping import Mapping, mapping_for
 from legged_skills.mocap.posture import analyse
-from legged_skills.mocap.quality import Gates, failed_gates, measure_motion
-from legged_skills.mocap.retarget import Retargeted, RetargetSettings, Stretch, retarget
+from legged_skills.mocap.quality import FootMotion, Gates, failed_gates, measure_motion
+from legged_skills.mocap.retarget import Retargeted, retarget
 from legged_skills.mocap.segment import Cut, SegmentSettings, explain, usable_parts
-from legged_skills.mocap.source import SourceMotion
+from legged_skills.mocap.skeletons import ROLES, Skeleton
+from legged_skills.mocap.source import ReadOptions, SourceMotion
+from legged_skills.mocap.stretch import RetargetSettings, Stretch
 from legged_skills.robots import rotations
 from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
+
+# What a stretch that fails a gate is cut out for.
+_GATE_REASONS = {
+    "marker_error_m": "far from the source on average",
+    "penetration_m": "foot in the floor",
+    "slide_mps": "standing feet slide",
+    "slide_p95_mps": "standing feet slide",
+    "limit_violations": "beyond joint limits",
+    "joint_speed_share": "joint too fast",
+    "acceleration_share": "joint too abrupt",
+    "root_jump_m": "base jumps",
+    "overlap_m": "parts of the robot meet",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +57,19 @@ class RetargetedFile:
     """What became of one motion capture file."""
 
     motion: SourceMotion
-    """The source."""
+    """The source, as ``prepared``, its floor levelled."""
     clips: list[RobotClip]
     """The kept stretches, in order, named after the file."""
+    stretches: list[Stretch]
+    """The same stretches before they were moved to the origin, in the scaled source's world."""
     cuts: list[Cut]
     """The parts of the source that are in no clip."""
     scale: float
     """Metres of the robot's motion for one metre of the source's."""
     time_scale: float
     """Seconds of the robot's motion for one second of the source's, before slowing down."""
+    standing_s: float
+    """Time in which the source stands or walks on its feet [s]."""
 
     def to_json(self) -> dict[str, Any]:
         """Figures of the file, its clips and its cuts."""
@@ -58,6 +80,8 @@ class RetargetedFile:
             "scale": self.scale,
             "time_scale": self.time_scale,
             "kept_share": self.kept_share,
+            "duration_s": self.motion.duration_s,
+            "standing_s": self.standing_s,
             "clips": [
                 {"name": clip.name, "frames": clip.num_frames, **clip.quality}
                 for clip in self.clips
@@ -78,8 +102,10 @@ def retarget_file(
     settings: PipelineSettings | None = None,
     *,
     fps: float | None = None,
+    options: ReadOptions | None = None,
     speed: float | None = None,
     licence: str | None = None,
+    skeleton: Skeleton | None = None,
 ) -> RetargetedFile:
     """Makes robot clips from a motion capture file.
 
@@ -87,10 +113,13 @@ def retarget_file(
         path: the file, of any known format.
         spec: the robot.
         settings: of all steps; None for the defaults.
-        fps: frames a second, where the file does not say or says it wrongly [1/s].
+        fps: frames a second, where the file does not say or says it wrongly [1/s]; wins over
+            the rate in ``options``.
+        options: what else the file does not say, or says wrongly.
         speed: how many times as fast as the source the robot moves; None for what the settings
             say, which by default is what fits its leg length.
         licence: the terms the data is under, see ``formats.read_motion``.
+        skeleton: which joint is which, where no known skeleton fits, see ``identify.load_map``.
 
     Returns:
         Clips and cuts. There may be no clip.
@@ -101,35 +130,61 @@ def retarget_file(
     settings = PipelineSettings() if settings is None else settings
     if speed is not None:
         settings = replace(settings, retarget=replace(settings.retarget, speed=speed))
-    return retarget_motion(read_motion(path, fps, licence), spec, settings)
+    options = ReadOptions() if options is None else options
+    if fps is not None:
+        options = replace(options, fps=fps)
+    motion = read_motion(path, options, licence=licence)
+    return retarget_motion(motion, spec, settings, skeleton=skeleton)
+
+
+def prepared(motion: SourceMotion, skeleton: Skeleton | None = None) -> SourceMotion:
+    """A motion as the retargeter takes it: joints identified, cycles long enough.
+
+    Raises:
+        ClipError: the joints cannot be told.
+    """
+    known = motion.skeleton in ROLES and skeleton is None
+    return unrolled(motion if known else identify(motion, skeleton))
 
 
 def retarget_motion(
-    motion: SourceMotion, spec: RobotSpec, settings: PipelineSettings | None = None
+    motion: SourceMotion,
+    spec: RobotSpec,
+    settings: PipelineSettings | None = None,
+    *,
+    skeleton: Skeleton | None = None,
 ) -> RetargetedFile:
     """``retarget_file`` for a motion that is already read."""
     settings = PipelineSettings() if settings is None else settings
+    motion = prepared(motion, skeleton)
     mapping = mapping_for(motion, spec)
+    motion = levelled(motion, mapping)
     result = retarget(motion, mapping, spec, settings.retarget)
     parts, reasons = usable_parts(result, spec, settings.segment)
     kept: list[Stretch] = []
     clips: list[RobotClip] = []
-    stem = Path(motion.source.get("file", "motion")).stem
+    # A clip of a collection is named after itself: the file's name is that of all of them.
+    stem = motion.source.get("clip") or Path(motion.source.get("file", "motion")).stem
     for part in parts:
         error = np.linalg.norm(part.feet_w - part.fitted_feet_w, axis=-1)
+        ends = [error] + ([part.limb_errors] if part.limb_errors.size else [])
         quality = measure_motion(
             part.qpos,
-            part.feet_w,
-            part.contact,
+            FootMotion(
+                centres_w=part.feet_w, floor_distance=part.floor_distance, contact=part.contact
+            ),
+            part.apart,
             spec,
             result.fps,
-            marker_error_m=float(error.mean()),
+            marker_error_m=max(float(e.mean()) for e in ends),
             marker_error_max_m=float(error.max()),
         )
         failures = failed_gates(quality, settings.gates)
         if failures:
-            mask = reasons.setdefault("; ".join(failures), np.zeros(motion.num_frames, dtype=bool))
-            mask[int(part.source_frame[0]) : int(part.source_frame[-1]) + 1] = True
+            frames = slice(int(part.source_frame[0]), int(part.source_frame[-1]) + 1)
+            for failure in failures:
+                reason = _GATE_REASONS.get(failure.split()[0], failure.split()[0])
+                reasons.setdefault(reason, np.zeros(motion.num_frames, dtype=bool))[frames] = True
             continue
         kept.append(part)
         name = f"{stem}_{len(clips):02d}"
@@ -138,9 +193,11 @@ def retarget_motion(
     return RetargetedFile(
         motion=motion,
         clips=clips,
+        stretches=kept,
         cuts=explain(result.posture, reasons, kept, motion.fps),
         scale=result.fit.scale,
         time_scale=result.fit.time_scale,
+        standing_s=float(result.posture.upright.mean()) * motion.duration_s,
     )
 
 
@@ -186,9 +243,11 @@ def fitted_feet(
         (T, F, 3).
     """
     settings = RetargetSettings() if settings is None else settings
+    motion = prepared(motion)
     notes = clip.retarget
     at = np.array(notes["source_frame"])
-    posture = analyse(motion, mapping_for(motion, spec), settings.posture)
+    mapping = mapping_for(motion, spec)
+    posture = analyse(levelled(motion, mapping), mapping, settings.posture)
     feet_w = foot_targets(
         signals.sample(posture.feet_w, at),
         signals.sample(posture.foot_yaw, at),
@@ -214,6 +273,7 @@ def _notes(
         "body_offsets_b": fit.body_offsets_b.tolist(),
         "foot_markers": list(mapping.feet),
         "foot_offsets_h": fit.foot_offsets_h.tolist(),
+        "limb_offsets_b": fit.limbs.offsets_b.tolist(),
         # Where the clip's world is in the scaled source's.
         "origin_w": [float(part.qpos[0, 0]), float(part.qpos[0, 1]), 0.0],
         "yaw_w": float(rotations.yaw(part.qpos[0, 3:ROOT_QPOS])),

@@ -4,14 +4,16 @@ Letters in the shape comments: T frames, F feet.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from legged_skills.mocap import signals
 from legged_skills.mocap.mapping import Mapping
 from legged_skills.mocap.source import SourceMotion
+from legged_skills.mocap.trunk import Trunk, TrunkSettings, find_trunk
 from legged_skills.robots.errors import ClipError
 
 Array = NDArray[np.floating]
@@ -22,14 +24,10 @@ GRAVITY = 9.81  # [m/s^2]
 
 @dataclass(frozen=True, kw_only=True)
 class PostureSettings:
-    """When a source stands on its feet. Lengths are in leg lengths, speeds in sqrt(g leg)."""
+    """When a source's feet stand. Lengths are in leg lengths, speeds in sqrt(g leg)."""
 
-    max_pitch_rad: float = math.radians(28)
-    """A trunk that pitches more than this is not upright [rad]."""
-    low_trunk: float = 0.78
-    """An end of the trunk lower than this share of its standing height is not upright."""
-    high_trunk: float = 1.22
-    """An end of the trunk higher than this share of its standing height is not upright."""
+    trunk: TrunkSettings = field(default_factory=TrunkSettings)
+    """When the source stands upright."""
     contact_height: float = 0.05
     """A foot that stands is at most this far over its resting height [leg lengths]."""
     contact_speed: float = 0.07
@@ -40,19 +38,34 @@ class PostureSettings:
     fast gait."""
     contact_min_s: float = 0.08
     """Contacts shorter than this are dropped [s]."""
+    heel_rise_rad: float = math.radians(20)
+    """A foot whose heel rises more than this has begun its step, though its toe stands [rad]."""
     gap_max_s: float = 0.12
     """Gaps in a contact shorter than this are closed if the foot stays where it is [s]."""
     gap_max_move: float = 0.06
     """A foot that moves farther than this during a gap has made a step [leg lengths]."""
     heading_cutoff_hz: float = 1.0
     """Low-pass filter of the heading that offsets of feet turn with [Hz]."""
+    splay_max_rad: float = math.radians(40)
+    """Feet point at most this far away from where the trunk faces on average [rad]."""
+    toe_in_max_rad: float = math.radians(10)
+    """Feet with heels turn inwards from the trunk at most this far: the robot's knees would meet
+    [rad]."""
+    toe_out_max_rad: float = math.radians(20)
+    """Feet with heels turn outwards from the trunk at most this far [rad]."""
+    pivot_cutoff_hz: float = 2.0
+    """Low-pass filter of the trunk's heading that feet are kept near [Hz]."""
+    pivot_speed_radps: float = 0.5
+    """A foot that turns faster than this on the floor does not stand [rad/s]."""
+    pivot_rad: float = math.radians(20)
+    """A standing paw stays behind a turning trunk this far, and then pivots [rad]."""
     flight_max_s: float = 0.25
     """Longer than this without any foot near the floor is a jump [s]."""
     fastest_foot: float = 8.0
     """A foot that is faster than this for 1 % of the time means a wrong frame rate [sqrt(g leg)];
     a galloping dog has 4.3."""
     jump_speed: float = 8.0
-    """A trunk marker that moves faster than this between frames has jumped [sqrt(g leg)]."""
+    """A marker that moves faster than this between frames has jumped [sqrt(g leg)]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +73,14 @@ class Posture:
     """The source's trunk and feet, frame by frame, and its size."""
 
     centre_w: Array
-    """Middle between front and rear of the trunk [m], (T, 3)."""
+    """``Trunk.centre_w`` [m], (T, 3)."""
     yaw: Array
     """Heading of the trunk, unwrapped [rad], (T,)."""
     foot_yaw: Array
-    """Heading that each foot is offset along, unwrapped [rad], (T, F). See ``_foot_yaw``."""
-    pitch: Array
-    """Rise of the trunk from rear to front [rad], (T,)."""
+    """Heading of each foot, and of its offset, unwrapped [rad], (T, F). See ``_foot_yaw``."""
+    foot_pitch: Array
+    """Rise of each foot from heel to toe over that of a standing foot [rad], (T, F); 0 for
+    sources without heels."""
     feet_w: Array
     """Foot markers [m], (T, F, 3)."""
     contact: Mask
@@ -74,7 +88,9 @@ class Posture:
     rest_height: Array
     """Height of each foot marker when it stands [m], (F,)."""
     leg_length_m: float
-    """Height of the trunk over the resting feet when the source stands [m]."""
+    """Height of the trunk's centre over the resting feet when the source stands [m]."""
+    straight_leg_m: float | None
+    """Length of a straight leg from hip to floor [m], if the mapping names the legs."""
     problems: dict[str, Mask]
     """For each reason why frames are unusable: the frames, (T,)."""
 
@@ -98,84 +114,76 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     Raises:
         ClipError: the source is upright in no frame, or moves faster than any animal.
     """
-    name = motion.source.get("file", "motion")
-    front = motion.positions_w[:, [motion.index(n) for n in mapping.front]].mean(axis=1)
-    rear = motion.positions_w[:, [motion.index(n) for n in mapping.rear]].mean(axis=1)
     feet = motion.positions_w[:, [motion.index(n) for n in mapping.feet]]
-    forward = front - rear
-    flat = np.hypot(forward[:, 0], forward[:, 1])
-    pitch = np.arctan2(forward[:, 2], flat)
-    centre = 0.5 * (front + rear)
-    floor = float(np.percentile(feet[..., 2].min(axis=1), 5))
-    height = _standing_height(centre[:, 2] - feet[..., 2].min(axis=1), pitch, settings)
-    if height <= 0:
-        raise ClipError(
-            f"{name}: the trunk is nowhere above the feet; check the unit and the up axis."
-        )
-    problems = _trunk_problems(front[:, 2] - floor, rear[:, 2] - floor, pitch, height, settings)
+    trunk = find_trunk(motion, mapping, feet, settings.trunk)
+    problems = dict(trunk.problems)
+    height = trunk.height_m
     upright = ~np.any(np.stack(list(problems.values())), axis=0)
-    if not np.any(upright):
-        raise ClipError(f"{name}: stands upright on its feet in no frame.")
     unit_speed = math.sqrt(GRAVITY * height)
     speed = np.linalg.norm(signals.velocity(feet, motion.fps), axis=-1)
-    fastest = float(np.percentile(speed, 99))
-    if fastest > settings.fastest_foot * unit_speed:
-        raise ClipError(
-            f"{name}: the feet move at {fastest:.1f} m/s on legs of {height:.2f} m, which no "
-            f"animal does; the frame rate of {motion.fps:g} frames/s or the unit is wrong."
-        )
-    trunk_speed = np.linalg.norm(signals.velocity(centre[:, :2], motion.fps), axis=-1)
+    _check_speed(motion, speed, height, settings.fastest_foot * unit_speed)
+    trunk_speed = np.linalg.norm(signals.velocity(trunk.centre_w[:, :2], motion.fps), axis=-1)
     most = settings.contact_speed * unit_speed + settings.contact_speed_share * trunk_speed
     slow = speed < most[:, None]
     rest = _rest_heights(feet[..., 2], slow & upright[:, None], settings.contact_height * height)
     low = feet[..., 2] < rest + settings.contact_height * height
-    contact = slow & low
-    contact = _tidy(contact, feet, settings.gap_max_move * height, motion.fps, settings)
+    contact = _tidy(slow & low, feet, settings.gap_max_move * height, motion.fps, settings)
     problems["off the floor"] = _flight(low, motion.fps, settings)
-    jump = np.linalg.norm(signals.velocity(np.stack([front, rear], 1), motion.fps), axis=-1)
-    problems["jump in the data"] = np.any(jump > settings.jump_speed * unit_speed, axis=1)
-    yaw = np.unwrap(np.arctan2(forward[:, 1], forward[:, 0]))
+    problems["jump in the data"] = _jumps(motion, mapping, settings.jump_speed * unit_speed)
+    heading, foot_pitch = _foot_angles(motion, mapping, trunk, feet, contact, settings)
+    # A robot's sole is rigid: it begins its step when the source's heel has left the floor.
+    contact = contact & (foot_pitch > -settings.heel_rise_rad)
+    smooth = signals.smooth(trunk.yaw, settings.pivot_cutoff_hz, motion.fps)
+    foot_yaw = _foot_yaw(heading, contact, *_turn_range(mapping, smooth, settings))
+    # A foot that turns on the floor does not stand still.
+    turning = np.abs(signals.velocity(foot_yaw, motion.fps)) > settings.pivot_speed_radps
+    contact = contact & ~turning
     return Posture(
-        centre_w=centre,
-        yaw=yaw,
-        foot_yaw=_foot_yaw(yaw, contact, motion.fps, settings),
-        pitch=pitch,
+        centre_w=trunk.centre_w,
+        yaw=trunk.yaw,
+        foot_yaw=foot_yaw,
+        foot_pitch=foot_pitch,
         feet_w=feet,
         contact=contact,
         rest_height=rest,
-        leg_length_m=float(np.median(centre[upright, 2]) - rest.mean()),
+        leg_length_m=float(np.median(trunk.centre_w[upright, 2]) - rest.mean()),
+        straight_leg_m=_straight_leg(motion, mapping, rest) if mapping.legs else None,
         problems=problems,
     )
 
 
-def _standing_height(height: Array, pitch: Array, settings: PostureSettings) -> float:
-    """Typical height of the trunk's middle over the lowest foot while standing [m].
+def _jumps(motion: SourceMotion, mapping: Mapping, most_mps: float) -> Mask:
+    """Frames before and after a step of a marker that no body makes, (T,).
 
-    Sitting and lying lower it: the median of what is near the most that level frames reach
-    is standing.
+    Lost markers jump; so does the pose with stretched arms that some files begin with.
     """
-    level = np.abs(pitch) < settings.max_pitch_rad
-    heights = height[level] if np.any(level) else height
-    top = float(np.percentile(heights, 90))
-    return float(np.median(heights[heights > 0.8 * top])) if top > 0 else top
+    names = [*mapping.front, *mapping.rear, *mapping.feet]
+    names += [name for limb in mapping.limbs for name in limb.markers]
+    steps = np.diff(motion.positions_w[:, [motion.index(name) for name in names]], axis=0)
+    far = np.any(np.linalg.norm(steps, axis=-1) * motion.fps > most_mps, axis=1)
+    return np.append(far, False) | np.insert(far, 0, False)
 
 
-def _trunk_problems(
-    front: Array, rear: Array, pitch: Array, height: float, settings: PostureSettings
-) -> dict[str, Mask]:
-    """Frames in which the trunk is not as in standing, by name."""
-    low_front = front < settings.low_trunk * height
-    low_rear = rear < settings.low_trunk * height
-    high = np.maximum(front, rear) > settings.high_trunk * height
-    steep = np.abs(pitch) > settings.max_pitch_rad
-    up = pitch > 0
-    return {
-        "lying": low_front & low_rear,
-        "sitting": low_rear & ~low_front,
-        "bowing": (low_front & ~low_rear) | (steep & ~up & ~low_rear),
-        "rearing": (high | steep) & up & ~low_rear,
-        "jumping": high & ~up,
-    }
+def _straight_leg(motion: SourceMotion, mapping: Mapping, rest: Array) -> float:
+    """Mean length of the legs [m]: thigh, shank, and the height of a standing foot's ankle."""
+    lengths = []
+    for leg, foot_rest in zip(mapping.legs, rest, strict=True):
+        hip, knee, ankle = (motion.positions_w[:, motion.index(name)] for name in leg)
+        bones = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
+        standing = np.percentile(ankle[:, 2], 10) - foot_rest
+        lengths.append(np.median(bones) + max(0.0, standing))
+    return float(np.mean(lengths))
+
+
+def _check_speed(motion: SourceMotion, speed: Array, height: float, most: float) -> None:
+    """Finds a wrong frame rate or unit by feet that are too fast; ``speed`` is (T, F) [m/s]."""
+    fastest = float(np.percentile(speed, 99))
+    if fastest > most:
+        raise ClipError(
+            f"{motion.source.get('file', 'motion')}: the feet move at {fastest:.1f} m/s on legs of "
+            f"{height:.2f} m, which no animal does; the frame rate of {motion.fps:g} frames/s or "
+            "the unit is wrong."
+        )
 
 
 def _rest_heights(heights: Array, slow: Mask, band: float) -> Array:
@@ -223,22 +231,76 @@ def _flight(low: Mask, fps: float, settings: PostureSettings) -> Mask:
     return out
 
 
-def _foot_yaw(yaw: Array, contact: Mask, fps: float, settings: PostureSettings) -> Array:
-    """The heading that turns each foot's offset: held while the foot stands, (T, F).
+def _foot_angles(
+    motion: SourceMotion,
+    mapping: Mapping,
+    trunk: Trunk,
+    feet_w: Array,
+    contact: Mask,
+    settings: PostureSettings,
+) -> tuple[Array, Array]:
+    """Heading and pitch of each foot [rad], (T, F) both."""
+    steady = signals.smooth(trunk.yaw, settings.heading_cutoff_hz, motion.fps)
+    if not mapping.heels:
+        return np.tile(steady[:, None], contact.shape[1]), np.zeros(contact.shape)
+    along = feet_w - motion.positions_w[:, [motion.index(n) for n in mapping.heels]]
+    pitch = np.arctan2(along[..., 2], np.hypot(along[..., 0], along[..., 1]))
+    splay = np.arctan2(along[..., 1], along[..., 0]) - steady[:, None]
+    splay = (splay + np.pi) % (2 * np.pi) - np.pi
+    for foot in range(contact.shape[1]):
+        standing = contact[:, foot] if np.any(contact[:, foot]) else slice(None)
+        # Standing feet are mostly flat; the median leaves out heels that rise.
+        pitch[:, foot] -= np.median(pitch[standing, foot])
+        splay[:, foot] -= np.median(splay[standing, foot])
+    splay = np.clip(splay, -settings.splay_max_rad, settings.splay_max_rad)
+    return steady[:, None] + splay, pitch
+
+
+def _turn_range(mapping: Mapping, yaw: Array, settings: PostureSettings) -> tuple[Array, Array]:
+    """Least and greatest heading of each foot under a trunk's heading (T,) [rad], (T, F) both."""
+    if not mapping.heels:
+        most = np.full((len(yaw), len(mapping.feet)), settings.pivot_rad)
+        return yaw[:, None] - most, yaw[:, None] + most
+    inward, outward = settings.toe_in_max_rad, settings.toe_out_max_rad
+    left = np.array([name.startswith("left") for name in mapping.feet])
+    lower = yaw[:, None] - np.where(left, inward, outward)
+    upper = yaw[:, None] + np.where(left, outward, inward)
+    return lower, upper
+
+
+def _foot_yaw(heading: Array, contact: Mask, lower: Array, upper: Array) -> Array:
+    """The heading that turns each foot and its offset: held while the foot stands.
 
     A robot wider than the source needs its footprints beside the source's. An offset that
-    turned with the trunk would drag a standing foot along, so that it takes the heading of
-    the middle of its contact, and passes to the next one's during the swing.
+    turned with the trunk would drag a standing foot along, so that it takes the mean
+    heading of its contact, or the nearest that suits the trunk all the time, and passes to the
+    next one's during the swing. Only where the trunk turns too far over a standing foot does
+    the foot follow: it pivots.
+
+    Args:
+        heading: of each foot in each frame [rad], (T, F).
+        contact: which feet stand, (T, F).
+        lower: least heading of each foot [rad], (T, F).
+        upper: greatest heading of each foot [rad], (T, F).
+
+    Returns:
+        Headings [rad], (T, F).
     """
-    steady = signals.smooth(yaw, settings.heading_cutoff_hz, fps)
-    frames = np.arange(len(yaw))
-    out = np.empty(contact.shape)
+    out = heading.copy()
+    frames = np.arange(len(heading))
     for foot in range(contact.shape[1]):
-        contacts = signals.runs(contact[:, foot])
-        if not contacts:
-            out[:, foot] = steady
+        knots = np.flatnonzero(contact[:, foot])
+        if len(knots) < 2:
             continue
-        ends = np.array([(start, stop - 1) for start, stop in contacts]).ravel()
-        held = np.repeat([steady[start:stop].mean() for start, stop in contacts], 2)
-        out[:, foot] = np.interp(frames, ends, held)
-    return out
+        column = out[:, foot]
+        for start, stop in signals.runs(contact[:, foot]):
+            low, high = lower[start:stop, foot].max(), upper[start:stop, foot].min()
+            if low <= high:
+                column[start:stop] = np.clip(column[start:stop].mean(), low, high)
+            else:
+                column[start:stop] = 0.5 * (low + high)
+        column[knots] = np.clip(column[knots], lower[knots, foot], upper[knots, foot])
+        # Monotone and without kinks: at rest at the end of one contact and the start of the next.
+        inside = np.clip(frames, knots[0], knots[-1])
+        out[:, foot] = PchipInterpolator(knots, column[knots])(inside)
+    return np.clip(out, lower, upper)

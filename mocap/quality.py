@@ -11,7 +11,9 @@ from legged_skills import robots
 from legged_skills.mocap import signals
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots import rotations
-from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics, site_points
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
+from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
@@ -24,11 +26,11 @@ _LIMIT_ROUNDING_RAD = 1e-5
 class Gates:
     """What a clip must keep to be used. A figure that is not known passes."""
 
-    marker_error_m: float = 0.01
-    """Mean distance of a foot from the scaled, offset-fitted source [m]."""
+    marker_error_m: float = 0.02
+    """Mean distance of feet and hands from the scaled, offset-fitted source [m]."""
     penetration_m: float = 0.01
     """Greatest depth of a foot in the floor [m]."""
-    slide_mps: float = 0.03
+    slide_mps: float = 0.02
     """Mean speed of standing feet [m/s]."""
     slide_p95_mps: float = 0.06
     """95th percentile of the speed of standing feet [m/s]."""
@@ -36,8 +38,12 @@ class Gates:
     """Number of joint angles beyond their limits, over all frames."""
     joint_speed_share: float = 1.0
     """Greatest joint speed as a share of the drive's limit."""
+    acceleration_share: float = 1.0
+    """Greatest joint acceleration as a share of what the drives can do."""
     root_jump_m: float = 0.02
     """Greatest jump of the root between frames beyond what its speed explains [m]."""
+    overlap_m: float = 0.005
+    """Greatest depth of parts of the robot in each other [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +53,12 @@ class Quality:
     duration_s: float
     """Length [s]."""
     marker_error_m: float
-    """Mean distance of the feet from the scaled, offset-fitted source; NaN if not known [m]."""
+    """Mean distance of feet, and of hands, from the scaled, offset-fitted source: the greater of
+    the two; NaN if not known [m]."""
     marker_error_max_m: float
-    """Greatest such distance; NaN if not known [m]."""
+    """Greatest such distance of a foot; NaN if not known [m]."""
     penetration_m: float
-    """Greatest depth of a foot's sphere in the floor; 0 if there is none [m]."""
+    """Greatest depth of a foot in the floor; 0 if there is none [m]."""
     slide_mps: float
     """Mean speed of the centres of standing feet, along the floor [m/s]."""
     slide_p95_mps: float
@@ -70,6 +77,10 @@ class Quality:
     """Greatest turning speed [rad/s]."""
     contact_share: float
     """Share of time that a foot stands, mean of all feet."""
+    overlap_m: float
+    """Greatest depth of parts of the robot in each other; 0 if none meet [m]."""
+    acceleration_share: float
+    """Greatest joint acceleration as a share of what the drives can do."""
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name; those that are not known are None."""
@@ -154,12 +165,17 @@ def measure(clip: RobotClip, spec: RobotSpec) -> Quality:
     clip.check_layout(spec)
     model = spec.model()
     kinematics = Kinematics(model)
-    feet = site_points(model, spec.foot_sites)
-    feet_w = kinematics.points(kinematics.poses(clip.qpos), feet)
+    feet = Feet.of(model, spec)
+    poses = kinematics.poses(clip.qpos)
+    collision = SelfCollision.of(model, spec)
     return measure_motion(
         clip.qpos,
-        feet_w,
-        clip.foot_contact,
+        FootMotion(
+            centres_w=kinematics.points(poses, feet.centres),
+            floor_distance=feet.floor_distance(kinematics, poses),
+            contact=clip.foot_contact,
+        ),
+        collision.distances(kinematics, poses).min(axis=1, initial=np.inf),
         spec,
         clip.fps,
         _stored(clip, "marker_error_m"),
@@ -173,10 +189,22 @@ def _stored(clip: RobotClip, name: str) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
+@dataclass(frozen=True, kw_only=True)
+class FootMotion:
+    """What the feet of a robot do."""
+
+    centres_w: Array
+    """Centres of the feet [m], (T, F, 3)."""
+    floor_distance: Array
+    """Height of the lowest point of each foot over the floor [m], (T, F)."""
+    contact: NDArray[np.bool_]
+    """Which feet stand, (T, F)."""
+
+
 def measure_motion(
     qpos: Array,
-    feet_w: Array,
-    contact: NDArray[np.bool_],
+    feet: FootMotion,
+    apart: Array,
     spec: RobotSpec,
     fps: float,
     marker_error_m: float = math.nan,
@@ -186,8 +214,8 @@ def measure_motion(
 
     Args:
         qpos: poses, (T, 7 + J).
-        feet_w: centres of the feet [m], (T, F, 3).
-        contact: which feet stand, (T, F).
+        feet: what its feet do.
+        apart: least distance of parts of the robot that must not meet [m], (T,).
         spec: the robot.
         fps: frames a second [1/s].
         marker_error_m: mean error against the source, if known [m].
@@ -198,7 +226,8 @@ def measure_motion(
     """
     joints = qpos[:, ROOT_QPOS:]
     beyond = np.maximum(spec.joint_lower - joints, joints - spec.joint_upper)
-    sliding = np.linalg.norm(signals.velocity(feet_w[..., :2], fps), axis=-1)[contact]
+    sliding = np.linalg.norm(signals.velocity(feet.centres_w[..., :2], fps), axis=-1)
+    sliding = sliding[feet.contact]
     root_velocity = signals.velocity(qpos[:, :2], fps)
     speed = np.linalg.norm(root_velocity, axis=-1)
     middle = 0.5 * (qpos[2:, :3] + qpos[:-2, :3])
@@ -208,7 +237,7 @@ def measure_motion(
         duration_s=(len(qpos) - 1) / fps,
         marker_error_m=marker_error_m,
         marker_error_max_m=marker_error_max_m,
-        penetration_m=max(0.0, float(spec.foot_radius_m - feet_w[..., 2].min())),
+        penetration_m=max(0.0, float(-feet.floor_distance.min())),
         slide_mps=float(sliding.mean()) if len(sliding) else 0.0,
         slide_p95_mps=float(np.percentile(sliding, 95)) if len(sliding) else 0.0,
         limit_violations=int(np.sum(beyond > _LIMIT_ROUNDING_RAD)),
@@ -217,10 +246,18 @@ def measure_motion(
         speed_mps=float(speed.mean()),
         speed_max_mps=float(speed.max()),
         yaw_rate_max_radps=float(np.abs(turning).max()),
-        contact_share=float(contact.mean()),
+        contact_share=float(feet.contact.mean()),
+        overlap_m=max(0.0, float(-apart.min())),
+        acceleration_share=float(joint_accelerations(joints, spec, fps).max(initial=0.0)),
     )
 
 
 def joint_speeds(joints: Array, spec: RobotSpec, fps: float) -> Array:
     """Greatest joint speed from each frame to the next, as a share of the limits, (T - 1,)."""
     return np.max(np.abs(np.diff(joints, axis=0)) * fps / spec.velocity_limit, axis=1)
+
+
+def joint_accelerations(joints: Array, spec: RobotSpec, fps: float) -> Array:
+    """Greatest joint acceleration in each frame, as a share of the limits, (T - 2,)."""
+    bends = np.abs(np.diff(joints, n=2, axis=0)) * fps**2
+    return np.max(bends / spec.acceleration_limit, axis=1)

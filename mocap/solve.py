@@ -26,7 +26,7 @@ _DAMPING_RANGE = (1e-9, 1e4)
 class PoseProblem:
     """What the poses shall achieve, besides the targets.
 
-    The cost of a frame is sum_p weight_p |p - target_p|^2 + pull |joints - rest|^2.
+    The cost of a frame is sum_p weight_p |p - target_p|^2 + sum_j pull_j (joint_j - rest_j)^2.
     """
 
     kinematics: Kinematics
@@ -37,8 +37,8 @@ class PoseProblem:
     """Weight of each point [1/m^2], (P,), or different ones in each frame, (T, P)."""
     rest: Array
     """Joint angles that the pose is pulled to [rad], (J,)."""
-    pull: float
-    """Weight of the pull [1/rad^2]."""
+    pull: float | Array
+    """Weight of the pull [1/rad^2], the same for all joints or one for each, (J,)."""
     lower: Array
     """Lower joint limits [rad], (J,)."""
     upper: Array
@@ -118,7 +118,8 @@ def _normal_equations(
     diagonal = np.einsum("tii->ti", hessian)  # a view
     diagonal[:, ROOT_DOFS:] += problem.pull
     gradient[:, ROOT_DOFS:] += problem.pull * offset
-    cost = np.sum(residual * residual, axis=1) + problem.pull * np.sum(offset * offset, axis=1)
+    cost = np.sum(residual * residual, axis=1)
+    cost += np.sum(problem.pull * offset * offset, axis=1)
     return cost, hessian, gradient
 
 

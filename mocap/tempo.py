@@ -1,5 +1,7 @@
 """Slows a motion down where a joint would be too fast, and nowhere else."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
@@ -9,15 +11,25 @@ from legged_skills.mocap import signals
 Array = NDArray[np.floating]
 
 
-def slowdown(joints: Array, limits: Array, fps: float, window_s: float, greatest: Array) -> Array:
-    """How many times slower each frame has to be for all joints to keep their speed limits.
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What drives can do. J joints."""
+
+    speed: Array
+    """Greatest speeds [rad/s], (J,)."""
+    acceleration: Array
+    """Greatest accelerations [rad/s^2], (J,)."""
+
+
+def slowdown(joints: Array, limits: Limits, fps: float, window_s: float, greatest: Array) -> Array:
+    """How many times slower each frame has to be for all joints to keep their limits.
 
     The factor changes smoothly: it is the largest need within a window, averaged over the
-    window, which is nowhere below the need itself.
+    window, which is nowhere below the need itself. Accelerations fall with its square.
 
     Args:
         joints: joint angles [rad], (T, J).
-        limits: greatest joint speeds [rad/s], (J,).
+        limits: of the drives.
         fps: frames a second [1/s].
         window_s: half the width of the window [s].
         greatest: no need of a frame counts for more than this, at least 1, (T,).
@@ -30,7 +42,10 @@ def slowdown(joints: Array, limits: Array, fps: float, window_s: float, greatest
     steps = np.abs(np.diff(joints, axis=0)) * fps
     speeds[1:] = np.maximum(speeds[1:], steps)
     speeds[:-1] = np.maximum(speeds[:-1], steps)
-    need = np.clip(np.max(speeds / limits, axis=1), 1.0, greatest)
+    need = np.max(speeds / limits.speed, axis=1)
+    bends = np.abs(np.diff(joints, n=2, axis=0)) * fps**2
+    need[1:-1] = np.maximum(need[1:-1], np.sqrt(np.max(bends / limits.acceleration, axis=1)))
+    need = np.clip(need, 1.0, greatest)
     size = 2 * round(window_s * fps) + 1
     return uniform_filter1d(maximum_filter1d(need, size), size, mode="nearest")
 

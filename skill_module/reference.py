@@ -52,7 +52,10 @@ class Reference:
 
 
 def build_reference(
-    spec: RobotSpec, clips: Sequence[RobotClip], mirrored: bool = False
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    mirrored: bool = False,
+    front_back: bool = False,
 ) -> Reference:
     """Brings clips to the robot's control period and joins them.
 
@@ -60,9 +63,11 @@ def build_reference(
         spec: the robot.
         clips: motions of that robot, at any frame rate.
         mirrored: whether the left-right mirror image of each clip follows it.
+        front_back: whether the front-back mirror images of all of these follow too.
 
     Raises:
         ClipError: there are no clips, or one is too short or of another robot.
+        SettingsError: front-back images are wanted of a robot that has none.
     """
     if not clips:
         raise ClipError("there are no clips to track; expected at least one.")
@@ -76,9 +81,10 @@ def build_reference(
                 f"clip {clip.name}: {len(part.qpos)} control steps long, "
                 f"expected at least {MIN_STEPS}."
             )
-        parts.append(part)
-        if mirrored:
-            parts.append(mirror(part, spec))
+        images = [part, mirror(part, spec)] if mirrored else [part]
+        parts.extend(images)
+        if front_back:
+            parts.extend(mirror(image, spec, "front_back") for image in images)
     return _join(spec, parts)
 
 

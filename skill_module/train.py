@@ -42,7 +42,10 @@ class SkillTrainingConfig:
     history: int = 3
     """Frames of proprioception the decoder sees."""
     mirrored: bool = True
-    """Whether the mirror images of the clips are tracked too."""
+    """Whether the left-right mirror images of the clips are tracked too."""
+    front_back: bool = False
+    """Whether the front-back mirror images are tracked too, which teach a quadruped to walk
+    backwards."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise."""
 
@@ -54,7 +57,7 @@ def make_env(
     return ImitationEnv(
         BatchSim(spec, config.run.num_envs, config.run.num_threads),
         proprioception(spec, config.history),
-        build_reference(spec, clips, config.mirrored),
+        build_reference(spec, clips, config.mirrored, config.front_back),
         config.imitation,
         seed=config.run.seed,
         noise_scale=config.noise_scale,
@@ -101,6 +104,7 @@ def train_skills(
         "architecture": asdict(config.architecture),
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
+        "front_back": config.front_back,
         "noise_scale": config.noise_scale,
     }
 
@@ -113,11 +117,14 @@ def train_skills(
             params=params,
             clips=names,
             summary=training.summary(result, config.run, config.ppo)
-            | {"mirrored": config.mirrored},
+            | {"mirrored": config.mirrored, "front_back": config.front_back},
         ).save(Path(out) / MODULE_FILE)
 
     return training.train(agent, env, config.ppo, config.run, out, identity, write_module)
 
 
 def _digest(clip: RobotClip) -> str:
-    return hashlib.sha256(np.ascontiguousarray(clip.qpos).tobytes()).hexdigest()[:16]
+    parts = (np.float64(clip.fps), clip.qpos, clip.qvel)
+    return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[
+        :16
+    ]

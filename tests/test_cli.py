@@ -108,12 +108,22 @@ def test_check_of_shipped_clips(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     path = tmp_path / "new" / "figures.json"
     assert run("clips", "check", "--json", path) == 0
     clips = json.loads(path.read_text())["clips"]
-    assert [clip["name"] for clip in clips] == [file.stem for file in shipped_clips("anymal_c")]
+    files = [*shipped_clips("anymal_c"), *shipped_clips("op3")]
+    assert [clip["name"] for clip in clips] == [file.stem for file in files]
     figures = {"penetration_m", "slide_mps", "limit_violations", "marker_error_m", "passed"}
     for clip in clips:
         assert figures <= clip.keys()
         assert clip["passed"] is True and clip["marker_error_m"] > 0.0
     assert "passed" in capsys.readouterr().out
+
+
+def test_figures_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("clips", "list", "--robot", "op3", "--json") == 0
+    printed = capsys.readouterr()
+    clips = json.loads(printed.out)["clips"]
+    assert {clip["robot"] for clip in clips} == {"op3"}
+    # What people read is out of the way.
+    assert "seconds" in printed.err and "licence" in printed.err
 
 
 def test_check_tells_a_bad_clip(
@@ -183,9 +193,95 @@ def test_retargeting(tmp_path: Path, mocap_dir: Path) -> None:
     result = json.loads(figures.read_text())
     (entry,) = result["files"]
     assert entry["file"] == str(file) and 0.0 < entry["kept_share"] <= 1.0
-    assert entry["written"] == [str(path) for path in sorted(out.iterdir())]
+    assert entry["written"] == [str(path) for path in sorted(out.glob("*.npz"))]
+    assert "dog" in (out / "report.html").read_text()
     assert result["clips"] == len(entry["written"]) == len(entry["clips"])
     assert run("clips", "check", out) == 0
+
+
+BVH = """HIERARCHY
+ROOT Pelvis
+{{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+{joints}
+}}
+MOTION
+Frames: 3
+Frame Time: 0.01
+{frames}
+"""
+OWN_JOINTS = {
+    "left_hip": ("Pelvis", (9.0, -4.0, 0.0)),
+    "left_knee": ("left_hip", (0.0, -42.0, 0.0)),
+    "left_ankle": ("left_knee", (0.0, -41.0, 0.0)),
+    "left_shoulder": ("Pelvis", (18.0, 50.0, 0.0)),
+    "left_elbow": ("left_shoulder", (0.0, -28.0, 0.0)),
+    "left_wrist": ("left_elbow", (0.0, -26.0, 0.0)),
+}
+
+
+def own_skeleton(path: Path) -> dict[str, str]:
+    """Writes a standing person whose joints have names of nobody's; returns role: name."""
+    roles: dict[str, str] = {}
+    for role in OWN_JOINTS:
+        for side in ("left", "right"):
+            roles[role.replace("left", side)] = f"J{len(roles)}"
+
+    def joint(role: str, side: str) -> str:
+        parent_of = {name: parent for name, (parent, _) in OWN_JOINTS.items()}
+        x, y, z = OWN_JOINTS[role][1]
+        name = roles[role.replace("left", side)]
+        x = x if side == "left" else -x
+        inside = [joint(child, side) for child, parent in parent_of.items() if parent == role]
+        body = "\n".join(inside) or "End Site\n{\nOFFSET 0 -8 0\n}"
+        channels = "CHANNELS 3 Zrotation Xrotation Yrotation"
+        return f"JOINT {name}\n{{\nOFFSET {x} {y} {z}\n{channels}\n{body}\n}}"
+
+    tops = ("left_hip", "left_shoulder")
+    roots = [joint(role, side) for role in tops for side in ("left", "right")]
+    frame = " ".join(["0", "95", "0"] + ["0"] * (3 + 3 * len(roles)))
+    path.write_text(BVH.format(joints="\n".join(roots), frames="\n".join([frame] * 3)))
+    return roles
+
+
+def test_information_about_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file, table, figures = tmp_path / "own.bvh", tmp_path / "own.yaml", tmp_path / "figures.json"
+    roles = own_skeleton(file)
+    said = refusal(capsys, "mocap", "info", file)
+    assert "no known skeleton" in said and "left_knee" in said and "J0, J2" in said
+    lines = [f"  {role}: {name}" for role, name in roles.items()]
+    table.write_text("\n".join(["animal: human", "roles:", *lines]))
+    assert run("mocap", "info", file, "--map", table, "--json", figures) == 0
+    found = json.loads(figures.read_text())
+    assert found["animal"] == "human" and found["fps"] == 100.0 and found["skeleton"] == "own.yaml"
+    assert "0.01 m" in found["unit"]
+    named = {role: name for name, role in found["joints"].items() if role in roles}
+    capsys.readouterr()
+    assert named == roles
+    table.write_text("animal: human\nroles: {left_hip: Nobody}")
+    assert "missing roles: right_hip" in refusal(capsys, "mocap", "info", file, "--map", table)
+
+
+def test_sets_to_download(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    assert run("mocap", "list", "--cache", tmp_path, "--json", figures) == 0
+    sets = json.loads(figures.read_text())["sets"]
+    assert {"dog", "deepmimic", "cmu_16"} <= {entry["name"] for entry in sets}
+    assert not any(entry["cached"] for entry in sets)
+    capsys.readouterr()
+    assert "deepmimic" in refusal(capsys, "mocap", "fetch", "cats", "--cache", tmp_path)
+    assert "no set was named" in refusal(capsys, "mocap", "fetch")
+
+
+def test_benchmark_of_retargeting(tmp_path: Path) -> None:
+    from legged_skills.mocap.library import shipped_clips
+
+    figures = tmp_path / "figures.json"
+    clip = min(shipped_clips("anymal_c"), key=lambda path: path.stat().st_size)
+    assert run("benchmark", "retarget", clip, "--seconds", "0.1", "--json", figures) == 0
+    result = json.loads(figures.read_text())
+    assert result["frames"] > 0 and result["frames_per_second"] > 0.0 and result["files"] == 1
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

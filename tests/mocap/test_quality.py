@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
-from legged_skills.mocap.quality import Gates, Quality, check_clip, failed_gates, measure_motion
+from legged_skills.mocap.quality import (
+    FootMotion,
+    Gates,
+    Quality,
+    check_clip,
+    failed_gates,
+    measure_motion,
+)
 from legged_skills.robots.errors import ClipError, UnknownRobotError
 from legged_skills.robots.spec import RobotSpec
 
@@ -19,8 +26,19 @@ def _standing(spec: RobotSpec, frames: int = 20) -> tuple[np.ndarray, np.ndarray
     return qpos, feet, np.ones((frames, 4), dtype=bool)
 
 
+def _feet(spec: RobotSpec, centres_w: np.ndarray, contact: np.ndarray) -> FootMotion:
+    """Balls that stand on the floor while their centres are a radius over it."""
+    return FootMotion(
+        centres_w=centres_w,
+        floor_distance=centres_w[..., 2] - spec.foot_radius_m,
+        contact=contact,
+    )
+
+
 def test_a_standing_robot_is_perfect(spec: RobotSpec) -> None:
-    quality = measure_motion(*_standing(spec), spec, FPS, 0.0, 0.0)
+    qpos, feet, contact = _standing(spec)
+    apart = np.full(20, 0.1)
+    quality = measure_motion(qpos, _feet(spec, feet, contact), apart, spec, FPS, 0.0, 0.0)
     assert quality == Quality(
         duration_s=19 / 50,
         marker_error_m=0.0,
@@ -35,6 +53,8 @@ def test_a_standing_robot_is_perfect(spec: RobotSpec) -> None:
         speed_max_mps=0.0,
         yaw_rate_max_radps=0.0,
         contact_share=1.0,
+        overlap_m=0.0,
+        acceleration_share=0.0,
     )
     assert failed_gates(quality, Gates()) == ()
 
@@ -56,7 +76,10 @@ def test_figures_by_hand(spec: RobotSpec) -> None:
     qpos[15:, 8] += 0.3
     # Two frames beyond the HAA's upper limit of 0.49.
     qpos[[3, 4], 7] = 0.50
-    quality = measure_motion(qpos, feet, contact, spec, FPS, 0.02, 0.05)
+    # In one frame two parts are 7 mm deep in each other.
+    apart = np.full(20, 0.1)
+    apart[7] = -0.007
+    quality = measure_motion(qpos, _feet(spec, feet, contact), apart, spec, FPS, 0.03, 0.05)
     assert quality.slide_mps == pytest.approx(0.1 / 3)
     assert quality.slide_p95_mps == pytest.approx(0.1)
     assert quality.penetration_m == pytest.approx(0.004)
@@ -66,14 +89,20 @@ def test_figures_by_hand(spec: RobotSpec) -> None:
     assert quality.joint_speed_share == pytest.approx(0.5 * FPS / 7.5)
     assert quality.limit_violations == 2
     assert quality.contact_share == pytest.approx(0.75)
+    assert quality.overlap_m == pytest.approx(0.007)
+    # The HAA's speed changes by 0.5 rad * 50 / s within 1 / 50 s, of 214 rad/s^2; the other joint's
+    # by 0.3 rad * 50 / s, of 233.
+    assert quality.acceleration_share == pytest.approx(0.5 * FPS**2 / 214)
     assert failed_gates(quality, Gates()) == (
-        "marker_error_m 0.02 > 0.01",
-        "slide_mps 0.0333 > 0.03",
+        "marker_error_m 0.03 > 0.02",
+        "slide_mps 0.0333 > 0.02",
         "slide_p95_mps 0.1 > 0.06",
         "limit_violations 2 > 0",
         "joint_speed_share 3.33 > 1",
+        "acceleration_share 5.84 > 1",
+        "overlap_m 0.007 > 0.005",
     )
-    assert failed_gates(quality, Gates(marker_error_m=0.03))[0].startswith("slide_mps")
+    assert failed_gates(quality, Gates(marker_error_m=0.04))[0].startswith("slide_mps")
 
 
 def _clip(spec: RobotSpec, **changes: object) -> RobotClip:
@@ -96,7 +125,7 @@ def test_check_of_a_clip(spec: RobotSpec) -> None:
     check = check_clip(_clip(spec))
     assert check.name == "sledge"
     assert not check.passed
-    assert check.failures[0] == "slide_mps 0.5 > 0.03"
+    assert check.failures[0] == "slide_mps 0.5 > 0.02"
     assert np.isnan(check.marker_error_m)
     figures = check.to_json()
     assert figures["marker_error_m"] is None
@@ -105,7 +134,7 @@ def test_check_of_a_clip(spec: RobotSpec) -> None:
     flying = check_clip(_clip(spec, foot_contact=np.zeros((20, 4), dtype=bool)))
     assert flying.passed and flying.slide_mps == 0.0
     known = check_clip(_clip(spec, quality={"marker_error_m": 0.5}))
-    assert known.failures[0] == "marker_error_m 0.5 > 0.01"
+    assert known.failures[0] == "marker_error_m 0.5 > 0.02"
 
 
 def test_clips_of_other_robots(spec: RobotSpec) -> None:

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from legged_skills.mocap.targets import pinned_feet, smooth_root
+from legged_skills.mocap.targets import (
+    pinned_feet,
+    smooth_root,
+    sole_orientations,
+    swing_share,
+)
 from legged_skills.robots import rotations
 
 FPS = 50.0
@@ -11,7 +16,8 @@ RADIUS = 0.03
 
 
 def _pinned(path: np.ndarray, contact: np.ndarray) -> np.ndarray:
-    return pinned_feet(path[:, None], contact[:, None], RADIUS, FPS, 9.0, 0.06)[:, 0]
+    floor = np.full((len(path), 1), RADIUS)
+    return pinned_feet(path[:, None], contact[:, None], floor, FPS, 9.0, 0.06)[:, 0]
 
 
 @pytest.fixture
@@ -80,3 +86,64 @@ def test_smooth_root_ignores_the_sign_of_quaternions() -> None:
     np.testing.assert_allclose(np.linalg.norm(out[:, 3:], axis=1), 1)
     # A steady motion stays as it is.
     np.testing.assert_allclose(out, root, atol=1e-3)
+
+
+def test_a_foot_whose_height_on_the_floor_changes(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    # A sole that pitches in the air: its centre has to be higher there to touch the floor.
+    path, contact = steps
+    path = path * [1.0, 1.0, 0.2]
+    floor = np.where(contact, 0.0, 0.02 * np.sin(np.pi * (np.arange(100) - 39) / 21))
+    out = pinned_feet(path[:, None], contact[:, None], floor[:, None], FPS, 9.0, 0.06)[:, 0]
+    assert np.min(out[:, 2] - floor) >= -1e-12
+    np.testing.assert_allclose(out[contact, 2], 0.0, atol=1e-4)
+
+
+def test_feet_are_apart_from_each_other(steps: tuple[np.ndarray, np.ndarray]) -> None:
+    path, contact = steps
+    both = np.stack([path, path[::-1] + np.array([0.0, 0.3, 0.0])], axis=1)
+    stands = np.stack([contact, contact[::-1]], axis=1)
+    floor = np.tile([RADIUS, 0.0], (100, 1))
+    out = pinned_feet(both, stands, floor, FPS, 9.0, 0.06)
+    np.testing.assert_allclose(out[:, 0], _pinned(path, contact))
+    alone = pinned_feet(both[:, 1:], stands[:, 1:], floor[:, 1:], FPS, 9.0, 0.06)
+    np.testing.assert_allclose(out[:, 1:], alone)
+    assert np.max(np.abs(out[stands[:, 1], 1, 2])) < 1e-4
+
+
+def test_swing_share_by_hand() -> None:
+    # At 10 frames/s and a fade of 0.4 s: frames 0 to 2 stand, and 3 is at rest too.
+    contact = np.zeros((12, 2), dtype=bool)
+    contact[:3, 0] = True
+    share = swing_share(contact, 10.0, 0.4)
+    part = np.array([0.25, 0.5, 0.75])
+    np.testing.assert_allclose(share[:4, 0], 0.0)
+    np.testing.assert_allclose(share[4:7, 0], 3 * part**2 - 2 * part**3)
+    np.testing.assert_allclose(share[7:, 0], 1.0)
+    # A foot that never stands is always in the air.
+    np.testing.assert_allclose(share[:, 1], 1.0)
+
+
+def test_swing_share_between_two_contacts() -> None:
+    contact = np.zeros((21, 1), dtype=bool)
+    contact[[0, 1, 2, 18, 19, 20], 0] = True
+    share = swing_share(contact, 10.0, 0.4)[:, 0]
+    np.testing.assert_allclose(share, share[::-1])
+    np.testing.assert_allclose(share[7:14], 1.0)
+    assert np.all(np.diff(share[:11]) >= 0)
+    # A short swing never leaves the neighbourhood of the floor altogether.
+    contact[8:] = True
+    assert 0.0 < swing_share(contact, 10.0, 0.4).max() < 1.0
+    assert swing_share(np.ones((5, 1), dtype=bool), 10.0, 0.4).max() == 0.0
+
+
+def test_orientations_of_soles() -> None:
+    yaw, pitch = np.array([[0.0, 0.7], [1.2, -2.0]]), np.array([[0.3, 0.0], [-0.4, 0.5]])
+    quats = sole_orientations(yaw, pitch)
+    # The toe points along the heading, up by the pitch, and the sole does not roll: its y axis
+    # stays level.
+    toes = rotations.rotate(quats, np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(toes[..., 0], np.cos(yaw) * np.cos(pitch), atol=1e-12)
+    np.testing.assert_allclose(toes[..., 1], np.sin(yaw) * np.cos(pitch), atol=1e-12)
+    np.testing.assert_allclose(toes[..., 2], np.sin(pitch), atol=1e-12)
+    across = rotations.rotate(quats, np.array([0.0, 1.0, 0.0]))
+    np.testing.assert_allclose(across[..., 2], 0.0, atol=1e-12)

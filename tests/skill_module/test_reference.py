@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.robots.errors import ClipError
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots.errors import ClipError, SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.reference import build_reference
 
@@ -36,6 +37,46 @@ def test_mirrored_clips_swap_the_legs(wiggling_clip):
     np.testing.assert_allclose(left[:, 0], -right[:, 0], atol=1e-6)
     feet = reference.feet_b.reshape(2, 100, 4, 3)
     np.testing.assert_allclose(feet[0, :, 0], feet[1, :, 1] * [1, -1, 1], atol=1e-5)
+
+
+def test_front_back_images_follow_each_clip_and_its_left_right_image(wiggling_clip):
+    reference = build_reference(SPEC, [wiggling_clip], mirrored=True, front_back=True)
+    assert reference.num_rows == 400
+    np.testing.assert_array_equal(reference.starts, [0, 100, 200, 300])
+    assert reference.names == ("wiggle",) * 4
+    # As it is, across the left-right plane, across the other, and across both.
+    feet = reference.feet_b.reshape(4, 100, 4, 3)
+    for part, order, sign in (
+        (1, [1, 0, 3, 2], [1, -1, 1]),
+        (2, [2, 3, 0, 1], [-1, 1, 1]),
+        (3, [3, 2, 1, 0], [-1, -1, 1]),
+    ):
+        np.testing.assert_allclose(feet[part], feet[0][:, order] * sign, atol=1e-5)
+    # It drifts ahead at 0.2 m/s; its front-back images drift backwards.
+    ahead = reference.lin_vel_b.reshape(4, 100, 3)[..., 0].mean(axis=1)
+    np.testing.assert_allclose(ahead, [0.2, 0.2, -0.2, -0.2], atol=1e-5)
+
+
+def test_front_back_images_without_left_right_ones(wiggling_clip):
+    reference = build_reference(SPEC, [wiggling_clip, wiggling_clip], front_back=True)
+    assert reference.num_rows == 400
+    ahead = reference.lin_vel_b.reshape(4, 100, 3)[..., 0].mean(axis=1)
+    np.testing.assert_allclose(ahead, [0.2, -0.2, 0.2, -0.2], atol=1e-5)
+
+
+def test_front_back_images_of_a_humanoid_are_refused():
+    op3 = robots.get("op3")
+    clip = RobotClip(
+        robot="op3",
+        fps=50.0,
+        joint_names=op3.joint_names,
+        qpos=np.tile(op3.home_qpos, (60, 1)),
+        qvel=np.zeros((60, 26)),
+        foot_contact=np.ones((60, 2), dtype=bool),
+    )
+    assert build_reference(op3, [clip], mirrored=True).num_rows == 2 * 50  # 59 / 50 s at 24 ms
+    with pytest.raises(SettingsError, match="op3: its front is no mirror image of its back"):
+        build_reference(op3, [clip], front_back=True)
 
 
 def test_feet_are_what_the_simulation_senses(wiggling_clip):

@@ -17,7 +17,7 @@ from legged_skills.robots.errors import ContractError, FileFormatError, Settings
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
-from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
+from legged_skills.skill_module.train import SkillTrainingConfig, make_env, train_skills
 from legged_skills.skill_module.training import RunConfig
 
 pytestmark = pytest.mark.standard_dtypes
@@ -56,9 +56,18 @@ def test_writes_module_checkpoint_config_and_logs(trained):
     module = SkillModule.load(out / "skills.npz", robot="anymal_c")
     assert module.clips == ("wiggle",)
     assert module.summary["steps"] == 192
+    assert (module.summary["mirrored"], module.summary["front_back"]) == (True, False)
     wanted = jax.tree.leaves(result.learner.params["decoder"])
     for found, leaf in zip(jax.tree.leaves(module.params["decoder"]), wanted, strict=True):
         np.testing.assert_array_equal(found, leaf)
+
+
+def test_front_back_images_are_tracked_if_asked_for(wiggling_clip):
+    images = [
+        make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, mirrored=m, front_back=f))
+        for m, f in ((False, False), (True, False), (False, True), (True, True))
+    ]
+    assert [env.reference.num_rows for env in images] == [100, 200, 200, 400]
 
 
 def test_interrupted_training_resumes_exactly(trained, wiggling_clip, tmp_path):
@@ -89,6 +98,15 @@ def test_other_settings_clips_or_damage_refuse_to_resume(trained, wiggling_clip,
     moved[:, 1] += 1.0
     with pytest.raises(ContractError, match="the checkpoint's clips is wiggle = "):
         train_skills(SPEC, [dataclasses.replace(wiggling_clip, qpos=moved)], SMALL, tmp_path)
+    # The same poses at other speeds, or at another rate, are another motion too.
+    faster = dataclasses.replace(wiggling_clip, qvel=wiggling_clip.qvel * 1.01)
+    with pytest.raises(ContractError, match="the checkpoint's clips is wiggle = "):
+        train_skills(SPEC, [faster], SMALL, tmp_path)
+    quicker = dataclasses.replace(wiggling_clip, fps=50.5)
+    with pytest.raises(ContractError, match="the checkpoint's clips is wiggle = "):
+        train_skills(SPEC, [quicker], SMALL, tmp_path)
+    with pytest.raises(ContractError, match="the checkpoint's front back is False"):
+        train_skills(SPEC, [wiggling_clip], dataclasses.replace(SMALL, front_back=True), tmp_path)
     with pytest.raises(ContractError, match="contract hash"):
         train_skills(SPEC, [wiggling_clip], dataclasses.replace(SMALL, history=2), tmp_path)
     path.write_bytes(checkpoint[: len(checkpoint) // 3])
