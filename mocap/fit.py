@@ -134,17 +134,17 @@ def fit_clip(
         prior = robot.straight_leg_m / posture.straight_leg_m
     rest = posture.rest_height
     constants = _first_constants(sample, rest, spec, robot, prior, settings.lean_max_rad)
-    qpos = start_poses(spec, robot, sample.centre_w * prior, sample.yaw, rest.mean() * prior)
+    qpos = start_poses(spec, robot, sample.centre_w * prior, sample.yaw, posture.floor_m * prior)
     flat = rotations.from_yaw(sample.foot_yaw)
     for _ in range(settings.rounds):
         scale, offsets, foot_offsets = constants
         feet = foot_targets(sample.feet_w, sample.foot_yaw, scale, foot_offsets)
-        markers = lift(sample.markers_w * scale, rest.mean() * scale)
+        markers = lift(sample.markers_w * scale, posture.floor_m * scale)
         problem = pose_problem(spec, robot, offsets, settings.pull)
         handles = robot.feet.handle_targets(feet, flat)
         qpos = solve_poses(problem, qpos, np.concatenate([markers, handles], axis=1))
         scale, offsets, foot_offsets = _refit(
-            sample, rest, spec, robot, qpos, constants, prior, settings
+            sample, posture, spec, robot, qpos, constants, prior, settings
         )
         # A lower trunk is the same as markers higher on the robot.
         ankles = feet + rotations.rotate(flat, robot.ankles_f)
@@ -267,7 +267,7 @@ def _first_constants(
 
 def _refit(
     sample: _Sample,
-    rest: Array,
+    posture: Posture,
     spec: RobotSpec,
     robot: RobotPoints,
     qpos: Array,
@@ -299,7 +299,7 @@ def _refit(
         (weight * np.sum(source_dev * robot_dev) + prior_weight * prior)
         / (weight * np.sum(source_dev**2) + prior_weight)
     )
-    markers = lift((sample.markers_w - middle) * scale, rest.mean() * scale) + anchor
+    markers = lift((sample.markers_w - middle) * scale, posture.floor_m * scale) + anchor
     base = robot.kinematics.root_body
     body_offsets = rotations.rotate_inverse(
         poses.body_quat_w[base, :, None], markers - poses.body_pos_w[base, :, None]
@@ -313,7 +313,7 @@ def _refit(
     foot_offsets = rotations.rotate_inverse(
         rotations.from_yaw(sample.foot_yaw), robot_feet - source_feet * scale
     ).mean(axis=0)
-    foot_offsets[:, 2] = spec.foot_radius_m - scale * rest
+    foot_offsets[:, 2] = spec.foot_radius_m - scale * posture.rest_height
     return _Constants(scale, body_offsets, foot_offsets)
 
 

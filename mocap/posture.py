@@ -20,6 +20,9 @@ Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 GRAVITY = 9.81  # [m/s^2]
+# Height of a person's ankle over the floor as a share of thigh and shank: Winter 2009,
+# "Biomechanics and Motor Control of Human Movement", 0.039 of 0.245 + 0.246 body heights.
+_ANKLE_HEIGHT = 0.079
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +90,11 @@ class Posture:
     """Which feet stand, (T, F)."""
     rest_height: Array
     """Height of each foot marker when it stands [m], (F,)."""
+    floor_m: float
+    """Height of the floor [m]: that of the resting feet, but below the ankles of a source without
+    toes."""
     leg_length_m: float
-    """Height of the trunk's centre over the resting feet when the source stands [m]."""
+    """Height of the trunk's centre over the floor when the source stands [m]."""
     straight_leg_m: float | None
     """Length of a straight leg from hip to floor [m], if the mapping names the legs."""
     problems: dict[str, Mask]
@@ -138,6 +144,7 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     # A foot that turns on the floor does not stand still.
     turning = np.abs(signals.velocity(foot_yaw, motion.fps)) > settings.pivot_speed_radps
     contact = contact & ~turning
+    floor, legs_m = _floor_and_leg(motion, mapping, rest)
     return Posture(
         centre_w=trunk.centre_w,
         yaw=trunk.yaw,
@@ -146,8 +153,9 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
         feet_w=feet,
         contact=contact,
         rest_height=rest,
-        leg_length_m=float(np.median(trunk.centre_w[upright, 2]) - rest.mean()),
-        straight_leg_m=_straight_leg(motion, mapping, rest) if mapping.legs else None,
+        floor_m=floor,
+        leg_length_m=float(np.median(trunk.centre_w[upright, 2]) - floor),
+        straight_leg_m=legs_m,
         problems=problems,
     )
 
@@ -164,15 +172,23 @@ def _jumps(motion: SourceMotion, mapping: Mapping, most_mps: float) -> Mask:
     return np.append(far, False) | np.insert(far, 0, False)
 
 
-def _straight_leg(motion: SourceMotion, mapping: Mapping, rest: Array) -> float:
-    """Mean length of the legs [m]: thigh, shank, and the height of a standing foot's ankle."""
-    lengths = []
+def _floor_and_leg(
+    motion: SourceMotion, mapping: Mapping, rest: Array
+) -> tuple[float, float | None]:
+    """Height of the floor, and length of a straight leg from hip to floor, if known [m]."""
+    if not mapping.legs:
+        return float(rest.mean()), None
+    bones, standing = [], []
     for leg, foot_rest in zip(mapping.legs, rest, strict=True):
         hip, knee, ankle = (motion.positions_w[:, motion.index(name)] for name in leg)
-        bones = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
-        standing = np.percentile(ankle[:, 2], 10) - foot_rest
-        lengths.append(np.median(bones) + max(0.0, standing))
-    return float(np.mean(lengths))
+        length = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
+        bones.append(np.median(length))
+        standing.append(max(0.0, np.percentile(ankle[:, 2], 10) - foot_rest))
+    if mapping.heels:
+        return float(rest.mean()), float(np.mean(bones) + np.mean(standing))
+    # The feet are the ankles themselves.
+    below = _ANKLE_HEIGHT * float(np.mean(bones))
+    return float(rest.mean()) - below, float(np.mean(bones)) + below
 
 
 def _check_speed(motion: SourceMotion, speed: Array, height: float, most: float) -> None:

@@ -188,7 +188,7 @@ class StretchSolver:
         foot_yaw = signals.sample(posture.foot_yaw, at)
         feet = signals.sample(posture.feet_w, at)
         centre = signals.sample(posture.centre_w, at)
-        floor = posture.rest_height.mean() * fit.scale
+        floor = posture.floor_m * fit.scale
         return _Part(
             at=at,
             centre_w=lift(centre * fit.scale, floor),
@@ -205,7 +205,7 @@ class StretchSolver:
         fit, robot = self.fit, self.robot
         problem = pose_problem(self.spec, robot, fit.body_offsets_b, self.settings.fit.pull)
         columns = [self.motion.index(m.marker) for m in self.mapping.body_markers]
-        floor = self.posture.rest_height.mean() * fit.scale
+        floor = self.posture.floor_m * fit.scale
         positions = self.motion.positions_w[:, columns]
         targets = []
         for part in parts:

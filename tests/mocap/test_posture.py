@@ -231,8 +231,10 @@ def test_without_toes_feet_point_where_the_trunk_does(human, op3: RobotSpec) -> 
     np.testing.assert_allclose(posture.foot_yaw, 0.0, atol=1e-4)
     ankles = [human.motion.index(f"{side}_ankle") for side in ("left", "right")]
     np.testing.assert_array_equal(posture.feet_w, human.motion.positions_w[:, ankles])
-    # The ankles are where they are over the floor: nothing is added for them.
-    assert posture.straight_leg_m == pytest.approx((0.11015 + 0.11) / human.scale, rel=0.01)
+    # The floor is below the ankles, by a typical person's share of thigh and shank.
+    bones = (0.11015 + 0.11) / human.scale
+    assert posture.straight_leg_m == pytest.approx(1.079 * bones, rel=0.01)
+    assert posture.floor_m == pytest.approx(posture.rest_height.mean() - 0.079 * bones, abs=0.002)
 
 
 def _yaws(heading: np.ndarray, contact: np.ndarray, room: float) -> np.ndarray:

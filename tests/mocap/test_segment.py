@@ -48,6 +48,7 @@ def _result(*stretches: Stretch) -> Retargeted:
         contact=np.ones((frames, 2), dtype=bool),
         rest_height=np.zeros(2),
         leg_length_m=1.0,
+        floor_m=0.0,
         straight_leg_m=None,
         problems={"sitting": np.zeros(frames, dtype=bool)},
     )
