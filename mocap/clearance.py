@@ -19,8 +19,6 @@ from legged_skills.robots.self_collision import SelfCollision
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-# Weight of a frame in which a foot stands, against 1 for one in the air.
-_HELD = 1e5
 # Corrections of feet at most; smoothing undoes part of each.
 _ROUNDS = 8
 # A step for finite differences [rad].
@@ -125,7 +123,7 @@ def _steady(moves: Array, contact: Mask, fps: float, cutoff_hz: float) -> Array:
     for start, stop in signals.runs(contact):
         size = np.linalg.norm(moves[start:stop], axis=-1)
         out[start:stop] = moves[start + int(np.argmax(size))]
-    return signals.smooth(out, cutoff_hz, fps, np.where(contact, _HELD, 1.0))
+    return signals.smooth(out, cutoff_hz, fps, np.where(contact, signals.HELD, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ Array = NDArray[np.floating]
 Run = tuple[int, int]
 """Frames from the first (included) to the second (excluded)."""
 
+HELD = 1e5
+"""Weight of a frame that ``smooth`` leaves where it is, against 1 for others."""
+
 # Third differences: the smoothest curve near the data in the sense of least jerk.
 _DIFFERENCE = np.array([-1.0, 3.0, -3.0, 1.0])
 

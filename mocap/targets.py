@@ -13,8 +13,6 @@ from legged_skills.robots import rotations
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-# Weight of a frame in which a foot stands, against 1 for one in the air.
-_HELD = 1e5
 # Weight of a frame in the air that smoothing would push into the floor.
 _LOW = 100.0
 
@@ -101,7 +99,7 @@ def pinned_feet(
         path = _pin(fitted_w[:, foot], contact[:, foot], floor, blend_s * fps)
         # One frame more on each side than the contact has, so that the velocity of its first
         # and last frame is zero too.
-        weights = np.where(signals.widen(contact[:, foot], 1), _HELD, 1.0)
+        weights = np.where(signals.widen(contact[:, foot], 1), signals.HELD, 1.0)
         smoothed = signals.smooth(path, cutoff_hz, fps, weights)
         low = smoothed[:, 2] < floor - 1e-4
         if np.any(low):

@@ -18,28 +18,35 @@ MAX_BYTES = 500_000_000
 
 
 @contextmanager
-def damage_reported(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged archive makes NumPy and zipfile raise into our own error.
+def damage_reported(path: Path, what: str = ".npz archive") -> Iterator[None]:
+    """Turns whatever a damaged file makes the library that reads it raise into our own error.
 
     Args:
-        path: the archive, for the message.
+        path: the file, for the message.
+        what: what it should be, for the message.
 
     Raises:
         FileFormatError: anything but a ``LeggedSkillsError`` was raised inside.
     """
     try:
-        with warnings.catch_warnings():
-            # A header written by Python 2 is read all the same.
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except LeggedSkillsError:
         raise
-    # Neither documents what it raises: zlib.error, NotImplementedError, struct.error, ...
+    # None documents what it raises. NumPy and zipfile: zlib.error, NotImplementedError,
+    # struct.error, ...; h5py passes on errors of the HDF5 library as many types.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FileFormatError(
-            f"{path}: not a readable .npz archive ({reason}); it may be damaged or cut short."
+            f"{path}: not a readable {what} ({reason}); it may be damaged or cut short."
         ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """``damage_reported``; a header written by Python 2 is read without a warning."""
+    with damage_reported(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def field_names(path: Path) -> frozenset[str]:
@@ -55,7 +62,7 @@ def field_names(path: Path) -> frozenset[str]:
         FileFormatError: it is damaged, holds something else than arrays, or arrays that are
             larger than its contents or than ``MAX_BYTES``.
     """
-    with damage_reported(path), zipfile.ZipFile(path) as archive:
+    with _reading(path), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
         if unpacked > MAX_BYTES:
@@ -86,7 +93,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path}: the file is empty; expected an .npz archive.")
     field_names(path)
-    with damage_reported(path), np.load(path, allow_pickle=False) as archive:
+    with _reading(path), np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

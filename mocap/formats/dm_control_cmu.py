@@ -10,8 +10,7 @@ which has z up.
 The file is read with h5py alone: dm_control itself is not needed.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from legged_skills.mocap.formats import hierarchy, units
 from legged_skills.mocap.formats.reading import known_world, listed, stated_rate
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import rotations
-from legged_skills.robots.errors import ClipError, FileFormatError, LeggedSkillsError
+from legged_skills.robots.errors import ClipError, FileFormatError
+from legged_skills.robots.npz import damage_reported
 
 Array = NDArray[np.floating]
 
@@ -82,7 +82,7 @@ def read(path: Path, options: ReadOptions, clip: str | None = None) -> SourceMot
         raise FileFormatError(
             f"{path}: reading HDF5 needs h5py; install legged_skills[formats]."
         ) from None
-    with _damage_reported(path), h5py.File(path, mode="r") as file:
+    with damage_reported(path, "HDF5 file"), h5py.File(path, mode="r") as file:
         name = _choose(path, list(file), clip)
         where = f"{path}#{name}"
         group = _group(where, file, name)
@@ -113,21 +113,6 @@ def read(path: Path, options: ReadOptions, clip: str | None = None) -> SourceMot
             "up_axis": world.up_text,
         },
     )
-
-
-@contextmanager
-def _damage_reported(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file makes h5py raise into our own error."""
-    try:
-        yield
-    except LeggedSkillsError:
-        raise
-    # h5py passes on errors of the HDF5 library as many types of exceptions.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileFormatError(
-            f"{path}: not a readable HDF5 file ({reason}); it may be damaged or cut short."
-        ) from error
 
 
 def _choose(path: Path, names: Sequence[str], clip: str | None) -> str:
