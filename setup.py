@@ -56,13 +56,21 @@ setup(
         "imageio-ffmpeg>=0.5.1",
         "tensorboardX>=2.6.2.2",
         "PyYAML>=6.0.1",
+        "onnx>=1.17",  # for writing bundles; the robot needs onnxruntime and NumPy only
+        "onnxruntime>=1.19",
     ],
     extras_require={
         # Motion capture in binary formats of others: C3D, and HDF5 (dm_control's collections).
         "formats": ["ezc3d>=1.5.16", "h5py>=3.11"],
+        # A second physics engine for validation.
+        "bullet": ["pybullet>=3.2.7"],
+        # The robots' full public models, for validation too; it downloads them.
+        "menagerie": ["mujoco-menagerie>=2026.10"],
         "dev": [
             "ezc3d>=1.5.16",
             "h5py>=3.11",
+            "pybullet>=3.2.7",
+            "mujoco-menagerie>=2026.10",
             "hypothesis>=6.100",
             "build>=1.2",
             "pytest>=8.0",

@@ -5,7 +5,6 @@ need not have what only training uses.
 """
 
 import logging
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -13,15 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, arg, subcommand
 from tyro.extras import subcommand_cli_from_dict
 
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, known, table, write_bytes, write_json
-from legged_skills.robots.errors import ClipError, LeggedSkillsError, SettingsError
+from legged_skills.robots.errors import LeggedSkillsError
+from legged_skills.sim2real.commands import Identify
+from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
 
 if TYPE_CHECKING:
-    from legged_skills.mocap.clip import RobotClip
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +43,26 @@ class EvaluateSkills(_Figures):
     """Skill module; by default the one that comes with the package."""
     clips: Path | None = None
     """Folder of clips; by default those that come with the package."""
+    gap: str = "none"
+    """What is between policy and physics: none, full, or a file of settings."""
+    seed: int = 0
+    """Of what the gap draws."""
     plot: Path | None = None
     """Draw the figures into this PNG file."""
 
     def run(self) -> int:
         """Prints a table of the clips."""
         from legged_skills import robots
+        from legged_skills.sim2real.gap import load_gap
         from legged_skills.skill_module import evaluate
         from legged_skills.skill_module.module_file import SkillModule
 
         spec = robots.get(self.robot)
         path = self.policy or evaluate.shipped_module(self.robot)
         module = SkillModule.load(path, robot=self.robot)
-        clips = _clips(self.clips, self.robot)
-        tracks = evaluate.track_clips(spec, module, clips)
+        clips = load_clips(self.clips, self.robot)
+        gap = load_gap(self.gap, self.robot)
+        tracks = evaluate.track_clips(spec, module, clips, gap=gap, seed=self.seed)
         figures = evaluate.summarize(tracks)
         table(
             ["clip", "frames", "tracked", "joint error rad", "base error m"],
@@ -91,21 +98,23 @@ class EvaluateWalk(_Figures):
     episodes: int = 200
     """Episodes of 20 s, with a new command every 4 s."""
     seed: int = 12345
-    """Of the commands."""
+    """Of the commands, and of what the gap draws."""
+    gap: str = "none"
+    """What is between policy and physics: none, full, or a file of settings."""
     plot: Path | None = None
     """Draw commanded against achieved velocity into this PNG file."""
 
     def run(self) -> int:
         """Prints the figures."""
         from legged_skills import robots
+        from legged_skills.sim2real.gap import load_gap
         from legged_skills.tasks import evaluate_walk
-        from legged_skills.tasks.policy_file import TaskPolicy
 
         spec = robots.get(self.robot)
-        path = self.policy or evaluate_walk.shipped_policy(self.robot)
-        policy = TaskPolicy.load(path, robot=self.robot, task="walk")
+        policy = load_policy(self.robot, "walk", self.policy)
         config = evaluate_walk.WalkEvaluationConfig(episodes=self.episodes, seed=self.seed)
-        figures = evaluate_walk.evaluate_walk(spec, policy, config)
+        gap = load_gap(self.gap, self.robot)
+        figures = evaluate_walk.evaluate_walk(spec, policy, config, gap=gap)
         OUT.print(
             f"{figures['episodes']} episodes, {len(figures['commands'])} commands carried out: "
             f"velocity error {figures['velocity_error_mps']:.3f} m/s, "
@@ -118,51 +127,6 @@ class EvaluateWalk(_Figures):
 
             arrays = evaluate_walk.command_arrays(figures)
             write_bytes(self.plot, plots.command_scatter(*arrays))
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Benchmark(_Figures):
-    """Measure the speed of retargeting, or of simulation or training against bare MuJoCo."""
-
-    what: Positional[Literal["retarget", "sim", "train"]]
-    """The whole way from files to clips on one core, environment steps, or a whole training with
-    its updates."""
-    files: Positional[tuple[Path, ...]] = ()
-    """For retarget: motion capture files; by default the clips that come with the package."""
-    envs: int = 512
-    """Environments stepped together."""
-    threads: int = 0
-    """Threads of the physics; 0 takes all cores."""
-    seconds: float = 15.0
-    """How long to measure [s]."""
-
-    def run(self) -> int:
-        """Prints the rates."""
-        from legged_skills import robots
-
-        spec = robots.get(self.robot)
-        if not 0.0 < self.seconds < math.inf:
-            raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
-        if self.what == "retarget":
-            from legged_skills.mocap.benchmark import benchmark_retarget
-
-            figures = benchmark_retarget(spec, self.files, self.seconds)
-            OUT.print(
-                f"retarget: {figures['frames_per_second']:,.0f} frames/s, "
-                f"{figures['frames']:,} frames in {figures['seconds']:.1f} s"
-            )
-            write_json(self.json, figures)
-            return 0
-        from legged_skills.tasks import benchmark
-
-        measure = benchmark.benchmark_sim if self.what == "sim" else benchmark.benchmark_train
-        figures = measure(spec, _clips((), self.robot), self.envs, self.threads, self.seconds)
-        OUT.print(
-            f"{self.what}: {figures['steps_per_second']:,.0f} control steps/s, bare physics "
-            f"{figures['bare_steps_per_second']:,.0f}, ratio {figures['ratio_to_bare']:.2f}"
-        )
-        write_json(self.json, figures)
         return 0
 
 
@@ -258,6 +222,7 @@ class Train:
 def _train_command() -> type:
     """The command "train" with all settings of the trainings as options."""
     from legged_skills import robots
+    from legged_skills.skill_module.evaluate import shipped_module
     from legged_skills.skill_module.module_file import SkillModule
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
@@ -279,6 +244,8 @@ def _train_command() -> type:
         """The robot."""
         clips: Path | None = None
         """Folder of clips; by default those that come with the package."""
+        start: Path | None = None
+        """Skill module to begin with, instead of at random; "shipped" is the package's own."""
         config: Annotated[SkillTrainingConfig, arg(name="")] = field(
             default_factory=SkillTrainingConfig
         )
@@ -287,8 +254,10 @@ def _train_command() -> type:
         def run(self) -> int:
             """Trains."""
             spec = robots.get(self.robot)
-            clips = _clips(self.clips, self.robot)
-            result = train_skills(spec, clips, self.config, self.out)
+            clips = load_clips(self.clips, self.robot)
+            path = shipped_module(self.robot) if str(self.start) == "shipped" else self.start
+            start = None if path is None else SkillModule.load(path, robot=self.robot)
+            result = train_skills(spec, clips, self.config, self.out, start)
             return report(result, self.out / "skills.npz")
 
     @dataclass(frozen=True, kw_only=True)
@@ -301,6 +270,8 @@ def _train_command() -> type:
         """The robot."""
         skills: Path | None = None
         """Skill module; by default the one that comes with the package."""
+        start: Path | None = None
+        """Walking policy on the same skill module to begin with, instead of at random."""
         config: Annotated[WalkTrainingConfig, arg(name="")] = field(
             default_factory=WalkTrainingConfig
         )
@@ -308,12 +279,14 @@ def _train_command() -> type:
 
         def run(self) -> int:
             """Trains."""
-            from legged_skills.skill_module.evaluate import shipped_module
-
             spec = robots.get(self.robot)
             path = self.skills or shipped_module(self.robot)
             module = SkillModule.load(path, robot=self.robot)
-            return report(train_walk(spec, module, self.config, self.out), self.out / "walk.npz")
+            start = None
+            if self.start is not None:
+                start = load_policy(self.robot, "walk", self.start)
+            result = train_walk(spec, module, self.config, self.out, start)
+            return report(result, self.out / "walk.npz")
 
     @dataclass(frozen=True, kw_only=True)
     class FullTrain:
@@ -324,18 +297,6 @@ def _train_command() -> type:
         )
 
     return FullTrain
-
-
-def _clips(where: Path | Sequence[Path] | None, robot: str) -> "list[RobotClip]":
-    """The clips in these files and folders; without any, those that come with the package."""
-    from legged_skills import robots
-    from legged_skills.mocap import library
-
-    robots.get(robot)
-    found = where or library.shipped_clips(robot)
-    if not found:
-        raise ClipError(f"no clips for {robot} come with the package.")
-    return library.load_clips(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -354,6 +315,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "mocap": Mocap,
                 "train": _train_command() if training else Train,
                 "evaluate": Evaluate,
+                "export": Export,
+                "validate": Validate,
+                "identify": Identify,
                 "benchmark": Benchmark,
                 "play": Play,
                 "demo": Demo,

@@ -17,6 +17,9 @@ import numpy as np
 from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.robots.spec import RobotSpec
 
+JOINT_VEL_SCALE = 0.1
+"""Brings joint velocities near 1 [s/rad]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObservationTerm:
@@ -96,6 +99,11 @@ class ObservationContract:
             return cls(terms=terms, **tuples, **fields)
         except (KeyError, TypeError) as error:
             raise ContractError(f"the observation contract is damaged: {error}.") from error
+
+    def without_noise(self) -> "ObservationContract":
+        """The same contract with perfect sensors."""
+        terms = tuple(dataclasses.replace(term, noise=0.0) for term in self.terms)
+        return dataclasses.replace(self, terms=terms)
 
     def require_same(self, other: "ObservationContract", what: str) -> None:
         """Checks that something was made for this contract.
@@ -198,10 +206,13 @@ class History:
 def proprioception(spec: RobotSpec, history: int = 3) -> ObservationContract:
     """What a robot can measure of itself: IMU, joint encoders, and its own last command.
 
-    No base velocity and no contacts: neither is measured on the robots. The last action is the
+    No base velocity and no contacts: neither is measured on the robots; joint velocities if they
+    are measured. The last action is the
     one that was in force, after clamping. Scales bring usual values near 1. Noise: gravity,
-    gyro, joint angles and joint velocities as in legged_gym's ANYmal configuration (uniform
-    +-0.05, 0.2 rad/s, 0.01 rad, 1.5 rad/s; here the standard deviation of such a distribution).
+    gyro and joint angles as in legged_gym's ANYmal configuration (uniform +-0.05, 0.2 rad/s,
+    0.01 rad; here the standard deviation of such a distribution). Its 1.5 rad/s on joint velocities
+    would hide the robot's own velocity from a policy that is not told it; encoders are better, and
+    0.3 rad/s is our estimate.
 
     Args:
         spec: the robot.
@@ -220,6 +231,14 @@ def proprioception(spec: RobotSpec, history: int = 3) -> ObservationContract:
             name=name, size=size, unit=unit, frame=frame, scale=scale, noise=float(noise)
         )
 
+    terms = [
+        term("gravity", 3, "1", "base", 1.0, 0.05 * uniform),
+        term("angular_velocity", 3, "rad/s", "base", 0.3, 0.2 * uniform),
+        term("joint_pos", joints, "rad", "joint", 1.5, 0.01 * uniform),
+    ]
+    if spec.measures_joint_velocity:
+        terms.append(term("joint_vel", joints, "rad/s", "joint", JOINT_VEL_SCALE, 0.3 * uniform))
+    terms.append(term("last_action", joints, "1", "joint", 0.75, 0.0))
     return ObservationContract(
         robot=spec.name,
         joint_names=spec.joint_names,
@@ -228,13 +247,7 @@ def proprioception(spec: RobotSpec, history: int = 3) -> ObservationContract:
         kd=tuple(spec.kd.tolist()),
         action_scale=spec.action_scale,
         control_period_s=spec.control_period_s,
-        terms=(
-            term("gravity", 3, "1", "base", 1.0, 0.05 * uniform),
-            term("angular_velocity", 3, "rad/s", "base", 0.3, 0.2 * uniform),
-            term("joint_pos", joints, "rad", "joint", 1.5, 0.01 * uniform),
-            term("joint_vel", joints, "rad/s", "joint", 0.1, 1.5 * uniform),
-            term("last_action", joints, "1", "joint", 0.75, 0.0),
-        ),
+        terms=tuple(terms),
         history=history,
     )
 

@@ -7,6 +7,7 @@ are live views: what is written to them is the state of the next step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -35,6 +36,76 @@ class SimState:
     diverged: np.ndarray
 
 
+class Physics(Protocol):
+    """N robots in some physics engine. J is the number of joints."""
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot."""
+        ...
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        ...
+
+    @property
+    def step_s(self) -> float:
+        """One physics step [s]."""
+        ...
+
+    @property
+    def qpos(self) -> np.ndarray:
+        """(N, 7 + J) live: root position in the world [m], root quaternion wxyz, joints [rad]."""
+        ...
+
+    @property
+    def qvel(self) -> np.ndarray:
+        """(N, 6 + J) live: of the root, then of the joints; see ``BatchSim.qvel``."""
+        ...
+
+    @property
+    def torque(self) -> np.ndarray:
+        """(N, J) live: torque of the drives in the last physics step [Nm]."""
+        ...
+
+    def set_gains(self, kp: np.ndarray, kd: np.ndarray) -> None:
+        """Gives the drives other gains: (N, J) [Nm/rad] and (N, J) [Nm s/rad]."""
+        ...
+
+    def push(self, force_w: np.ndarray) -> None:
+        """Forces (N, 3) on the base's centre of mass, in the world frame, until changed [N]."""
+        ...
+
+    def substep(
+        self,
+        joint_targets: np.ndarray,
+        torque_low: np.ndarray | None = None,
+        torque_high: np.ndarray | None = None,
+    ) -> None:
+        """One physics step with drives of torque clip(kp (target - q) - kd dq/dt, low, high).
+
+        Args:
+            joint_targets: (N, J) [rad].
+            torque_low: (N, J) [Nm]; None for the robot's own limit.
+            torque_high: (N, J) [Nm]; None for the robot's own limit.
+        """
+        ...
+
+    def end_step(self) -> np.ndarray:
+        """(N,) True where it diverged since the last call; such a robot stands at the origin."""
+        ...
+
+    def reset(
+        self,
+        mask: np.ndarray | None = None,
+        qpos: np.ndarray | None = None,
+        qvel: np.ndarray | None = None,
+    ) -> None:
+        """Puts robots (mask: (N,) bool, None for all) into given states; None for standing."""
+        ...
+
+
 class BatchSim:
     """N environments of one robot. J is its number of joints, F its number of feet.
 
@@ -42,6 +113,9 @@ class BatchSim:
         qpos: (N, 7 + J) live: root position in the world [m], root quaternion wxyz, joints [rad].
         qvel: (N, 6 + J) live: root linear velocity in the world [m/s], root angular velocity
             in the base frame [rad/s], joints [rad/s].
+        torque: (N, J) live, read-only: torque of the drives in the last physics step [Nm].
+        step_s: one physics step [s].
+        substeps: physics steps in one control period.
         diverged: (N,) how often each environment has diverged so far.
     """
 
@@ -91,9 +165,18 @@ class BatchSim:
         self._ctrl = self._batch.bind("ctrl")
         self._sensordata = self._batch.bind("sensordata")
         self._warmstart = self._batch.bind("qacc_warmstart")
+        self.torque: np.ndarray = self._batch.bind("actuator_force")
         self._warnings_seen = self._count_warnings()
         self.diverged = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.ones(num_envs, dtype=bool)
+        self._failed = np.zeros(num_envs, dtype=bool)
+        self.step_s = float(self.model.opt.timestep)
+        self.substeps = round(spec.control_period_s / self.step_s)
+        if abs(self.substeps * self.step_s - spec.control_period_s) > 1e-9 or self.substeps < 1:
+            raise SettingsError(
+                f"{spec.name}: the control period {spec.control_period_s} s is not a multiple of "
+                f"the model's physics step {self.step_s} s."
+            )
         self.reset()
 
     @property
@@ -140,11 +223,59 @@ class BatchSim:
             (N,) True where an environment diverged in this step.
         """
         self._ctrl[:] = joint_targets
-        failed = np.zeros(self.num_envs, dtype=bool)
+        self._advance(self.substeps)
+        return self.end_step()
+
+    def field(self, name: str) -> np.ndarray:
+        """(N, ...) live: a field of the model, an environment's own value in each row.
+
+        After a change of masses, armatures or positions the constants that MuJoCo derives from
+        them are out of date.
+
+        Args:
+            name: as in ``MjModel``; of its options "opt.gravity" and the like.
+        """
+        return self._batch.expand(name)
+
+    def set_gains(self, kp: np.ndarray, kd: np.ndarray) -> None:
+        """Gives the drives other gains: (N, J) [Nm/rad] and (N, J) [Nm s/rad]."""
+        self.field("actuator_gainprm")[:, :, 0] = kp
+        bias = self.field("actuator_biasprm")
+        np.negative(kp, out=bias[:, :, 1])
+        np.negative(kd, out=bias[:, :, 2])
+
+    def push(self, force_w: np.ndarray) -> None:
+        """Forces (N, 3) on the base's centre of mass, in the world frame, until changed [N]."""
+        base = self.model.body(self.spec.base_body).id
+        self._batch.bind("xfrc_applied")[:, base, :3] = force_w
+
+    def substep(
+        self,
+        joint_targets: np.ndarray,
+        torque_low: np.ndarray | None = None,
+        torque_high: np.ndarray | None = None,
+    ) -> None:
+        """One physics step; see ``Physics``. ``end_step`` must follow the last one."""
+        self._ctrl[:] = joint_targets
+        if torque_low is not None:
+            self.field("actuator_forcerange")[:, :, 0] = torque_low
+        if torque_high is not None:
+            self.field("actuator_forcerange")[:, :, 1] = torque_high
+        self._advance(1)
+
+    def _advance(self, steps: int) -> None:
         try:
-            self._batch.step(nstep=self.spec.substeps)
+            self._batch.step(nstep=steps)
         except SimulationError as error:
-            failed[error.ids] = True
+            self._failed[error.ids] = True
+
+    def end_step(self) -> np.ndarray:
+        """Puts environments that went bad back to the standing pose, and counts them.
+
+        Returns:
+            (N,) True where an environment diverged since the last call.
+        """
+        failed, self._failed = self._failed, np.zeros(self.num_envs, dtype=bool)
         # MuJoCo itself resets an environment that goes bad, and raises its warning counters.
         warnings = self._count_warnings()
         if (warnings != self._warnings_seen).any():

@@ -57,6 +57,8 @@ class RobotSpec:
     acceleration_limit: np.ndarray
     """(J,) greatest joint acceleration that the drive can give from rest, with the base held and
     the leg or arm in the air [rad/s^2]."""
+    measures_joint_velocity: bool
+    """Whether its drives say how fast they turn; a policy is told joint velocities only then."""
     action_scale: float
     """Joint target = default_joint_pos + action_scale * action [rad]."""
     control_period_s: float

@@ -37,6 +37,10 @@ class Environment(Protocol):
         """One control step; environments that end are reset."""
         ...
 
+    def set_progress(self, progress: float) -> None:
+        """Tells how much of the training is over, from 0 to 1, for what grows harder with it."""
+        ...
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
         ...

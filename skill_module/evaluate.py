@@ -10,8 +10,9 @@ import numpy as np
 
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.files import package_file
-from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.imitation import ImitationEnv
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.reference import build_reference
@@ -55,7 +56,12 @@ class ClipTrack:
 
 
 def track_clips(
-    spec: RobotSpec, module: SkillModule, clips: Sequence[RobotClip], num_threads: int = 0
+    spec: RobotSpec,
+    module: SkillModule,
+    clips: Sequence[RobotClip],
+    num_threads: int = 0,
+    gap: Gap | None = None,
+    seed: int = 0,
 ) -> list[ClipTrack]:
     """Plays every clip from its start with the latent's and the action's means.
 
@@ -67,10 +73,12 @@ def track_clips(
         module: its skill module.
         clips: what to follow.
         num_threads: of the physics; 0 takes all cores.
+        gap: what is between policy and physics; None for nothing.
+        seed: of what the gap draws.
     """
     reference = build_reference(spec, clips)
-    sim = BatchSim(spec, len(reference.starts), num_threads)
-    env = ImitationEnv(sim, module.contract, reference, module.imitation)
+    sim = simulate(spec, len(reference.starts), num_threads, gap)
+    env = ImitationEnv(sim, module.contract, reference, module.imitation, seed=seed, gap=gap)
     everyone = np.arange(env.num_envs)
     env.reset(everyone, reference.starts)
     frames = reference.lengths - 1

@@ -10,7 +10,8 @@ from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.rotations import conjugate, multiply, rotate_inverse
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
 from legged_skills.skill_module.reference import Reference
 
@@ -96,9 +97,11 @@ class ImitationEnv:
         config: ImitationConfig,
         seed: int = 0,
         noise_scale: float = 0.0,
+        gap: Gap | None = None,
+        level: float = 1.0,
     ) -> None:
         """Starts every environment on a random row of the reference."""
-        self.robots = SensedRobots(sim, contract, noise_scale, seed=seed + 1)
+        self.robots = SensedRobots(sim, contract, noise_scale, seed + 1, gap, level)
         self.reference = reference
         self.config = config
         self.rng = np.random.default_rng(seed)
@@ -192,6 +195,12 @@ class ImitationEnv:
             self.reset(ended)
         return Outcome(reward, terminated, truncated, final, terms)
 
+    def set_progress(self, progress: float) -> None:
+        """Widens the gap's ranges as the training goes on."""
+        reality = self.robots.reality
+        if reality is not None:
+            self.robots.set_level(reality.gap.level(progress))
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
         arrays, rest = self.robots.state()
@@ -220,7 +229,7 @@ class ImitationEnv:
         joint = robots.joint_pos - ref_qpos[:, 7:]
         relative = multiply(conjugate(robots.quat), ref_qpos[:, 3:7])
         half_sine = np.sqrt(np.square(relative[:, 1:]).sum(axis=1))
-        up_cosine = (robots.gravity_b * self.reference.gravity_b[self.row]).sum(axis=1)
+        up_cosine = -(robots.up_b * self.reference.gravity_b[self.row]).sum(axis=1)
         return TrackingError(
             joint_squared=np.square(joint).sum(axis=1),
             joint_mean=np.abs(joint).mean(axis=1),
@@ -310,4 +319,4 @@ class ImitationEnv:
 
 def privileged_size(spec: RobotSpec, contract: ObservationContract, config: ImitationConfig) -> int:
     """Length of a privileged observation: frame, velocity, height, and the coming reference."""
-    return contract.frame_size + 3 + 1 + len(config.future_steps) * (6 + spec.num_joints)
+    return clean_frame_size(contract) + 3 + 1 + len(config.future_steps) * (6 + spec.num_joints)

@@ -22,7 +22,7 @@ import legged_skills
 from legged_skills.robots.errors import FileFormatError, SettingsError
 from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
-from legged_skills.skill_module.agents import Agent
+from legged_skills.skill_module.agents import Agent, Params
 from legged_skills.skill_module.ppo import LearnerState, PpoConfig
 from legged_skills.skill_module.rollout import Environment, collect
 
@@ -107,6 +107,7 @@ def train(
     identity: Mapping[str, Any],
     on_checkpoint: Callable[[Result], None] | None = None,
     console: Console | None = None,
+    initial: Params | None = None,
 ) -> Result:
     """Trains an agent; goes on from the checkpoint in ``out`` if there is one.
 
@@ -122,13 +123,15 @@ def train(
         identity: what a checkpoint must share to be resumed: robot, contract hash, task, ...
         on_checkpoint: called after each checkpoint, e.g. to write the trained module.
         console: where the progress bar goes.
+        initial: parameters to begin with, by their name in the agent's; what is not among them
+            begins at random.
 
     Raises:
         FileFormatError: a file cannot be written, or the checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
         SettingsError: there is nothing to train: fewer steps than one iteration has.
     """
-    loop = Loop(agent, env, ppo_config, run, Path(out), identity)
+    loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial)
     with _StopOnSignals() as stopped:
         return loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
 
@@ -144,6 +147,7 @@ class Loop:
         run: RunConfig,
         out: Path,
         identity: Mapping[str, Any],
+        initial: Params | None = None,
     ) -> None:
         """Starts anew, or from the checkpoint in ``out``; arguments as in ``train``."""
         self.agent, self.env, self.ppo, self.run, self.out = agent, env, ppo_config, run, out
@@ -165,6 +169,9 @@ class Loop:
             del settings["run"][name]
         self.identity = json.loads(json.dumps({**identity, "settings": settings}))
         self.learner = ppo.init(agent, ppo_config, jax.random.key(run.seed))
+        if initial:
+            begun = jax.tree.map(jnp.asarray, {**self.learner.params, **initial})
+            self.learner = self.learner._replace(params=begun)
         self.z = np.zeros((env.num_envs, agent.latent_size), np.float32)
         self.iteration = 0
         self.seconds = 0.0
@@ -209,6 +216,7 @@ class Loop:
         collect_key, update_key = jax.random.split(key)
         ramp = self.run.kl_ramp_share * self.iterations
         kl_weight = self.ppo.kl_weight * min(1.0, (self.iteration + 1) / max(ramp, 1.0))
+        self.env.set_progress(self.iteration / self.iterations)
         began = time.perf_counter()
         data = collect(
             self.agent, self.learner.params, self.env, self.ppo.steps, self.z, collect_key

@@ -61,11 +61,13 @@ def benchmark_sim(
     num_envs: int = 512,
     num_threads: int = 0,
     seconds: float = 15.0,
+    gap: str = "none",
 ) -> dict[str, Any]:
     """Rate of full environment steps, and of bare physics from the very same states.
 
     The robots are driven along the reference with noise, so that they stay on their feet mostly,
-    and are lost and reset now and then. Each control step is timed both ways.
+    and are lost and reset now and then. Each control step is timed both ways; with a gap clean
+    environments take their own steps in turn with them.
 
     Args:
         spec: the robot.
@@ -73,30 +75,43 @@ def benchmark_sim(
         num_envs: environments stepped together.
         num_threads: of the physics; 0 takes all cores.
         seconds: how long to measure [s].
+        gap: "none", "full", or a file of settings.
 
     Returns:
         "steps_per_second" (observation, physics, reward and resets of all environments),
-        "bare_steps_per_second" (``mujoco.rollout``), "ratio_to_bare", and the settings.
+        "bare_steps_per_second" (``mujoco.rollout``), "ratio_to_bare", and the settings. With a gap
+        also "clean_steps_per_second", of environments without it, and "ratio_to_clean".
     """
-    config = _config(num_envs, num_threads)
-    env = make_env(spec, clips, config)
-    bare = BarePhysics(env.robots.sim)
+    envs = [make_env(spec, clips, _config(num_envs, num_threads, gap))]
+    if gap != "none":
+        envs.append(make_env(spec, clips, _config(num_envs, num_threads, "none")))
+    for env in envs:
+        env.set_progress(1.0)
+    bare = BarePhysics(envs[-1].robots.batch)
     rng = np.random.default_rng(0)
-    times: list[tuple[float, float]] = []
+    times: list[list[float]] = []
     deadline = time.perf_counter() + seconds + 1.0
     warm = time.perf_counter() + 1.0
     while time.perf_counter() < deadline:
-        action = _along_reference(env, rng)
-        bare_s = bare.step(spec.joint_targets(action))
-        began = time.perf_counter()
-        env.observe()
-        env.step(action)
-        full_s = time.perf_counter() - began
+        targets = spec.joint_targets(_along_reference(envs[-1], rng))
+        row = [bare.step(targets), *(_timed_step(env, rng) for env in envs)]
         if time.perf_counter() > warm:
-            times.append((full_s, bare_s))
-    full, alone = np.sum(times, axis=0)
-    steps = len(times) * num_envs
-    return _figures(steps / full, steps / alone, env)
+            times.append(row)
+    alone, *own = len(times) * num_envs / np.sum(times, axis=0)
+    figures = _figures(own[0], alone, envs[0]) | {"gap": gap}
+    if gap != "none":
+        figures["clean_steps_per_second"] = float(own[1])
+        figures["ratio_to_clean"] = float(own[0] / own[1])
+    return figures
+
+
+def _timed_step(env: ImitationEnv, rng: np.random.Generator) -> float:
+    """Seconds that observation, physics, reward and resets of one control step take."""
+    action = _along_reference(env, rng)
+    began = time.perf_counter()
+    env.observe()
+    env.step(action)
+    return time.perf_counter() - began
 
 
 def benchmark_train(
@@ -118,10 +133,10 @@ def benchmark_train(
     Returns:
         As ``benchmark_sim``, and "resident_mb": the most memory this process has held [MB].
     """
-    config = _config(num_envs, num_threads)
+    config = _config(num_envs, num_threads, "none")
     env = make_env(spec, clips, config)
     agent = make_agent(env, config.architecture)
-    bare = BarePhysics(env.robots.sim)
+    bare = BarePhysics(env.robots.batch)
     rng = np.random.default_rng(0)
     full_s = bare_s = 0.0
     iterations = bare_steps = 0
@@ -144,10 +159,10 @@ def benchmark_train(
     }
 
 
-def _config(num_envs: int, num_threads: int) -> SkillTrainingConfig:
+def _config(num_envs: int, num_threads: int, gap: str) -> SkillTrainingConfig:
     default = SkillTrainingConfig()
     run = dataclasses.replace(default.run, num_envs=num_envs, num_threads=num_threads)
-    return dataclasses.replace(default, run=run)
+    return dataclasses.replace(default, run=run, gap=gap)
 
 
 def _along_reference(env: ImitationEnv, rng: np.random.Generator) -> np.ndarray:
@@ -158,7 +173,7 @@ def _along_reference(env: ImitationEnv, rng: np.random.Generator) -> np.ndarray:
 
 
 def _figures(rate: float, bare_rate: float, env: ImitationEnv) -> dict[str, Any]:
-    sim = env.robots.sim
+    sim = env.robots.batch
     return {
         "robot": sim.spec.name,
         "num_envs": sim.num_envs,

@@ -10,8 +10,9 @@ import numpy as np
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.files import package_file
-from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
@@ -78,6 +79,8 @@ def walk_on_commands(
     average_s: float = 2.0,
     keep: int = 1,
     num_threads: int = 0,
+    gap: Gap | None = None,
+    seed: int = 0,
 ) -> WalkEpisodes:
     """Runs a policy deterministically, standing at first, on given commands.
 
@@ -89,15 +92,19 @@ def walk_on_commands(
         average_s: the velocity is averaged over the last of that time [s].
         keep: number of episodes whose states are kept.
         num_threads: of the physics; 0 takes all cores.
+        gap: what is between policy and physics; None for nothing.
+        seed: of what the gap draws.
     """
     episodes, count, _ = commands.shape
     hold = round(command_s / spec.control_period_s)
     window = round(average_s / spec.control_period_s)
     steps = hold * count
     env = WalkEnv(
-        BatchSim(spec, episodes, num_threads),
+        simulate(spec, episodes, num_threads, gap),
         policy.contract,
         WalkConfig(max_steps=steps + 1, start_noise=0.0, change_period_s=1e9),
+        seed=seed,
+        gap=gap,
     )
     env.robots.reset(np.arange(episodes), spec.home_qpos, np.zeros(6 + spec.num_joints))
     agent, key = policy.agent, jax.random.key(0)
@@ -125,9 +132,20 @@ def walk_on_commands(
 
 
 def evaluate_walk(
-    spec: RobotSpec, policy: TaskPolicy, config: WalkEvaluationConfig, num_threads: int = 0
+    spec: RobotSpec,
+    policy: TaskPolicy,
+    config: WalkEvaluationConfig,
+    num_threads: int = 0,
+    gap: Gap | None = None,
 ) -> dict[str, Any]:
     """Tests a policy on random commands.
+
+    Args:
+        spec: the robot.
+        policy: its walking policy.
+        config: episodes and commands.
+        num_threads: of the physics; 0 takes all cores.
+        gap: what is between policy and physics; None for nothing.
 
     Returns:
         "velocity_error_mps" and "yaw_error_radps": mean over commands of the error of the averaged
@@ -139,7 +157,14 @@ def evaluate_walk(
     count = round(config.episode_s / config.command_s)
     commands = rng.uniform(ranges[:, 0], ranges[:, 1], (config.episodes, count, COMMAND_SIZE))
     run = walk_on_commands(
-        spec, policy, commands, config.command_s, config.average_s, num_threads=num_threads
+        spec,
+        policy,
+        commands,
+        config.command_s,
+        config.average_s,
+        num_threads=num_threads,
+        gap=gap,
+        seed=config.seed,
     )
     return summarize(run)
 

@@ -3,11 +3,17 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from legged_skills.robots.simulation import BatchSim
+import jax
+import numpy as np
+
+from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent, to_numpy
@@ -32,23 +38,32 @@ class WalkTrainingConfig:
     """Sizes of the networks."""
     walk: WalkConfig = field(default_factory=WalkConfig)
     """The task."""
+    gap: str = "full"
+    """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
-    """Factor on the contract's sensor noise."""
+    """Factor on the contract's sensor noise, if there is no gap."""
 
 
 def make_env(spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig) -> WalkEnv:
     """The environments the policy is trained in."""
+    gap = load_gap(config.gap, spec.name)
     return WalkEnv(
-        BatchSim(spec, config.run.num_envs, config.run.num_threads),
+        simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         module.contract,
         config.walk,
         seed=config.run.seed,
         noise_scale=config.noise_scale,
+        gap=gap,
+        level=0.0,
     )
 
 
 def train_walk(
-    spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig, out: str | Path
+    spec: RobotSpec,
+    module: SkillModule,
+    config: WalkTrainingConfig,
+    out: str | Path,
+    start: TaskPolicy | None = None,
 ) -> Result:
     """Trains a velocity-commanded walk on the frozen decoder, and writes ``out``/walk.npz.
 
@@ -59,6 +74,7 @@ def train_walk(
         module: its skill module.
         config: all settings.
         out: folder of the run.
+        start: a policy to begin with, on the same skill module.
 
     Raises:
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
@@ -67,6 +83,10 @@ def train_walk(
     env = make_env(spec, module, config)
     decoder = FrozenDecoder.of(module)
     agent = ReuseAgent(config.architecture, decoder, COMMAND_SIZE, env.privileged_size)
+    if start is not None:
+        module.contract.require_same(start.contract, "the policy to start from")
+        if start.architecture != config.architecture or not _same(start.decoder, decoder):
+            raise ContractError("the policy to start from has other networks or skills.")
     identity = {
         "task": "walk",
         "robot": spec.name,
@@ -74,6 +94,8 @@ def train_walk(
         "architecture": asdict(config.architecture),
         "walk": asdict(config.walk),
         "noise_scale": config.noise_scale,
+        "gap": gap_json(env.robots),
+        "start": None if start is None else start.summary["steps"],
         "skill_steps": module.summary["steps"],
         "skill_seed": module.summary["seed"],
     }
@@ -87,7 +109,23 @@ def train_walk(
             decoder=decoder,
             params=to_numpy(result.learner.params),
             config=asdict(config.walk),
-            summary=training.summary(result, config.run, config.ppo) | {"skills": module.summary},
+            summary=training.summary(result, config.run, config.ppo)
+            | {
+                "skills": module.summary,
+                "gap": identity["gap"],
+                "start": None if start is None else start.summary,
+            },
         ).save(Path(out) / POLICY_FILE)
 
-    return training.train(agent, env, config.ppo, config.run, out, identity, write_policy)
+    initial = None if start is None else start.params
+    return training.train(
+        agent, env, config.ppo, config.run, out, identity, write_policy, initial=initial
+    )
+
+
+def _same(one: FrozenDecoder, other: FrozenDecoder) -> bool:
+    """Whether two decoders are the same function."""
+    weights = [jax.tree.leaves(decoder.params) for decoder in (one, other)]
+    return len(weights[0]) == len(weights[1]) and all(
+        np.array_equal(a, b) for a, b in zip(*weights, strict=True)
+    )

@@ -9,7 +9,8 @@ import numpy as np
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
 
 COMMAND_SIZE = 3
@@ -70,9 +71,11 @@ class WalkEnv:
         config: WalkConfig,
         seed: int = 0,
         noise_scale: float = 0.0,
+        gap: Gap | None = None,
+        level: float = 1.0,
     ) -> None:
         """Starts every robot standing, with a random command."""
-        self.robots = SensedRobots(sim, contract, noise_scale, seed=seed + 1)
+        self.robots = SensedRobots(sim, contract, noise_scale, seed + 1, gap, level)
         self.config = config
         self.rng = np.random.default_rng(seed)
         n = sim.num_envs
@@ -98,7 +101,7 @@ class WalkEnv:
     @property
     def privileged_size(self) -> int:
         """Length of a privileged observation."""
-        return self.robots.contract.frame_size + 3 + 1 + COMMAND_SIZE
+        return clean_frame_size(self.robots.contract) + 3 + 1 + COMMAND_SIZE
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -124,8 +127,8 @@ class WalkEnv:
     def velocity(self) -> Velocity:
         """How the robots move now."""
         robots = self.robots
-        # World vertical and heading, both in the base frame: no need for the yaw angle itself.
-        up = -robots.gravity_b
+        # Normal of the floor and heading, both in the base frame: no need for the yaw angle.
+        up = robots.up_b
         along = up[:, 0:1]
         forward = np.concatenate([1.0 - along * up[:, 0:1], -along * up[:, 1:]], axis=1)
         forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-6
@@ -136,7 +139,7 @@ class WalkEnv:
     def fallen(self) -> np.ndarray:
         """(N,) True where the base is too low or too tilted."""
         return (self.robots.pos_w[:, 2] < self.spec.fallen_height_m) | (
-            self.robots.gravity_b[:, 2] > -np.cos(self.config.max_tilt_rad)
+            self.robots.up_b[:, 2] < np.cos(self.config.max_tilt_rad)
         )
 
     def step(self, action: np.ndarray) -> Outcome:
@@ -158,6 +161,12 @@ class WalkEnv:
         if ended.size:
             self.reset(ended)
         return Outcome(reward, terminated, truncated, final, terms)
+
+    def set_progress(self, progress: float) -> None:
+        """Widens the gap's ranges as the training goes on."""
+        reality = self.robots.reality
+        if reality is not None:
+            self.robots.set_level(reality.gap.level(progress))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""

@@ -44,7 +44,7 @@ def dog_lines(count: int) -> list[str]:
     [
         (
             [],
-            ["retarget", "clips", "train", "evaluate", "benchmark", "play", "demo", "doctor"],
+            ["retarget", "clips", "train", "evaluate", "export", "validate", "identify", "play"],
         ),
         (["clips"], ["check", "list"]),
         (["train"], ["skills", "walk"]),
@@ -57,6 +57,9 @@ def dog_lines(count: int) -> list[str]:
         (["evaluate", "skills"], ["--policy", "--clips", "--json", "--plot"]),
         (["evaluate", "walk"], ["--policy", "--episodes", "--json", "--plot"]),
         (["benchmark"], ["sim", "train", "--envs", "--threads", "--json"]),
+        (["export"], ["--robot", "--task", "--out", "--policy"]),
+        (["validate"], ["--engine", "--episodes", "--max-falls", "--out", "--json"]),
+        (["identify"], ["--robot", "--out", "--plot", "--simulate", "--json"]),
         (["play"], ["--clip", "--track", "--video", "--backend"]),
         (["demo"], ["--out", "--backend", "--json"]),
         (["doctor"], ["--json"]),
@@ -483,3 +486,55 @@ def test_what_can_happen_at_any_time(
     monkeypatch.setattr("legged_skills.robots.doctor.examine", examine)
     assert run("doctor") == code
     assert capsys.readouterr().err.strip() == said
+
+
+def test_benchmark_of_the_gap(tmp_path: Path) -> None:
+    figures = tmp_path / "gap.json"
+    arguments = ["--envs", "8", "--threads", "1", "--seconds", "0.1", "--gap", "full"]
+    assert run("benchmark", "sim", "--robot", "op3", *arguments, "--json", figures) == 0
+    read = json.loads(figures.read_text())
+    ratio = read["steps_per_second"] / read["clean_steps_per_second"]
+    assert read["ratio_to_clean"] == pytest.approx(ratio)
+    assert read["gap"] == "full"
+
+
+def test_from_a_policy_to_a_validated_bundle(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bundle, figures = tmp_path / "walk.onnx", tmp_path / "figures.json"
+    assert run("export", "--out", bundle) == 0
+    assert f"wrote {bundle}: walk of anymal_c" in capsys.readouterr().out.replace("\n", "")
+    arguments = ["--engine", "nominal", "--episodes", 2, "--out", tmp_path / "report"]
+    assert run("validate", bundle, *arguments, "--json", figures) == 0
+    nominal = json.loads(figures.read_text())["engines"]["nominal"]
+    assert nominal["fall_rate"] == 0.0
+    assert nominal["energy_ratio"] == 1.0
+    assert (tmp_path / "report" / "report.html").is_file()
+    capsys.readouterr()
+    assert run("benchmark", "runtime", "--bundle", bundle, "--calls", 50, "--json", figures) == 0
+    assert json.loads(figures.read_text())["calls"] == 50
+    capsys.readouterr()
+    message = refusal(capsys, "validate", bundle, "--robot", "op3")
+    assert "anymal_c" in message and "expected op3" in message
+    message = refusal(capsys, "validate", bundle, "--engine", "moon")
+    assert "engine is 'moon'" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "walk", "--gap", "half"], "gap is 'half', expected none, full or a file"),
+        (["evaluate", "skills", "--gap", "half"], "gap is 'half'"),
+        (["benchmark", "sim", "--gap", "half"], "gap is 'half'"),
+        (["train", "walk", "--out", "x", "--gap", "half"], "gap is 'half'"),
+        (["validate", "--gap", "none"], "gap is 'none', expected full or a file"),
+        (["validate", "nowhere.onnx"], "nowhere.onnx"),
+        (["identify", "nowhere.npz"], "nowhere.npz"),
+        (["export", "--out", "x.onnx", "--robot", "op3"], "op3"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_gaps_bundles_and_logs_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert message in refusal(capsys, *arguments)

@@ -72,6 +72,7 @@ SPEC = RobotSpec(
     acceleration_limit=np.tile([214.0, 233.0, 1050.0], 4),
     # legged_gym, and most published ANYmal policies.
     action_scale=0.5,
+    measures_joint_velocity=True,
     control_period_s=0.02,
     physics_step_s=0.005,
     foot_names=LEGS,

@@ -165,6 +165,8 @@ SPEC = RobotSpec(
     # MuJoCo Playground's OP3.
     action_scale=0.3,
     # Three cycles of the robot's bus, which runs at 8 ms.
+    # The bus is read for positions only (ROBOTIS-OP3, OP3.robot).
+    measures_joint_velocity=False,
     control_period_s=0.024,
     physics_step_s=0.004,
     # Feet and their sites have the same names. A site is in the middle of the sole's underside,

@@ -54,7 +54,7 @@ def test_errors_by_hand(env):
 def test_lost_when_off_tilted_or_down(env):
     env.reset(np.arange(4), np.array([0, 0, 0, 0]))
     env.robots.pos_w[0, 1] += 0.51
-    env.robots.gravity_b[1] = [np.sin(1.01), 0, -np.cos(1.01)]
+    env.robots.up_b[1] = [-np.sin(1.01), 0, np.cos(1.01)]
     env.robots.pos_w[2, 2] = 0.24
     np.testing.assert_array_equal(env.lost(env.tracking_error()), [True, True, True, False])
 

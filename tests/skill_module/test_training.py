@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
-from legged_skills.skill_module.train import SkillTrainingConfig, make_env, train_skills
+from legged_skills.skill_module.train import SkillTrainingConfig, begin_with, make_env, train_skills
 from legged_skills.skill_module.training import RunConfig
 
 pytestmark = pytest.mark.standard_dtypes
@@ -187,3 +188,40 @@ def test_killed_training_leaves_whole_files(wiggling_clip, tmp_path, number):
         header = json.loads(str(arrays["header"]))
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files if "leaf" in name)
     assert header["iteration"] >= 1
+
+
+def test_begins_with_a_module_that_has_seen_less_history(trained, wiggling_clip, tmp_path):
+    _, out = trained
+    start = SkillModule.load(out / "skills.npz")
+    longer = dataclasses.replace(SMALL, history=3, ppo=dataclasses.replace(SMALL.ppo, epochs=1))
+    contract = proprioception(SPEC, 3)
+    begun = begin_with(start, contract, longer)
+    # What a decoder makes of old frames and new ones: only the newest frame counts at first.
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(5, 3, contract.frame_size)).astype(np.float32)
+    z = rng.normal(size=(5, 4)).astype(np.float32)
+    agent = dataclasses.replace(start.agent, proprioception_size=contract.size)
+    seen = agent.decode(begun, frames.reshape(5, -1), z)
+    np.testing.assert_allclose(seen, start.agent.decode(start.params, frames[:, -1], z), atol=1e-5)
+    result = train_skills(SPEC, [wiggling_clip], longer, tmp_path, start)
+    assert result.finished
+    assert SkillModule.load(tmp_path / "skills.npz").summary["start"]["steps"] == 192
+
+
+def test_a_module_that_does_not_fit_is_no_beginning(trained):
+    start = SkillModule.load(trained[1] / "skills.npz")
+    wider = dataclasses.replace(SMALL.architecture, latent_size=5)
+    with pytest.raises(ContractError, match="the module to start from has 1 frames and the arch"):
+        begin_with(start, proprioception(SPEC, 1), dataclasses.replace(SMALL, architecture=wider))
+    with pytest.raises(ContractError, match=r"the module to start from: .* robot is"):
+        begin_with(start, proprioception(robots.get("op3"), 1), SMALL)
+
+
+def test_the_gap_widens_with_the_training(wiggling_clip):
+    env = make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, gap="full"))
+    assert env.robots.reality is not None and env.robots.reality.level == 0.0
+    env.set_progress(0.15)
+    assert env.robots.reality.level == 0.5
+    clean = make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, gap="none"))
+    clean.set_progress(1.0)
+    assert clean.robots.reality is None

@@ -1,0 +1,169 @@
+"""The drives between a policy's joint targets and the torque on the joints, for N robots.
+
+A setpoint arrives late, is held or interpolated, and is compared with what the encoder shows; the
+gear has play, the torque is bounded by a torque-speed line, and the battery sags.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from legged_skills.robots.simulation import Physics
+from legged_skills.sim2real.delay_line import DelayLine
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.ranges import Factors
+
+_SAG_TIME_S = 0.01
+"""How fast the supply voltage follows the current: the capacitors of drives and supply [s]."""
+
+
+class Drives:
+    """Setpoints, limits and gains of N robots' drives. J is the number of joints.
+
+    Attributes:
+        voltage: (N, 1) supply voltage over the nominal one.
+    """
+
+    def __init__(self, gap: Gap, sim: Physics, substeps: int) -> None:
+        """Starts with nominal drives; call ``set_factors`` and ``reset`` before the first step.
+
+        Args:
+            gap: the gap.
+            sim: the physics they move.
+            substeps: physics steps in one control period.
+        """
+        spec, n = sim.spec, sim.num_envs
+        self.gap, self.sim = gap, sim
+        fit = gap.fit
+        # What the fit calls damping is the drive's and the joint's together; the joint's share is
+        # in the model, so kd stays.
+        self._kp = spec.kp if fit is None else fit.kp
+        self._kd = spec.kd
+        self._ramp = setpoint_ramp(gap, spec.control_period_s, substeps)
+        longest = gap.ranges.command_delay_s[1] + (fit.command_delay_s if fit else 0.0)
+        self._line = DelayLine(n, spec.num_joints, round(longest / sim.step_s))
+        self._from = np.zeros((n, spec.num_joints), np.float32)
+        self._to = np.zeros((n, spec.num_joints), np.float32)
+        self.voltage = np.ones((n, 1))
+        self._delay = np.zeros(n, dtype=np.int64)
+        self._offset = self._play = self._strength = np.zeros((n, spec.num_joints))
+        self._battery = self._sag = np.zeros((n, 1))
+        self._gains = (self._kp, self._kd)
+
+    def set_factors(self, factors: Factors) -> None:
+        """Takes factors of all environments (``ranges``)."""
+        fit = self.gap.fit
+        delay = factors["command_delay_s"][:, 0] + (fit.command_delay_s if fit else 0.0)
+        self._delay = np.minimum(np.rint(delay / self.sim.step_s), self._line.max_delay).astype(int)
+        self._interpolation = factors["interpolation"].astype(np.float32)
+        self._offset = factors["joint_offset_rad"]
+        self._play = factors["backlash_rad"]
+        self._strength = factors["strength"]
+        self._battery = factors["battery"]
+        config = self.gap.drives
+        self._sag = factors["battery_resistance_ohm"] * config.amps_per_nm / config.battery_v
+        self._gains = (
+            self._kp * factors["position_gain"],
+            self._kd * factors["velocity_gain"],
+        )
+        self._supplied = bool(np.any(self._battery != 1.0) or np.any(self._sag))
+        self._has_play = bool(np.any(self._play))
+        self.sim.set_gains(*self._gains)
+
+    def reset(self, ids: np.ndarray, joint_pos: np.ndarray) -> None:
+        """A drive that is switched on holds the pose that its encoder shows.
+
+        Args:
+            ids: (n,) which robots.
+            joint_pos: (n, J) true joint angles [rad].
+        """
+        held = joint_pos + self._offset[ids]
+        self._line.fill(ids, held)
+        self._from[ids] = self._to[ids] = held
+        self.voltage[ids] = self._battery[ids]
+
+    def command(self, joint_targets: np.ndarray) -> None:
+        """Takes the policy's targets (N, J) [rad] at the start of a control period."""
+        self._from[:] = self._to
+        self._to[:] = joint_targets
+        if self._supplied:
+            # A drive with a voltage for output, as OP3's, is weaker in proportion.
+            self.sim.set_gains(self._gains[0] * self.voltage, self._gains[1])
+
+    def substep(self, k: int) -> None:
+        """Physics step k of the control period."""
+        sim, spec = self.sim, self.sim.spec
+        if self._ramp[k] == 1.0:
+            self._line.push(self._to)
+        else:
+            missing = self._interpolation * (1.0 - self._ramp[k])
+            self._line.push(self._to - missing * (self._to - self._from))
+        targets = self._line.read(self._delay) - self._offset
+        if self._has_play:
+            error = targets - sim.qpos[:, 7:]
+            targets -= np.clip(error, -self._play, self._play)
+        limit = self._strength * spec.torque_limit
+        if self._supplied:
+            limit = limit * self.voltage
+        stall = self.gap.drives.stall_factor
+        if stall is None:
+            sim.substep(targets, -limit, limit)
+        else:
+            fastest = spec.velocity_limit * self.voltage
+            low, high = torque_speed_line(limit, stall, sim.qvel[:, 6:] / fastest)
+            sim.substep(targets, low, high)
+        if self._supplied:
+            current = np.abs(sim.torque).sum(axis=1, keepdims=True)
+            wanted = np.maximum(self._battery - self._sag * current, 0.5)
+            self.voltage += min(1.0, sim.step_s / _SAG_TIME_S) * (wanted - self.voltage)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What must be kept to go on exactly."""
+        return {
+            "drives_line": np.roll(self._line.values, -1 - self._line.head, axis=0),
+            "drives_from": self._from.copy(),
+            "drives_to": self._to.copy(),
+            "drives_voltage": self.voltage.copy(),
+        }
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what ``state`` gave, after ``set_factors``."""
+        self._line.values[:] = arrays["drives_line"]
+        self._line.head = self._line.max_delay
+        self._from[:], self._to[:] = arrays["drives_from"], arrays["drives_to"]
+        self.voltage[:] = arrays["drives_voltage"]
+
+
+def setpoint_ramp(gap: Gap, control_period_s: float, substeps: int) -> np.ndarray:
+    """(substeps,) how far the setpoint is from the target before (0) to the new one (1).
+
+    With a first-order hold it moves at every tick of the drives' loop, and a physics step takes
+    the mean of the ticks within it.
+    """
+    if gap.timing.setpoint == "hold":
+        return np.ones(substeps, np.float32)
+    ticks = max(substeps, round(control_period_s / gap.timing.drive_period_s))
+    fine = np.ceil(np.arange(1, ticks * substeps + 1) / substeps) / ticks
+    return fine.reshape(substeps, ticks).mean(axis=1).astype(np.float32)
+
+
+def torque_speed_line(
+    limit: np.ndarray, stall_factor: float, speed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the torque of a direct-current motor at a given speed.
+
+    The torque in the direction of motion falls in a straight line from ``stall_factor * limit`` at
+    rest to nothing at the greatest speed, and is never more than ``limit``; against the motion the
+    whole ``limit`` is there.
+
+    Args:
+        limit: (N, J) greatest torque [Nm].
+        stall_factor: torque at rest on the line, over the limit.
+        speed: (N, J) joint speed over the greatest speed.
+
+    Returns:
+        Least and greatest torque, (N, J) each [Nm].
+    """
+    falling = stall_factor * (1.0 - speed)
+    rising = stall_factor * (1.0 + speed)
+    return -limit * np.clip(rising, 0.0, 1.0), limit * np.clip(falling, 0.0, 1.0)

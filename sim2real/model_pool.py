@@ -1,0 +1,144 @@
+"""Randomised physics: the model fields of many environments at once, built ahead of the episodes.
+
+A pool holds one row of factors, and of all model fields that follow from them, for each of P
+variants of the robot. An environment that starts an episode copies a row; nothing is compiled then.
+"""
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.ranges import Factors
+from legged_skills.sim2real.terrain import floor_heights, gap_model
+
+__all__ = ["ModelPool", "down_directions", "gap_model", "model_fields"]
+
+_PAYLOAD_ABOVE = 0.3
+"""The payload's centre is this share of the standing height above the base's frame."""
+_DERIVED = (
+    "body_subtreemass",
+    "body_invweight0",
+    "dof_invweight0",
+    "dof_M0",
+    "actuator_acc0",
+)
+"""Fields that MuJoCo derives from those that are randomised."""
+
+
+def model_fields(
+    model: mujoco.MjModel, spec: RobotSpec, gap: Gap, factors: Factors, down_w: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The model's fields under given factors, (n, ...) each; those derived from them left out.
+
+    Args:
+        model: from ``gap_model``.
+        spec: the robot.
+        gap: the gap.
+        factors: (n, K) by name; "link" is every body but the world.
+        down_w: (n, 3) direction of gravity in the floor's frame.
+    """
+    n = len(factors["payload_kg"])
+    base = model.body(spec.base_body).id
+    mass = np.repeat(model.body_mass[None], n, axis=0)
+    inertia = np.repeat(model.body_inertia[None], n, axis=0)
+    centre = np.repeat(model.body_ipos[None], n, axis=0)
+    mass[:, 1:] *= factors["link_mass"]
+    inertia[:, 1:] *= factors["link_mass"][:, :, None]
+    centre[:, base] += factors["com_offset_m"]
+    # A point mass over the trunk; the trunk's inertia grows in proportion to its mass, which is
+    # about what a box of the payload's size does.
+    payload, trunk = factors["payload_kg"], mass[:, base, None].copy()
+    top = np.array([0.0, 0.0, _PAYLOAD_ABOVE * spec.standing_height_m])
+    centre[:, base] = (trunk * centre[:, base] + payload * top) / (trunk + payload)
+    inertia[:, base] *= (trunk + payload) / trunk
+    mass[:, base] = (trunk + payload)[:, 0]
+
+    def per_joint(field: np.ndarray) -> np.ndarray:
+        return np.repeat(field[None], n, axis=0)
+
+    damping = per_joint(model.dof_damping)
+    damping[:, 6:] = np.maximum(damping[:, 6:] + factors["viscous_friction"], 0.0)
+    loss = per_joint(model.dof_frictionloss)
+    loss[:, 6:] = np.maximum(loss[:, 6:] + factors["coulomb_friction_nm"], 0.0)
+    armature = per_joint(model.dof_armature)
+    armature[:, 6:] *= factors["armature"]
+    friction = np.repeat(model.geom_friction[None], n, axis=0)
+    feet = np.flatnonzero(model.geom_priority > 0)
+    friction[:, feet, 0] = factors["floor_friction"]
+    position = np.repeat(model.geom_pos[None], n, axis=0)
+    heights, _ = floor_heights(gap, factors["roughness_m"][:, 0])
+    floors = [model.geom("floor").id]
+    floors += [model.geom(f"rough{k}").id for k in range(1, heights.shape[1])]
+    position[:, floors, 2] = heights
+    return {
+        "body_mass": mass,
+        "body_inertia": inertia,
+        "body_ipos": centre,
+        "dof_damping": damping,
+        "dof_frictionloss": loss,
+        "dof_armature": armature,
+        "geom_friction": friction,
+        "geom_pos": position,
+        "opt.gravity": np.linalg.norm(model.opt.gravity) * down_w,
+    }
+
+
+def down_directions(slope_rad: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, 3) direction of gravity in the frame of floors of the slope (n,) [rad].
+
+    The floor goes down in a direction from U(-pi, pi).
+    """
+    heading = rng.uniform(-np.pi, np.pi, len(slope_rad))
+    across = np.sin(slope_rad)
+    return np.stack(
+        [across * np.cos(heading), across * np.sin(heading), -np.cos(slope_rad)], axis=1
+    )
+
+
+class ModelPool:
+    """P variants of a robot's physics.
+
+    Attributes:
+        factors: (P, K) by name.
+        down_w: (P, 3) direction of gravity in the floor's frame.
+        fields: (P, ...) model fields by name, derived ones among them.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        spec: RobotSpec,
+        gap: Gap,
+        factors: Factors,
+        rng: np.random.Generator,
+    ) -> None:
+        """Builds the rows.
+
+        Args:
+            model: from ``gap_model``.
+            spec: the robot.
+            gap: the gap.
+            factors: (P, K) by name.
+            rng: draws the directions of the slopes.
+        """
+        self.factors = factors
+        self.down_w = down_directions(factors["slope_rad"][:, 0], rng)
+        fields = model_fields(model, spec, gap, factors, self.down_w)
+        batch = Batch(model, len(self.down_w), 1)
+        for name, values in fields.items():
+            batch.expand(name)[:] = values
+        batch.set_const()
+        for name in _DERIVED:
+            values = batch.expanded(name)
+            # Without a difference between the rows and the model they stay shared.
+            shared = np.repeat(getattr(model, name)[None], len(self.down_w), axis=0)
+            fields[name] = shared if values is None else values.copy()
+        self.fields = fields
+
+    def give(self, sim: BatchSim, ids: np.ndarray, rows: np.ndarray) -> None:
+        """Gives environments ``ids`` (n,) of a simulation the physics of ``rows`` (n,)."""
+        for name, values in self.fields.items():
+            sim.field(name)[ids] = values[rows]

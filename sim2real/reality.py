@@ -1,0 +1,185 @@
+"""One control step of N robots with all that a clean simulation leaves out.
+
+Puts the parts together: randomised physics, drives, sensors and pushes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.simulation import BatchSim, Physics
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.drives import Drives
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.model_pool import ModelPool, down_directions
+from legged_skills.sim2real.pushes import Pushes
+from legged_skills.sim2real.ranges import Factors
+from legged_skills.sim2real.sensors import Sensors
+from legged_skills.sim2real.terrain import floor_heights, gap_model, is_gap_model
+
+
+def simulate(
+    spec: RobotSpec, num_envs: int, num_threads: int = 0, gap: Gap | None = None
+) -> BatchSim:
+    """Simulations of a robot: on its clean model, or on the one whose physics a gap can change."""
+    models = None if gap is None else gap_model(spec, gap)
+    return BatchSim(spec, num_envs, num_threads, models)
+
+
+class Reality:
+    """N robots under a gap. J is the number of joints.
+
+    Factors of the physics, such as masses and floors, act if the physics is a ``BatchSim`` on a
+    model of ``terrain.gap_model``; in any other engine only those of drives, sensors and pushes.
+
+    Attributes:
+        gap: the gap.
+        level: how much of its ranges is in force, 0 to 1.
+        factors: (N, K) by name, of the present episodes.
+        down_w: (N, 3) float32, direction of gravity in the frame of the floor.
+        sensors: what the robots measure.
+        drives: what moves them.
+        torque_squared: (N,) sum over joints of the squared torque, mean over the last control step
+            [N^2 m^2].
+    """
+
+    def __init__(
+        self, sim: Physics, contract: ObservationContract, gap: Gap, level: float, seed: int
+    ) -> None:
+        """Draws the factors of all robots; ``reset`` must follow.
+
+        Args:
+            sim: the physics.
+            contract: gives the sensors' noise.
+            gap: the gap.
+            level: how much of the ranges is in force, 0 to 1.
+            seed: of everything random.
+        """
+        if gap.robot != sim.spec.name:
+            raise SettingsError(f"the gap is that of {gap.robot}, expected {sim.spec.name}.")
+        spec, n = sim.spec, sim.num_envs
+        self.gap, self.sim, self.seed = gap, sim, seed
+        self.rng = np.random.default_rng([seed, 1])
+        self._batch = sim if isinstance(sim, BatchSim) and is_gap_model(sim.model) else None
+        self.num_links = self._batch.model.nbody - 1 if self._batch else 1
+        self.substeps = round(spec.control_period_s / sim.step_s)
+        self.factors = ranges.nominal(gap.ranges, spec, self.num_links, n)
+        self.down_w = np.tile(np.array([0.0, 0.0, -1.0], np.float32), (n, 1))
+        self.drives = Drives(gap, sim, self.substeps)
+        self.sensors = Sensors(gap, sim, contract, self.down_w)
+        self.pushes = Pushes(gap.pushes, n, spec.control_period_s)
+        self.torque_squared = np.zeros(n)
+        self._rows = np.arange(n)
+        self._redrawn = True
+        self.level = level
+        self.set_level(level)
+
+    def set_level(self, level: float) -> None:
+        """Draws new factors for all robots, also for those amid an episode."""
+        self.level = level
+        n = self.sim.num_envs
+        rng = np.random.default_rng([self.seed, 2, round(1e6 * level)])
+        factors = ranges.draw(self.gap.ranges, self.sim.spec, self.num_links, n, rng, level)
+        self._take(factors, rng)
+
+    def set_factors(self, factors: Factors) -> None:
+        """Gives each robot factors that it keeps for all episodes; row e is robot e's."""
+        self._redrawn = False
+        self._rows[:] = np.arange(self.sim.num_envs)
+        self._take(factors, np.random.default_rng([self.seed, 3]))
+
+    def _take(self, factors: Factors, rng: np.random.Generator) -> None:
+        self._pool_factors = factors
+        if self._batch is None:
+            self._pool = None
+            self._pool_down = down_directions(np.zeros(self.sim.num_envs), rng)
+        else:
+            self._pool = ModelPool(self._batch.model, self.sim.spec, self.gap, factors, rng)
+            self._pool_down = self._pool.down_w
+        self._give(np.arange(self.sim.num_envs))
+
+    def _give(self, ids: np.ndarray) -> None:
+        """Copies the pool's rows of some robots to where they act."""
+        rows = self._rows[ids]
+        for name, values in self._pool_factors.items():
+            self.factors[name][ids] = values[rows]
+        self.down_w[ids] = self._pool_down[rows]
+        if self._pool is not None and self._batch is not None:
+            self._pool.give(self._batch, ids, rows)
+        self.drives.set_factors(self.factors)
+        self.sensors.set_factors(self.factors)
+        self.pushes.force_n[ids] = self.factors["push_force_n"][ids]
+
+    def start(
+        self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws the factors of new episodes, and how far they start from where they should.
+
+        Args:
+            ids: (n,) which robots.
+            qpos: (n, 7 + J) where they should start, on a level floor.
+            qvel: (n, 6 + J).
+
+        Returns:
+            Where they start: joints and velocity are off, and the feet are over a rough floor.
+        """
+        if self._redrawn:
+            self._rows[ids] = self.rng.integers(0, self.sim.num_envs, len(ids))
+        self._give(ids)
+        spec, qpos, qvel = self.sim.spec, qpos.copy(), qvel.copy()
+        qpos[:, 7:] += self.factors["start_joint_rad"][ids]
+        np.clip(qpos[:, 7:], spec.joint_lower, spec.joint_upper, out=qpos[:, 7:])
+        qvel[:, :3] += self.factors["start_velocity_mps"][ids]
+        if self._batch is not None:
+            qpos[:, 2] += floor_heights(self.gap, self.factors["roughness_m"][ids, 0])[1]
+        return qpos, qvel
+
+    def started(self, ids: np.ndarray) -> None:
+        """Must follow when the physics has been reset: drives and sensors of new episodes."""
+        self.drives.reset(ids, self.sim.qpos[ids, 7:])
+        self.sensors.reset(ids, self.rng)
+        self.pushes.reset(ids, self.rng)
+
+    def step(self, joint_targets: np.ndarray) -> np.ndarray:
+        """One control step.
+
+        Args:
+            joint_targets: (N, J) the policy's targets [rad].
+
+        Returns:
+            (N,) True where the physics diverged.
+        """
+        sim = self.sim
+        sim.push(self.pushes.step(self.rng))
+        self.drives.command(joint_targets)
+        self.torque_squared[:] = 0.0
+        for k in range(self.substeps):
+            self.drives.substep(k)
+            self.sensors.sample(self.rng)
+            self.torque_squared += np.einsum("nj,nj->n", sim.torque, sim.torque)
+        self.torque_squared /= self.substeps
+        diverged = sim.end_step()
+        if diverged.any():
+            self.sensors.reset(np.flatnonzero(diverged), self.rng)
+        self.sensors.read(self.rng)
+        return diverged
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything needed to go on exactly, but for the physics' own state."""
+        arrays = {"reality_rows": self._rows.copy()}
+        arrays |= self.drives.state() | self.sensors.state() | self.pushes.state()
+        return arrays, {"level": self.level, "rng": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
+        """Goes on from what ``state`` gave; not after ``set_factors``."""
+        self.set_level(rest["level"])
+        self.rng.bit_generator.state = rest["rng"]
+        self._rows[:] = arrays["reality_rows"]
+        self._give(np.arange(self.sim.num_envs))
+        self.drives.restore(arrays)
+        self.sensors.restore(arrays)
+        self.pushes.restore(arrays)

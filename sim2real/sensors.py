@@ -1,0 +1,179 @@
+"""The sensors between a robot's state and what its policy is told, for N robots.
+
+Gravity, angular velocity, joint angles and joint velocities: through the IMU's mounting, bias and
+low-pass and the encoders' offsets, late, with noise, in steps, and sometimes not at all.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.rotations import rotate_inverse
+from legged_skills.robots.simulation import Physics
+from legged_skills.sim2real.attitude_filter import STANDARD_GRAVITY, AttitudeFilter
+from legged_skills.sim2real.delay_line import DelayLine
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.ranges import Factors
+
+
+class Sensors:
+    """What N robots measure. J is the number of joints.
+
+    Attributes:
+        values: (N, 6 + 2 J) float32, what the policy is told now: direction of gravity and angular
+            velocity [rad/s] in the base frame, joint angles [rad], joint velocities [rad/s].
+        filter: the attitude filter.
+    """
+
+    def __init__(
+        self, gap: Gap, sim: Physics, contract: ObservationContract, down_w: np.ndarray
+    ) -> None:
+        """Call ``set_factors`` and ``reset`` before the first step.
+
+        Args:
+            gap: the gap.
+            sim: the physics.
+            contract: gives the noise of each signal.
+            down_w: (N, 3) live: direction of gravity in the world, the floor's frame.
+        """
+        spec, n = sim.spec, sim.num_envs
+        self.gap, self.sim, self._down_w = gap, sim, down_w
+        self._size = 6 + 2 * spec.num_joints
+        self._joints = slice(6, 6 + spec.num_joints)
+        oldest = gap.ranges.sensor_delay_s[1] + gap.ranges.sensor_jitter_s[1]
+        self._line = DelayLine(n, self._size, round(oldest / sim.step_s))
+        self._every = max(1, round(gap.timing.imu_period_s / sim.step_s))
+        self.values = np.zeros((n, self._size), np.float32)
+        self._imu = np.zeros((n, 9), np.float32)  # gravity, angular velocity, acceleration
+        self._velocity_before = np.zeros((n, 3), np.float32)
+        self.filter = AttitudeFilter(n, gap.sensors.filter)
+        self._noise = noise_of(contract, spec.num_joints)
+        self._since = 0
+
+    def set_factors(self, factors: Factors) -> None:
+        """Takes factors of all environments (``ranges``)."""
+        self._delay_s = factors["sensor_delay_s"][:, 0]
+        self._jitter_s = factors["sensor_jitter_s"][:, 0]
+        self._drop_rate = factors["drop_rate"][:, 0]
+        self._noise_factor = factors["sensor_noise"].astype(np.float32)
+        self._tilt = factors["imu_tilt_rad"].astype(np.float32)
+        self._gyro_bias = factors["gyro_bias"].astype(np.float32)
+        self._acceleration_bias = factors["accelerometer_bias"].astype(np.float32)
+        self._offset = factors["joint_offset_rad"].astype(np.float32)
+
+    def reset(self, ids: np.ndarray, rng: np.random.Generator) -> None:
+        """Sensors of some robots show their present state, as if it had been so for long."""
+        sim = self.sim
+        quat = sim.qpos[ids, 3:7].astype(np.float32)
+        gravity_b = rotate_inverse(quat, self._down_w[ids])
+        tilt = self._tilt[ids]
+        rate = _turned(sim.qvel[ids, 3:6].astype(np.float32), tilt) + self._gyro_bias[ids]
+        acceleration = _turned(-STANDARD_GRAVITY * gravity_b, tilt) + self._acceleration_bias[ids]
+        if self.gap.sensors.attitude == "filter":
+            self.filter.reset(acceleration, ids)
+            gravity = self.filter.gravity_b[ids]
+        else:
+            gravity = _turned(gravity_b, tilt)
+        self._imu[ids] = np.concatenate([gravity, rate, acceleration], axis=1)
+        self._velocity_before[ids] = sim.qvel[ids, :3]
+        joints = sim.qpos[ids, 7:] + self._offset[ids]
+        values = np.concatenate([gravity, rate, joints, sim.qvel[ids, 6:]], axis=1)
+        self._line.fill(ids, values)
+        self.values[ids] = self._measured(values.astype(np.float32), ids, rng)
+
+    def sample(self, rng: np.random.Generator) -> None:
+        """Takes in the state after a physics step."""
+        sim = self.sim
+        self._since += 1
+        if self._since >= self._every:
+            self._sample_imu(rng)
+            self._since = 0
+        joints = sim.spec.num_joints
+        self._line.head = (self._line.head + 1) % len(self._line.values)
+        row = self._line.values[self._line.head]
+        row[:, :6] = self._imu[:, :6]
+        np.add(sim.qpos[:, 7:], self._offset, out=row[:, 6 : 6 + joints], casting="same_kind")
+        row[:, 6 + joints :] = sim.qvel[:, 6:]
+
+    def read(self, rng: np.random.Generator) -> None:
+        """At the end of a control period: brings ``values`` up to date, but for lost samples."""
+        n = len(self.values)
+        age = self._delay_s + self._jitter_s * rng.random(n)
+        steps = np.minimum(np.rint(age / self.sim.step_s), self._line.max_delay).astype(np.int64)
+        fresh = self._measured(self._line.read(steps), slice(None), rng)
+        arrived = rng.random(n) >= self._drop_rate
+        self.values[arrived] = fresh[arrived]
+
+    def _sample_imu(self, rng: np.random.Generator) -> None:
+        sim, config = self.sim, self.gap.sensors
+        quat = sim.qpos[:, 3:7].astype(np.float32)
+        rate = _turned(sim.qvel[:, 3:6].astype(np.float32), self._tilt) + self._gyro_bias
+        self._imu[:, 3:6] += np.float32(config.imu_smoothing) * (rate - self._imu[:, 3:6])
+        if config.attitude == "robot":
+            self._imu[:, :3] = _turned(rotate_inverse(quat, self._down_w), self._tilt)
+            return
+        period = self._since * sim.step_s
+        velocity = sim.qvel[:, :3].astype(np.float32)
+        force_w = (velocity - self._velocity_before) / np.float32(period)
+        force_w -= np.float32(STANDARD_GRAVITY) * self._down_w
+        self._velocity_before[:] = velocity
+        felt = _turned(rotate_inverse(quat, force_w), self._tilt) + self._acceleration_bias
+        noise = rng.standard_normal(felt.shape, np.float32) * np.float32(config.acceleration_noise)
+        felt += self._noise_factor * noise
+        np.clip(felt, -config.acceleration_limit, config.acceleration_limit, out=felt)
+        self._imu[:, 6:] += np.float32(config.imu_smoothing) * (felt - self._imu[:, 6:])
+        self._imu[:, :3] = self.filter.update(self._imu[:, 3:6], self._imu[:, 6:], period)
+
+    def _measured(
+        self, values: np.ndarray, rows: np.ndarray | slice, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(n, 6 + 2 J) values with noise, in the encoders' steps."""
+        noise = rng.standard_normal(values.shape, dtype=np.float32)
+        noise *= self._noise
+        noise *= self._noise_factor[rows]
+        noise += values
+        counts = self.gap.sensors.counts_per_turn
+        if counts is not None:
+            angle = np.float32(2.0 * np.pi / counts)
+            noise[:, self._joints] = np.rint(noise[:, self._joints] / angle) * angle
+        return noise
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What must be kept to go on exactly."""
+        return {
+            "sensors_line": np.roll(self._line.values, -1 - self._line.head, axis=0),
+            "sensors_values": self.values.copy(),
+            "sensors_imu": self._imu.copy(),
+            "sensors_velocity": self._velocity_before.copy(),
+            "sensors_filter": self.filter.gravity_b.copy(),
+            "sensors_since": np.array(self._since),
+        }
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what ``state`` gave, after ``set_factors``."""
+        self._line.values[:] = arrays["sensors_line"]
+        self._line.head = self._line.max_delay
+        self.values[:] = arrays["sensors_values"]
+        self._imu[:] = arrays["sensors_imu"]
+        self._velocity_before[:] = arrays["sensors_velocity"]
+        self.filter.gravity_b[:] = arrays["sensors_filter"]
+        self._since = int(arrays["sensors_since"])
+
+
+def noise_of(contract: ObservationContract, num_joints: int) -> np.ndarray:
+    """(6 + 2 J,) standard deviation of each measured value [its unit]; 0 where it is not told."""
+    names = {"gravity": 3, "angular_velocity": 3, "joint_pos": num_joints, "joint_vel": num_joints}
+    told = {term.name: term.noise for term in contract.terms}
+    parts = [np.full(size, told.get(name, 0.0), np.float32) for name, size in names.items()]
+    return np.concatenate(parts)
+
+
+def _turned(vectors: np.ndarray, tilt: np.ndarray) -> np.ndarray:
+    """(n, 3) vectors as an IMU shows them that is mounted with a small rotation ``tilt`` (n, 3)."""
+    turned = vectors.copy()
+    x, y, z = vectors.T
+    turned[:, 0] += y * tilt[:, 2] - z * tilt[:, 1]
+    turned[:, 1] += z * tilt[:, 0] - x * tilt[:, 2]
+    turned[:, 2] += x * tilt[:, 1] - y * tilt[:, 0]
+    return turned

@@ -1,0 +1,240 @@
+"""The commands that measure, export and validate policies; ``cli.py`` puts all together.
+
+Each imports what it needs when it runs, so that ``--help`` is quick.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tyro.conf import Positional
+
+from legged_skills.robots.console import OUT, write_json
+from legged_skills.robots.errors import ClipError, SettingsError
+
+if TYPE_CHECKING:
+    from legged_skills.mocap.clip import RobotClip
+    from legged_skills.sim2real.bundle import Bundle
+    from legged_skills.tasks.policy_file import TaskPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a task policy as a bundle: one ONNX file with all that the robot must know of it."""
+
+    out: Path
+    """The bundle (.onnx)."""
+    robot: str = "anymal_c"
+    """The robot."""
+    task: Literal["walk"] = "walk"
+    """The task."""
+    policy: Path | None = None
+    """Task policy; by default the one that comes with the package."""
+
+    def run(self) -> int:
+        """Exports, and says what is in the bundle."""
+        from legged_skills.sim2real.bundle import Bundle
+        from legged_skills.tasks.export import export_policy
+
+        export_policy(load_policy(self.robot, self.task, self.policy), self.out, timing(self.robot))
+        bundle = Bundle.load(self.out, robot=self.robot, task=self.task)
+        OUT.print(
+            f"wrote {self.out}: {self.task} of {self.robot}, contract {bundle.contract.hash}, "
+            f"one step every {1e3 * bundle.contract.control_period_s:g} ms"
+        )
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validate:
+    """Run a policy, as the robot would run it, on other physics than it was trained on.
+
+    Ends with 1 if a gate is missed.
+    """
+
+    bundle: Positional[Path | None] = None
+    """Policy bundle; by default the policy that comes with the package."""
+    robot: str = "anymal_c"
+    """The robot."""
+    task: Literal["walk"] = "walk"
+    """The task."""
+    engine: tuple[str, ...] = ("edges", "all")
+    """nominal; edges: each factor of the gap at its ends; all: all factors at once; corners: all
+    of them at ends; bullet: another engine; menagerie: the full public model; or an MJCF file."""
+    episodes: int = 100
+    """Episodes on each engine, and at each end of each factor."""
+    seed: int = 12345
+    """Of commands, factors and noise."""
+    threads: int = 0
+    """Threads; 0 takes all cores."""
+    gap: str = "full"
+    """The gap whose factors are tried: full, or a file of settings."""
+    max_falls: float | None = None
+    """Gate: share of episodes with a fall."""
+    max_factor_falls: float | None = None
+    """Gate: the same for each single factor."""
+    max_error_ratio: float | None = None
+    """Gate: velocity error over the nominal one."""
+    out: Path | None = None
+    """Folder for figures, tornado plot and report."""
+    json: Path | None = None
+    """Write the figures to this file too; "-" or nothing is standard output."""
+
+    def run(self) -> int:
+        """Prints the tables."""
+        from legged_skills import robots
+        from legged_skills.sim2real.gap import load_gap
+        from legged_skills.tasks import validate
+        from legged_skills.tasks.validate_figures import Gates
+
+        spec = robots.get(self.robot)
+        gap = load_gap(self.gap, self.robot)
+        if gap is None:
+            raise SettingsError("gap is 'none', expected full or a file of settings.")
+        given = {
+            name: getattr(self, name)
+            for name in ("max_falls", "max_factor_falls", "max_error_ratio")
+            if getattr(self, name) is not None
+        }
+        config = validate.ValidateConfig(
+            episodes=self.episodes,
+            seed=self.seed,
+            threads=self.threads,
+            gap=gap,
+            gates=replace(Gates(), **given),
+        )
+        bundle = self._bundle()
+        figures = validate.validate(bundle, spec, self.task, self.engine, config)
+        validate.print_validation(figures)
+        if self.out is not None:
+            OUT.print(f"report: {validate.write_validation(figures, self.out)}")
+        write_json(self.json, figures)
+        return 0 if figures["passed"] else 1
+
+    def _bundle(self) -> "Bundle":
+        from legged_skills.sim2real.bundle import Bundle
+
+        if self.bundle is not None:
+            return Bundle.load(self.bundle, robot=self.robot, task=self.task)
+        from legged_skills.tasks.export import policy_bundle
+
+        return policy_bundle(load_policy(self.robot, self.task), timing(self.robot))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Measure the speed of retargeting, simulation, training, or of a policy on the robot.
+
+    Simulation and training are compared with bare MuJoCo.
+    """
+
+    what: Positional[Literal["retarget", "sim", "train", "runtime"]]
+    """The whole way from files to clips on one core, environment steps, a whole training with its
+    updates, or a bundle's way from sensor values to joint targets."""
+    files: Positional[tuple[Path, ...]] = ()
+    """For retarget: motion capture files; by default the clips that come with the package."""
+    envs: int = 512
+    """Environments stepped together."""
+    threads: int = 0
+    """Threads of the physics; 0 takes all cores."""
+    seconds: float = 15.0
+    """How long to measure [s]."""
+    gap: str = "none"
+    """For sim: what is between policy and physics: none, full, or a file of settings."""
+    bundle: Path | None = None
+    """For runtime: policy bundle; by default the walking policy that comes with the package."""
+    calls: int = 10_000
+    """For runtime: calls to time."""
+    robot: str = "anymal_c"
+    """The robot."""
+    json: Path | None = None
+    """Write the figures to this file too; "-" or nothing is standard output."""
+
+    def run(self) -> int:
+        """Prints the rates."""
+        from legged_skills import robots
+
+        spec = robots.get(self.robot)
+        if not 0.0 < self.seconds < math.inf:
+            raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
+        if self.what == "retarget":
+            from legged_skills.mocap.benchmark import benchmark_retarget
+
+            figures = benchmark_retarget(spec, self.files, self.seconds)
+            OUT.print(
+                f"retarget: {figures['frames_per_second']:,.0f} frames/s, "
+                f"{figures['frames']:,} frames in {figures['seconds']:.1f} s"
+            )
+            write_json(self.json, figures)
+            return 0
+        if self.what == "runtime":
+            return self._runtime()
+        from legged_skills.tasks import benchmark
+
+        clips = load_clips(None, self.robot)
+        if self.what == "sim":
+            figures = benchmark.benchmark_sim(
+                spec, clips, self.envs, self.threads, self.seconds, self.gap
+            )
+        else:
+            figures = benchmark.benchmark_train(spec, clips, self.envs, self.threads, self.seconds)
+        OUT.print(
+            f"{self.what}: {figures['steps_per_second']:,.0f} control steps/s, bare physics "
+            f"{figures['bare_steps_per_second']:,.0f}, ratio {figures['ratio_to_bare']:.2f}"
+        )
+        if "ratio_to_clean" in figures:
+            OUT.print(
+                f"without the gap {figures['clean_steps_per_second']:,.0f} control steps/s, "
+                f"ratio {figures['ratio_to_clean']:.2f}"
+            )
+        write_json(self.json, figures)
+        return 0
+
+    def _runtime(self) -> int:
+        from legged_skills.sim2real.benchmark_runtime import benchmark_runtime
+        from legged_skills.sim2real.bundle import Bundle
+
+        if self.bundle is None:
+            from legged_skills.tasks.export import policy_bundle
+
+            bundle = policy_bundle(load_policy(self.robot, "walk"))
+        else:
+            bundle = Bundle.load(self.bundle, robot=self.robot)
+        figures = benchmark_runtime(bundle, self.calls)
+        OUT.print(
+            f"runtime: median {figures['median_ms']:.3f} ms, 99th percentile "
+            f"{figures['p99_ms']:.3f} ms, longest {figures['max_ms']:.3f} ms"
+        )
+        write_json(self.json, figures)
+        return 0
+
+
+def load_clips(where: Path | Sequence[Path] | None, robot: str) -> "list[RobotClip]":
+    """The clips in these files and folders; without any, those that come with the package."""
+    from legged_skills import robots
+    from legged_skills.mocap import library
+
+    robots.get(robot)
+    found = where or library.shipped_clips(robot)
+    if not found:
+        raise ClipError(f"no clips for {robot} come with the package.")
+    return library.load_clips(found)
+
+
+def load_policy(robot: str, task: str, path: Path | None = None) -> "TaskPolicy":
+    """A task policy from a file, by default the one that comes with the package."""
+    from legged_skills.tasks.evaluate_walk import shipped_policy
+    from legged_skills.tasks.policy_file import TaskPolicy
+
+    return TaskPolicy.load(path or shipped_policy(robot), robot=robot, task=task)
+
+
+def timing(robot: str) -> dict[str, object]:
+    """When things happen on a robot, for its bundles."""
+    from dataclasses import asdict
+
+    from legged_skills.sim2real.gap import GAPS
+
+    return asdict(GAPS[robot].timing)

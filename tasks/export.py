@@ -1,0 +1,219 @@
+"""Writes a task policy as a policy bundle: one ONNX file with its contract inside.
+
+The graph is built node by node from the policy's weights. What it takes and gives is described in
+``legged_skills.sim2real.bundle``, which also reads it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from legged_skills import __version__, robots
+from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.files import atomic_write
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.agreement import require_robot
+from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.bundle_header import (
+    HEADER_KEY,
+    PRODUCER,
+    BundleHeader,
+    CommandComponent,
+    seal,
+)
+from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig
+
+OPSET = 17
+IR_VERSION = 8
+"""What onnxruntime has read since 1.13; nothing newer is needed."""
+
+
+def export_policy(
+    policy: TaskPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a policy as a bundle, atomically, after reading it back from memory.
+
+    Args:
+        policy: the policy; its latent's mean is taken at every step.
+        path: the file to write, usually ``.onnx``.
+        timing: delays and setpoint handling that it was trained with, for the header.
+
+    Raises:
+        FileFormatError: the file cannot be written, or the weights are not finite.
+        ContractError: the policy is not for its robot as that is specified now.
+        SettingsError: there is no command of its task to export.
+    """
+    data = export_bytes(policy, timing)
+    spec = robots.get(policy.robot)
+    Bundle.from_bytes(data, str(path), spec, policy.task, policy.contract)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def export_bytes(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a policy's bundle; the same policy always gives the same bytes.
+
+    Args:
+        policy: the policy.
+        timing: see ``export_policy``.
+
+    Raises:
+        ContractError: the policy is not for its robot as that is specified now.
+        SettingsError: there is no command of its task to export.
+    """
+    spec = robots.get(policy.robot)
+    require_robot(policy.contract, spec, "the policy to export")
+    header = _header(policy, spec, timing)
+    if policy.task_size != len(header.command):
+        raise ContractError(
+            f"the policy to export is told {policy.task_size} numbers of its task, "
+            f"expected a command of {len(header.command)}."
+        )
+    model = _model(policy, spec)
+    helper.set_model_props(model, {HEADER_KEY: header.to_text()})
+    onnx.checker.check_model(model, full_check=True)
+    return seal(model.SerializeToString(deterministic=True))
+
+
+def policy_bundle(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -> Bundle:
+    """A policy as a bundle in memory, to run it exactly as on a robot.
+
+    Raises:
+        ContractError: the policy is not for its robot as that is specified now.
+        FileFormatError: the weights are not finite.
+        SettingsError: there is no command of its task to export.
+    """
+    name = f"the {policy.task} policy of {policy.robot}"
+    return Bundle.from_bytes(export_bytes(policy, timing), name)
+
+
+def _header(policy: TaskPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
+    return BundleHeader(
+        task=policy.task,
+        contract=policy.contract,
+        command_name="velocity",
+        command=_command(policy),
+        latent_size=policy.decoder.latent_size,
+        joint_lower=spec.joint_lower,
+        joint_upper=spec.joint_upper,
+        torque_limit=spec.torque_limit,
+        velocity_limit=spec.velocity_limit,
+        version=__version__,
+        training=dict(policy.summary),
+        timing=None if timing is None else dict(timing),
+    )
+
+
+def _command(policy: TaskPolicy) -> tuple[CommandComponent, ...]:
+    """The components of the task's command, with the ranges of training."""
+    if policy.task != "walk":
+        raise SettingsError(f"cannot export a policy of task {policy.task!r}; known tasks: walk.")
+    ranges = asdict(WalkConfig()) | policy.config
+    return tuple(
+        CommandComponent(
+            name=name, unit=unit, low=float(ranges[key][0]), high=float(ranges[key][1])
+        )
+        for name, unit, key in (
+            ("vx", "m/s", "vx_range"),
+            ("vy", "m/s", "vy_range"),
+            ("yaw_rate", "rad/s", "yaw_range"),
+        )
+    )
+
+
+class _Graph:
+    """Nodes and constants of a graph, in the order of evaluation."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, name: str, values: Any) -> str:
+        """Adds a float32 constant."""
+        self.constants.append(numpy_helper.from_array(np.array(values, np.float32), name))
+        return name
+
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Adds a node, named after its only output."""
+        node = helper.make_node(operator, inputs, [output], name=output, **attributes)
+        self.nodes.append(node)
+        return output
+
+    def mlp(self, name: str, params: Mapping[str, Any], x: str, output: str) -> str:
+        """Adds what ``networks.Mlp`` computes: dense layers with ELU between them."""
+        for layer in range(len(params)):
+            weights = params[f"Dense_{layer}"]
+            kernel = self.constant(f"{name}_kernel_{layer}", weights["kernel"])
+            bias = self.constant(f"{name}_bias_{layer}", weights["bias"])
+            last = layer == len(params) - 1
+            y = output if last else f"{name}_dense_{layer}"
+            x = self.add("Gemm", [x, kernel, bias], y)
+            if not last:
+                x = self.add("Elu", [x], f"{name}_elu_{layer}")
+        return x
+
+
+def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
+    """The graph: scaled observation, next latent, action, clamped joint targets."""
+    contract, graph = policy.contract, _Graph()
+    centred = graph.add(
+        "Sub", ["observation", graph.constant("offset", frame_offset(contract))], "centred"
+    )
+    scaled = graph.add("Mul", [centred, graph.constant("scale", frame_scale(contract))], "scaled")
+    sensed = graph.add("Flatten", [scaled], "proprioception", axis=1)
+    task = graph.add("Mul", ["command", graph.constant("command_scale", COMMAND_SCALE)], "task")
+    inputs = graph.add("Concat", [sensed, task, "z_tm1"], "policy_input", axis=1)
+    added = graph.mlp("policy", policy.params["policy"], inputs, "added")
+    share = 1.0 / (1.0 + np.exp(-np.float64(policy.params["filter_logit"])))
+    kept = graph.add("Mul", ["z_tm1", graph.constant("filter", share)], "kept")
+    z = graph.add("Add", [kept, added], "z")
+    both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
+    action = graph.mlp("decoder", policy.decoder.params, both, "action")
+    _add_targets(graph, action, spec)
+    joints, latent = spec.num_joints, policy.decoder.latent_size
+    return helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            f"{policy.robot}_{policy.task}",
+            [
+                _tensor("observation", contract.history, contract.frame_size),
+                _tensor("command", policy.task_size),
+                _tensor("z_tm1", latent),
+            ],
+            [_tensor("joint_targets", joints), _tensor("z", latent)],
+            initializer=graph.constants,
+        ),
+        producer_name=PRODUCER,
+        producer_version=__version__,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+
+
+def _add_targets(graph: _Graph, action: str, spec: RobotSpec) -> None:
+    """Adds what ``RobotSpec.joint_targets`` computes."""
+    moved = graph.add("Mul", [action, graph.constant("action_scale", spec.action_scale)], "moved")
+    asked = graph.add(
+        "Add", [moved, graph.constant("default_pose", spec.default_joint_pos)], "asked"
+    )
+    lower, upper = _within(spec.joint_lower, np.inf), _within(spec.joint_upper, -np.inf)
+    above = graph.add("Max", [asked, graph.constant("joint_lower", lower)], "above")
+    graph.add("Min", [above, graph.constant("joint_upper", upper)], "joint_targets")
+
+
+def _within(limit: np.ndarray, inwards: float) -> np.ndarray:
+    """(J,) float32 limits, rounded inwards so that no target exceeds the float64 ones."""
+    rounded = limit.astype(np.float32)
+    beyond = (rounded < limit) if inwards > 0.0 else (rounded > limit)
+    return np.where(beyond, np.nextafter(rounded, np.float32(inwards)), rounded)
+
+
+def _tensor(name: str, *shape: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])

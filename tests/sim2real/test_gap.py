@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real.gap import GAPS, load_gap
+
+
+@pytest.mark.parametrize("name", robots.names())
+def test_every_robot_has_a_gap_that_covers_what_deployments_met(name: str):
+    gap, spec = GAPS[name], robots.get(name)
+    ranges = gap.ranges
+    assert ranges.link_mass == (0.7, 1.3)
+    assert ranges.floor_friction == (0.4, 1.2)
+    total = [c + s for c, s in zip(ranges.command_delay_s, ranges.sensor_delay_s, strict=True)]
+    assert total == pytest.approx([0.01, 0.05])
+    # 5 to 15 N on 3.1 kg, and in proportion to the weight.
+    weight = spec.model().body_subtreemass[0] * 9.81
+    assert ranges.push_force_n[1] / weight == pytest.approx(15.0 / (3.1 * 9.81), rel=0.05)
+    periods = spec.control_period_s / gap.timing.drive_period_s
+    assert periods == pytest.approx(round(periods))
+
+
+def test_the_ranges_widen_in_steps():
+    gap = GAPS["anymal_c"]
+    assert [gap.level(p) for p in (0.0, 0.02, 0.03, 0.15, 0.3, 1.0)] == [0, 0, 0.1, 0.5, 1, 1]
+
+
+def test_choices():
+    assert load_gap("none", "anymal_c") is None
+    assert load_gap("full", "op3") is GAPS["op3"]
+
+
+def test_a_file_changes_what_it_names(tmp_path: Path):
+    path = tmp_path / "gap.yaml"
+    path.write_text("ranges: {payload_kg: [0, 2]}\npushes:\n  interval_s: [2, 4]\n")
+    gap = load_gap(str(path), "anymal_c")
+    assert gap is not None
+    assert gap.ranges.payload_kg == (0.0, 2.0)
+    assert gap.pushes.interval_s == (2.0, 4.0)
+    assert gap.ranges.link_mass == GAPS["anymal_c"].ranges.link_mass
+    path.write_text(json.dumps(gap.to_json() | {"fit": None}))
+    assert load_gap(str(path), "anymal_c") == gap
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ranges: {paylod_kg: [0, 2]}", "unknown field 'paylod_kg', expected one of .*payload_kg"),
+        ("ranges: {payload_kg: [0]}", r"payload_kg is \[0\], expected 2 numbers."),
+        ("ranges: {payload_kg: [0, heavy]}", "payload_kg is 'heavy', expected a finite number."),
+        ("ranges: {payload_kg: [3, 2]}", "payload_kg is .*, expected a low and a high end."),
+        ("ranges: 3", "ranges is 3, expected fields with their values."),
+        ("[1, 2]", "expected fields of the gap with their values."),
+        ("robot: op3", "robot is op3, expected anymal_c."),
+        ("timing: {setpoint: 3}", "setpoint is 3, expected text like 'first_order'."),
+        ("timing: {setpoint: cubic}", "setpoint is 'cubic', expected hold or first_order."),
+        ("{", "neither YAML nor JSON"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "gap.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_gap(str(path), "anymal_c")
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_neither_a_choice_nor_a_file():
+    with pytest.raises(SettingsError, match="gap is 'half', expected none, full or a file"):
+        load_gap("half", "anymal_c")

@@ -1,0 +1,131 @@
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from legged_skills import robots
+from legged_skills.robots.errors import ClipError, SettingsError
+from legged_skills.sim2real.held_robot import DriveParameters
+from legged_skills.sim2real.identified import PARAMETERS, Identified
+from legged_skills.sim2real.identify import FitSettings, identify, simulated_positions, table_rows
+from legged_skills.sim2real.identify_plots import plot
+from legged_skills.sim2real.joint_log import JointLog
+from legged_skills.sim2real.simulated_log import random_drives, simulate_log
+
+SPEC = robots.get("anymal_c")
+QUICK = FitSettings(step_s=0.004, tolerance=0.02, most_steps=5)
+TRUE = random_drives(SPEC, 5, (0.4, 1.5))
+LEFT_OUT, STILL = SPEC.joint_names.index("LH_HAA"), SPEC.joint_names.index("RF_KFE")
+
+
+def _columns(log: JointLog, names: tuple[str, ...], **changes: np.ndarray) -> JointLog:
+    """The log with some of its columns only, in another order."""
+    places = [log.joint_names.index(name) for name in names]
+    fields = {
+        "joint_names": names,
+        "command": log.command[:, places],
+        "position": log.position[:, places],
+    }
+    return dataclasses.replace(log, **{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def log() -> JointLog:
+    """A short one of a robot that moves all joints, with a tenth of its noise."""
+    return simulate_log(SPEC, TRUE, seconds=10.0, seed=1, position_noise_rad=3e-4)
+
+
+@pytest.fixture(scope="module")
+def partial(log: JointLog) -> JointLog:
+    """One leg's HAA was not recorded; another leg's knee seems to stand."""
+    names = tuple(name for name in reversed(SPEC.joint_names) if name != "LH_HAA")
+    chosen = _columns(log, names)
+    command, position = chosen.command.copy(), chosen.position.copy()
+    command[:, names.index("RF_KFE")] = position[:, names.index("RF_KFE")] = -0.8
+    return dataclasses.replace(chosen, command=command, position=position)
+
+
+@pytest.fixture(scope="module")
+def found(log: JointLog) -> Identified:
+    return identify(log, SPEC, QUICK)
+
+
+def test_known_drives_are_found(found: Identified) -> None:
+    for column, name in enumerate(PARAMETERS):
+        true, error = TRUE.table()[:, column], getattr(found, f"{name}_error")
+        got = getattr(found, name)
+        np.testing.assert_allclose(got, true, rtol=0.05, err_msg=name)
+        assert np.all(error < 0.05 * true)
+    assert found.command_delay_s == pytest.approx(TRUE.command_delay_s, abs=2e-4)
+    assert found.fitted.all() and not found.notes
+    np.testing.assert_allclose(found.residual_rms_rad, 3e-4, rtol=0.2)
+    assert found.seconds == pytest.approx(10.0, abs=0.01)
+
+
+def test_what_a_recording_does_not_tell_stays_nominal(partial: JointLog) -> None:
+    found = identify(partial, SPEC, QUICK)
+    nominal = DriveParameters.nominal(SPEC).table()
+    table = np.stack([getattr(found, name) for name in PARAMETERS], axis=1)
+    for joint, why in ((LEFT_OUT, "is not in the recording"), (STILL, "moves too little")):
+        assert not found.fitted[joint].any()
+        np.testing.assert_array_equal(table[joint], nominal[joint])
+        assert any(SPEC.joint_names[joint] in note and why in note for note in found.notes)
+    assert found.fitted.sum() >= 4 * 10 - 2
+    # The hind leg whose HAA stood still in the fit, and moved in the recording, is not compared.
+    rest = [j for j in range(12) if j not in (3, 4, 5, 6, 7, 8)]
+    np.testing.assert_allclose(table[rest, :2], TRUE.table()[rest, :2], rtol=0.05)
+
+
+def test_the_gain_of_a_weightless_joint_is_not_made_up() -> None:
+    op3 = robots.get("op3")
+    nominal = DriveParameters.nominal(op3)
+    true = DriveParameters.of_table(1.25 * nominal.table(), 0.012)
+    # Level, the head turns about the vertical.
+    log = simulate_log(op3, true, 10.0, base_wxyz=np.array([1.0, 0.0, 0.0, 0.0]))
+    found = identify(_columns(log, ("head_tilt", "head_pan")), op3, QUICK)
+    assert found.fitted[0].tolist() == [False, True, True, True]
+    assert found.kp[0] == 21.1
+    # All four are 1.25 times nominal, so relative to the gain they are nominal.
+    np.testing.assert_allclose(found.damping[0], nominal.damping[0], rtol=0.03)
+    np.testing.assert_allclose(found.armature[0], nominal.armature[0], rtol=0.03)
+    assert found.command_delay_s == pytest.approx(0.012, abs=1e-3)
+    assert "head_pan carries too little weight" in found.notes[0]
+
+
+def test_table_and_picture(log: JointLog, found: Identified) -> None:
+    rows = table_rows(found)
+    assert [row["joint"] for row in rows] == list(SPEC.joint_names)
+    assert "±" in rows[0]["kp [Nm/rad]"]
+    times_s, measured, simulated = simulated_positions(log, SPEC, found)
+    assert times_s[0] >= 1.0
+    rms = np.sqrt(np.mean((measured - simulated) ** 2, axis=0))
+    np.testing.assert_allclose(rms, found.residual_rms_rad, rtol=0.1)
+    picture = Image.open(io.BytesIO(plot(log, SPEC, found)))
+    assert picture.width == 990 and picture.height > 1000
+
+
+def test_wrong_input_is_refused(log: JointLog) -> None:
+    still = np.tile(SPEC.default_joint_pos, (len(log.time_s), 1))
+    with pytest.raises(ClipError, match="no joint moves"):
+        identify(dataclasses.replace(log, command=still, position=still), SPEC, QUICK)
+    with pytest.raises(ClipError, match="robot is 'anymal_c', expected 'op3'"):
+        identify(log, robots.get("op3"))
+    with pytest.raises(SettingsError, match="step_s is 1"):
+        FitSettings(step_s=1.0)
+
+
+def test_a_simulated_log_has_noise_and_counts(log: JointLog) -> None:
+    def record(noise_rad: float, counts: int) -> JointLog:
+        return simulate_log(SPEC, TRUE, 10.0, 1, noise_rad, counts, base_wxyz=log.base_wxyz)
+
+    noisy, clean = record(0.001, 4096), record(0.0, 0)
+    counts = noisy.position * 4096 / (2.0 * np.pi)
+    np.testing.assert_allclose(counts, np.round(counts), atol=1e-6)
+    # Noise of 1 mrad, and of a twelfth of a squared count.
+    spread = np.sqrt(0.001**2 + (2.0 * np.pi / 4096) ** 2 / 12.0)
+    assert np.std(noisy.position - clean.position) == pytest.approx(spread, rel=0.02)
+    assert np.std(log.position - clean.position) == pytest.approx(3e-4, rel=0.02)
+    assert np.diff(clean.time_s).mean() == pytest.approx(0.0025, rel=1e-3)
+    assert 1e-4 < np.diff(clean.time_s).std() < 1e-3

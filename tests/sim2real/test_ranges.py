@@ -1,0 +1,82 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.gap import GAPS
+
+SPEC = robots.get("anymal_c")
+RANGES = GAPS["anymal_c"].ranges
+LINKS = 13
+
+
+def test_full_level_fills_the_ranges_evenly():
+    factors = ranges.draw(RANGES, SPEC, LINKS, 4000, np.random.default_rng(0))
+    for name, values in factors.items():
+        low, high = getattr(RANGES, name)
+        assert low <= values.min() and values.max() <= high, name
+        # A uniform variable's mean is the middle; the standard error is width / sqrt(12 n).
+        tolerance = 5.0 * (high - low) / np.sqrt(12.0 * len(values)) + 1e-12
+        assert abs(values.mean(axis=0) - 0.5 * (low + high)).max() <= tolerance, name
+    assert factors["link_mass"].shape == (4000, 13)
+    assert factors["joint_offset_rad"].shape == (4000, 12)
+    assert factors["com_offset_m"].shape == (4000, 3)
+    assert factors["payload_kg"].shape == (4000, 1)
+
+
+def test_level_goes_from_nominal_to_drawn():
+    nominal = ranges.nominal(RANGES, SPEC, LINKS, 5)
+    none = ranges.draw(RANGES, SPEC, LINKS, 5, np.random.default_rng(0), level=0.0)
+    half = ranges.draw(RANGES, SPEC, LINKS, 5, np.random.default_rng(0), level=0.5)
+    full = ranges.draw(RANGES, SPEC, LINKS, 5, np.random.default_rng(0), level=1.0)
+    for name, value in nominal.items():
+        np.testing.assert_array_equal(none[name], value)
+        np.testing.assert_allclose(half[name], 0.5 * (value + full[name]), atol=1e-12)
+
+
+def test_nominal_is_the_robot_as_modelled():
+    nominal = ranges.nominal(RANGES, SPEC, LINKS, 1)
+    assert nominal["link_mass"][0, 0] == 1.0
+    assert nominal["floor_friction"][0, 0] == SPEC.floor_friction
+    # Delays are at least as long as the bus makes them.
+    assert nominal["command_delay_s"][0, 0] == RANGES.command_delay_s[0]
+    assert nominal["push_force_n"][0, 0] == 0.0
+
+
+@pytest.mark.parametrize(("side", "value"), [("low", 0.7), ("high", 1.3)])
+def test_an_edge_moves_one_factor_only(side: ranges.Side, value: float):
+    rng = np.random.default_rng(0)
+    factors = ranges.at_edge(RANGES, SPEC, LINKS, 4, "link_mass", side, rng)
+    nominal = ranges.nominal(RANGES, SPEC, LINKS, 4)
+    np.testing.assert_array_equal(factors.pop("link_mass"), np.full((4, 13), value))
+    for name, values in factors.items():
+        np.testing.assert_array_equal(values, nominal[name])
+
+
+def test_corners_are_at_both_ends():
+    rng = np.random.default_rng(0)
+    mass = ranges.at_edge(RANGES, SPEC, LINKS, 50, "link_mass", "corners", rng)["link_mass"]
+    assert set(np.unique(mass)) == {0.7, 1.3}
+    assert ranges.sides("link_mass") == ("low", "high", "corners")
+    assert ranges.sides("payload_kg") == ("low", "high")
+
+
+def test_a_factor_with_equal_ends_does_not_vary():
+    assert "backlash_rad" not in RANGES.names()
+    assert "backlash_rad" in GAPS["op3"].ranges.names()
+
+
+@pytest.mark.parametrize(
+    ("field", "ends", "message"),
+    [
+        ("payload_kg", (-1.0, 1.0), "payload_kg begins at -1, expected at least 0."),
+        ("link_mass", (1.3, 0.7), r"link_mass is \(1.3, 0.7\), expected a low and a high end."),
+        ("slope_rad", (0.0, np.nan), "slope_rad is .* expected a low and a high end."),
+    ],
+)
+def test_bad_ends_are_refused(field: str, ends: tuple[float, float], message: str):
+    with pytest.raises(SettingsError, match=message):
+        dataclasses.replace(RANGES, **{field: ends})

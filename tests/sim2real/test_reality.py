@@ -1,0 +1,159 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.reality import simulate
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+
+
+def _robots(name: str, n: int = 4, level: float = 1.0, seed: int = 0) -> SensedRobots:
+    spec, gap = robots.get(name), GAPS[name]
+    return SensedRobots(
+        simulate(spec, n, 1, gap), proprioception(spec), seed=seed, gap=gap, level=level
+    )
+
+
+def _actions(sensed: SensedRobots, steps: int) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    return 0.1 * rng.standard_normal((steps, sensed.num_envs, sensed.spec.num_joints))
+
+
+@pytest.mark.parametrize("name", robots.names())
+def test_goes_on_exactly(name: str):
+    one, other = _robots(name), _robots(name, seed=0)
+    actions = _actions(one, 12)
+    one.set_level(0.5)
+    for action in actions[:6]:
+        one.step(action)
+    one.reset(np.array([2]), one.spec.home_qpos, np.zeros(6 + one.spec.num_joints))
+    other.restore(*one.state())
+    for action in actions[6:]:
+        one.step(action)
+        other.step(action)
+        np.testing.assert_array_equal(one.batch.qpos, other.batch.qpos)
+        np.testing.assert_array_equal(one.proprioception(), other.proprioception())
+    one.reset(np.array([1]), one.spec.home_qpos, np.zeros(6 + one.spec.num_joints))
+    other.reset(np.array([1]), one.spec.home_qpos, np.zeros(6 + one.spec.num_joints))
+    np.testing.assert_array_equal(one.batch.qpos, other.batch.qpos)
+
+
+def test_same_seed_same_motion_and_another_seed_another():
+    runs = []
+    for seed in (0, 0, 1):
+        sensed = _robots("anymal_c", seed=seed)
+        for action in _actions(sensed, 10):
+            sensed.step(action)
+        runs.append(sensed.batch.qpos.copy())
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.abs(runs[0] - runs[2]).max() > 1e-3
+
+
+def test_without_uncertainty_the_motion_is_the_clean_one_but_late():
+    sensed = _robots("op3", n=1, level=0.0)
+    clean = SensedRobots(simulate(sensed.spec, 1, 1), sensed.contract)
+    # Held setpoints, 2 ms of delay rounded to no step of 4 ms: physics is the same.
+    for action in _actions(sensed, 20):
+        sensed.step(action)
+        clean.step(action)
+    np.testing.assert_allclose(sensed.batch.qpos, clean.batch.qpos, atol=1e-3)
+    np.testing.assert_allclose(sensed.joint_pos, clean.joint_pos, atol=1e-3)
+    # What the policy is told is 8 ms old and counted by the encoders.
+    assert np.abs(sensed.signals["joint_pos"] - sensed.joint_pos).max() > 1e-4
+
+
+def test_episodes_draw_other_factors_from_the_pool():
+    sensed = _robots("anymal_c", n=8)
+    assert sensed.reality is not None
+    before = sensed.reality.factors["payload_kg"].copy()
+    masses = sensed.batch.field("body_mass").copy()
+    sensed.reset(np.arange(4), sensed.spec.home_qpos, np.zeros(18))
+    after = sensed.reality.factors["payload_kg"]
+    np.testing.assert_array_equal(after[4:], before[4:])
+    assert (after[:4] != before[:4]).any()
+    assert set(after[:4, 0]) <= set(sensed.reality._pool_factors["payload_kg"][:, 0])
+    changed = (masses != sensed.batch.field("body_mass")).any(axis=1)
+    np.testing.assert_array_equal(changed, (after != before)[:, 0])
+
+
+def test_given_factors_stay():
+    sensed = _robots("anymal_c", n=3)
+    factors = ranges.nominal(GAPS["anymal_c"].ranges, sensed.spec, 13, 3)
+    factors["payload_kg"][:, 0] = [0.0, 1.0, 2.0]
+    sensed.set_factors(factors)
+    for _ in range(2):
+        sensed.reset(np.arange(3), sensed.spec.home_qpos, np.zeros(18))
+    total = sensed.batch.field("body_mass").sum(axis=1)
+    np.testing.assert_allclose(np.diff(total), 1.0)
+
+
+def test_a_slope_tilts_gravity_and_not_the_floor():
+    sensed = _robots("anymal_c", n=200)
+    factors = ranges.nominal(GAPS["anymal_c"].ranges, sensed.spec, 13, 200)
+    factors["slope_rad"][:] = 0.08
+    sensed.set_factors(factors)
+    sensed.reset(np.arange(200), sensed.spec.home_qpos, np.zeros(18))
+    np.testing.assert_allclose(sensed.up_b, np.tile([0, 0, 1], (200, 1)), atol=1e-6)
+    tilt = np.arccos(-sensed.gravity_b[:, 2])
+    np.testing.assert_allclose(tilt, 0.08, atol=1e-3)
+    np.testing.assert_allclose(sensed.signals["gravity"], sensed.gravity_b, atol=1e-6)
+
+
+def test_torque_squared_is_that_of_standing():
+    sensed = _robots("anymal_c", n=1, level=0.0)
+    for _ in range(100):
+        sensed.step_targets(sensed.spec.default_joint_pos[None])
+    assert sensed.reality is not None
+    # At rest the drives hold the joints by their springs alone.
+    wanted = np.square(80.0 * (sensed.spec.default_joint_pos - sensed.batch.qpos[0, 7:])).sum()
+    np.testing.assert_allclose(sensed.reality.torque_squared[0], wanted, rtol=1e-3)
+
+
+def test_a_divergence_is_reported_and_stays_alone():
+    sensed = _robots("anymal_c", n=2)
+    sensed.batch.qvel[0] = 1e9
+    diverged = sensed.step(np.zeros((2, 12)))
+    np.testing.assert_array_equal(diverged, [True, False])
+    assert np.isfinite(sensed.proprioception()).all()
+
+
+def test_critics_see_joint_velocities_that_policies_do_not():
+    sensed = _robots("op3", n=1)
+    assert "joint_vel" not in sensed.contract.term_names
+    assert sensed.clean_frame().shape[1] == clean_frame_size(sensed.contract)
+    assert clean_frame_size(sensed.contract) == sensed.contract.frame_size + 20
+    told = proprioception(robots.get("anymal_c"))
+    assert clean_frame_size(told) == told.frame_size
+
+
+def test_the_gap_of_another_robot_is_refused():
+    spec = robots.get("anymal_c")
+    with pytest.raises(SettingsError, match="the gap is that of op3, expected anymal_c"):
+        SensedRobots(simulate(spec, 1, 1), proprioception(spec), gap=GAPS["op3"])
+
+
+def test_factors_need_a_gap():
+    spec = robots.get("anymal_c")
+    sensed = SensedRobots(simulate(spec, 1, 1), proprioception(spec))
+    with pytest.raises(SettingsError, match="without a gap"):
+        sensed.set_factors({})
+
+
+def test_drives_of_a_fitted_robot(tmp_path):
+    from legged_skills.sim2real.terrain import gap_model
+
+    gap, spec = GAPS["op3"], robots.get("op3")
+
+    class Fit:
+        kp, damping = 0.9 * spec.kp, np.full(20, 1.2)
+        friction, armature, command_delay_s = np.full(20, 0.08), np.full(20, 0.05), 0.006
+
+    model = gap_model(spec, dataclasses.replace(gap, fit=Fit()))
+    np.testing.assert_allclose(model.dof_damping[6:], 1.2)
+    np.testing.assert_allclose(model.dof_frictionloss[6:], 0.08)
+    np.testing.assert_allclose(model.dof_armature[6:], 0.05)

@@ -1,0 +1,154 @@
+import dataclasses
+
+import numpy as np
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.attitude_filter import STANDARD_GRAVITY
+from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.sensors import Sensors, noise_of
+
+DOWN = np.array([0.0, 0.0, -1.0], np.float32)
+
+
+class Puppet(BatchSim):
+    """A physics that is not stepped; its state is set by hand."""
+
+    def __init__(self, name: str, n: int) -> None:
+        super().__init__(robots.get(name), n, 1)
+
+
+def _sensors(name: str, n: int, **changes: float) -> tuple[Sensors, Puppet]:
+    gap, puppet = GAPS[name], Puppet(name, n)
+    factors = ranges.nominal(gap.ranges, puppet.spec, 1, n)
+    factors["sensor_delay_s"][:] = 0.0
+    for key, value in changes.items():
+        factors[key][:] = value
+    sensors = Sensors(gap, puppet, proprioception(puppet.spec), np.tile(DOWN, (n, 1)))
+    sensors.set_factors(factors)
+    sensors.reset(np.arange(n), np.random.default_rng(0))
+    return sensors, puppet
+
+
+def test_at_rest_and_upright():
+    sensors, puppet = _sensors("anymal_c", 2)
+    wanted = np.concatenate([DOWN, np.zeros(3), puppet.spec.default_joint_pos, np.zeros(12)])
+    np.testing.assert_allclose(sensors.values, np.tile(wanted, (2, 1)), atol=1e-6)
+
+
+def test_values_are_as_old_as_the_delay():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 2)
+    sensors._delay_s = np.array([0.0, 0.015])
+    for step in range(1, 9):
+        puppet.qpos[:, 7] = step
+        sensors.sample(rng)
+    sensors.read(rng)
+    np.testing.assert_allclose(sensors.values[:, 6], [8.0, 5.0])  # 15 ms are three steps
+
+
+def test_mounting_bias_and_offset_by_hand():
+    tilt = 0.03
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 1, gyro_bias=0.01, joint_offset_rad=0.05)
+    sensors._tilt[:] = [0.0, 0.0, tilt]
+    puppet.qvel[:, 3:6] = [1.0, 0.0, 0.0]
+    sensors.sample(rng)
+    sensors.read(rng)
+    # Turned by +tilt about z, the IMU sees the base's x axis at -tilt.
+    np.testing.assert_allclose(sensors.values[0, 3:6], [1.01, 0.01 - tilt, 0.01], atol=1e-6)
+    default = puppet.spec.default_joint_pos
+    np.testing.assert_allclose(sensors.values[0, 6:18], default + 0.05, atol=1e-6)
+
+
+def test_noise_is_the_contracts_times_the_factor():
+    sensors, puppet = _sensors("anymal_c", 4000, sensor_noise=1.5)
+    noise = sensors.values.std(axis=0)
+    wanted = 1.5 * noise_of(proprioception(puppet.spec), 12)
+    np.testing.assert_allclose(noise, wanted, rtol=0.1)
+    # Uniform +-0.01 rad, see the contract.
+    np.testing.assert_allclose(wanted[6], 1.5 * 0.01 / np.sqrt(3.0), rtol=1e-6)
+
+
+def test_lost_samples_leave_the_last_value():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 2000, drop_rate=0.25)
+    puppet.qpos[:, 7] = 1.0
+    sensors.sample(rng)
+    sensors.read(rng)
+    np.testing.assert_allclose((sensors.values[:, 6] == 0.0).mean(), 0.25, atol=0.03)
+
+
+def test_jitter_makes_values_older_now_and_then():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 2000, sensor_jitter_s=0.005)
+    puppet.qpos[:, 7] = 1.0
+    sensors.sample(rng)
+    sensors.read(rng)
+    # An age of U(0, 5 ms) is nearer to one step of 5 ms than to none in half of the cases.
+    np.testing.assert_allclose((sensors.values[:, 6] == 0.0).mean(), 0.5, atol=0.04)
+
+
+def test_encoders_count():
+    sensors, _ = _sensors("op3", 3, sensor_noise=1.0)
+    counts = sensors.values[:, 6:26] * 4096 / (2.0 * np.pi)
+    np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)
+
+
+def test_the_imu_smooths():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("op3", 1)
+    puppet.qvel[:, 3] = 1.0
+    for _ in range(4):  # physics steps of 4 ms, an IMU sample in every second one
+        sensors.sample(rng)
+    sensors.read(rng)
+    np.testing.assert_allclose(sensors.values[0, 3], 1.0 - 0.6**2, rtol=1e-5)
+
+
+def test_op3_estimates_gravity_itself():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("op3", 1)
+    # Leaning forward by 0.1 rad without a word of the gyroscope: the accelerometer tells it slowly.
+    puppet.qpos[:, 3:7] = [np.cos(0.05), 0.0, np.sin(0.05), 0.0]
+    for _ in range(2 * 125):  # 1 s, one time constant
+        sensors.sample(rng)
+    sensors.read(rng)
+    np.testing.assert_allclose(sensors.values[0, 0], 0.1 * (1.0 - np.exp(-1.0)), rtol=0.05)
+
+
+def test_a_push_forward_looks_like_leaning_back_to_the_accelerometer():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("op3", 1)
+    puppet.qvel[:, 0] = 0.5 * STANDARD_GRAVITY * 0.008  # half a g over one IMU sample
+    sensors.sample(rng)
+    sensors.sample(rng)
+    felt = sensors._imu[0, 6:]
+    np.testing.assert_allclose(felt, STANDARD_GRAVITY * np.array([0.4 * 0.5, 0, 1]), rtol=1e-4)
+
+
+def test_goes_on_exactly():
+    one, puppet = _sensors("op3", 2, sensor_noise=1.0, drop_rate=0.3)
+    other, _ = _sensors("op3", 2, sensor_noise=1.0, drop_rate=0.3)
+    other.sim = puppet
+    rng = np.random.default_rng(0)
+    for step in range(7):
+        puppet.qvel[:] = 0.1 * step
+        one.sample(rng)
+    other.restore(one.state())
+    a, b = np.random.default_rng(1), np.random.default_rng(1)
+    for step in range(7):
+        puppet.qvel[:] = -0.1 * step
+        one.sample(a)
+        other.sample(b)
+        one.read(a)
+        other.read(b)
+        np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_contracts_without_joint_velocity_have_no_noise_for_it():
+    noise = noise_of(proprioception(robots.get("op3")), 20)
+    assert noise[6] > 0.0 and not noise[26:].any()
+    told = dataclasses.replace(robots.get("op3"), measures_joint_velocity=True)
+    assert noise_of(proprioception(told), 20)[26] > 0.0
