@@ -46,7 +46,7 @@ class Drives:
         self._to = np.zeros((n, spec.num_joints), np.float32)
         self.voltage = np.ones((n, 1))
         self._delay = np.zeros(n, dtype=np.int64)
-        self._offset = self._play = self._strength = np.zeros((n, spec.num_joints))
+        self._offset = self._play = self._limit = np.zeros((n, spec.num_joints))
         self._battery = self._sag = np.zeros((n, 1))
         self._gains = (self._kp, self._kd)
 
@@ -58,7 +58,7 @@ class Drives:
         self._interpolation = factors["interpolation"].astype(np.float32)
         self._offset = factors["joint_offset_rad"]
         self._play = factors["backlash_rad"]
-        self._strength = factors["strength"]
+        self._limit = factors["strength"] * self.sim.spec.torque_limit
         self._battery = factors["battery"]
         config = self.gap.drives
         self._sag = factors["battery_resistance_ohm"] * config.amps_per_nm / config.battery_v
@@ -102,9 +102,7 @@ class Drives:
         if self._has_play:
             error = targets - sim.qpos[:, 7:]
             targets -= np.clip(error, -self._play, self._play)
-        limit = self._strength * spec.torque_limit
-        if self._supplied:
-            limit = limit * self.voltage
+        limit = self._limit * self.voltage if self._supplied else self._limit
         stall = self.gap.drives.stall_factor
         if stall is None:
             sim.substep(targets, -limit, limit)

@@ -12,6 +12,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
+from legged_skills.tasks.validate_walk import heading_twist
 
 COMMAND_SIZE = 3
 COMMAND_SCALE = np.array([2.0, 4.0, 2.0], np.float32)
@@ -126,15 +127,8 @@ class WalkEnv:
 
     def velocity(self) -> Velocity:
         """How the robots move now."""
-        robots = self.robots
-        # Normal of the floor and heading, both in the base frame: no need for the yaw angle.
-        up = robots.up_b
-        along = up[:, 0:1]
-        forward = np.concatenate([1.0 - along * up[:, 0:1], -along * up[:, 1:]], axis=1)
-        forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-6
-        vx = (forward * robots.lin_vel_b).sum(axis=1)
-        vy = (np.cross(up, forward) * robots.lin_vel_b).sum(axis=1)
-        return Velocity(np.stack([vx, vy], axis=1), (up * robots.ang_vel_b).sum(axis=1))
+        twist = heading_twist(self.robots)
+        return Velocity(twist[:, :2], twist[:, 2])
 
     def fallen(self) -> np.ndarray:
         """(N,) True where the base is too low or too tilted."""
