@@ -7,7 +7,7 @@ are live views: what is written to them is the state of the next step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import mujoco
 import numpy as np
@@ -34,6 +34,17 @@ class SimState:
 
     rows: np.ndarray
     diverged: np.ndarray
+
+
+class Motion(NamedTuple):
+    """N robots after each of K physics steps; J joints. Valid until the next steps."""
+
+    qpos: np.ndarray
+    """(N, K, 7 + J) as ``Physics.qpos``."""
+    qvel: np.ndarray
+    """(N, K, 6 + J) as ``Physics.qvel``."""
+    torque: np.ndarray
+    """(N, K, J) of the drives in that step [Nm]."""
 
 
 class Physics(Protocol):
@@ -77,18 +88,18 @@ class Physics(Protocol):
         """Forces (N, 3) on the base's centre of mass, in the world frame, until changed [N]."""
         ...
 
-    def substep(
+    def run_steps(
         self,
         joint_targets: np.ndarray,
         torque_low: np.ndarray | None = None,
         torque_high: np.ndarray | None = None,
-    ) -> None:
-        """One physics step with drives of torque clip(kp (target - q) - kd dq/dt, low, high).
+    ) -> Motion:
+        """K physics steps with drives of torque clip(kp (target - q) - kd dq/dt, low, high).
 
         Args:
-            joint_targets: (N, J) [rad].
-            torque_low: (N, J) [Nm]; None for the robot's own limit.
-            torque_high: (N, J) [Nm]; None for the robot's own limit.
+            joint_targets: (N, K, J) in each of the steps [rad].
+            torque_low: (N, J) [Nm]; None for that of the steps before, at first the robot's own.
+            torque_high: (N, J) [Nm]; None for that of the steps before, at first the robot's own.
         """
         ...
 
@@ -143,7 +154,7 @@ class BatchSim:
             raise SettingsError(f"number of environments is {num_envs}, expected at least 1.")
         several = None
         if models is None:
-            model = spec.model()
+            model = spec.model(visible=False)
         elif isinstance(models, mujoco.MjModel):
             model = models
         else:
@@ -170,6 +181,8 @@ class BatchSim:
         self.diverged = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.ones(num_envs, dtype=bool)
         self._failed = np.zeros(num_envs, dtype=bool)
+        self._sizes = (self.model.nq, self.model.nv, self.model.nu)
+        self._records: dict[int, dict[str | int, np.ndarray]] = {}
         self.step_s = float(self.model.opt.timestep)
         self.substeps = round(spec.control_period_s / self.step_s)
         if abs(self.substeps * self.step_s - spec.control_period_s) > 1e-9 or self.substeps < 1:
@@ -249,19 +262,34 @@ class BatchSim:
         base = self.model.body(self.spec.base_body).id
         self._batch.bind("xfrc_applied")[:, base, :3] = force_w
 
-    def substep(
+    def run_steps(
         self,
         joint_targets: np.ndarray,
         torque_low: np.ndarray | None = None,
         torque_high: np.ndarray | None = None,
-    ) -> None:
-        """One physics step; see ``Physics``. ``end_step`` must follow the last one."""
-        self._ctrl[:] = joint_targets
+    ) -> Motion:
+        """Physics steps; see ``Physics``. ``end_step`` must follow the last ones."""
         if torque_low is not None:
             self.field("actuator_forcerange")[:, :, 0] = torque_low
         if torque_high is not None:
             self.field("actuator_forcerange")[:, :, 1] = torque_high
-        self._advance(1)
+        count = joint_targets.shape[1]
+        if count == 1:
+            self._ctrl[:] = joint_targets[:, 0]
+            self._advance(1)
+            return Motion(self.qpos[:, None], self.qvel[:, None], self.torque[:, None])
+        if count not in self._records:
+            # One call for several steps is faster: an environment stays in the processor's cache.
+            sizes = zip(("qpos", "qvel", "actuator_force"), self._sizes, strict=True)
+            self._records[count] = {
+                name: np.empty((self.num_envs, count, size)) for name, size in sizes
+            }
+        record = self._records[count]
+        try:
+            self._batch.rollout(count, joint_targets, record=tuple(record), out=record)
+        except SimulationError as error:
+            self._failed[error.ids] = True
+        return Motion(*record.values())
 
     def _advance(self, steps: int) -> None:
         try:

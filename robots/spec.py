@@ -200,12 +200,14 @@ class RobotSpec:
         targets = action * self.action_scale + self.default_joint_pos
         return np.clip(targets, self.joint_lower, self.joint_upper)
 
-    def spec(self, floor: bool = True) -> "mujoco.MjSpec":
+    def spec(self, floor: bool = True, visible: bool = True) -> "mujoco.MjSpec":
         """The robot as an editable MuJoCo specification.
 
         Args:
             floor: whether a floor plane and a light come with it. Leave them out to attach
                 the robot to a scene of your own.
+            visible: whether geoms that touch nothing and weigh nothing come with it. Most geoms
+                are such; the physics is the same without, and faster.
 
         Returns:
             A new specification, with this robot's physics step, and with the keyframe "home" if
@@ -217,11 +219,15 @@ class RobotSpec:
 
         spec = mujoco.MjSpec.from_string(self.mjcf())
         spec.option.timestep = self.physics_step_s
+        if not visible:
+            for geom in list(spec.geoms):
+                if geom.contype == 0 and geom.conaffinity == 0:
+                    spec.delete(geom)
         if floor:
             add_floor(spec, self.floor_friction)
             spec.add_key(name="home", qpos=self.home_qpos, ctrl=self.default_joint_pos)
         return spec
 
-    def model(self) -> "mujoco.MjModel":
+    def model(self, visible: bool = True) -> "mujoco.MjModel":
         """The robot on a floor plane, compiled. Its keyframe "home" is the standing pose."""
-        return self.spec().compile()
+        return self.spec(visible=visible).compile()

@@ -21,6 +21,7 @@ import numpy as np
 
 from legged_skills.robots import rotations
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.simulation import Motion
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bullet_world import ROTOR_RATIO, Recipe, World, import_pybullet
 from legged_skills.sim2real.urdf import floor_geoms, to_urdf
@@ -104,6 +105,7 @@ class BulletSim:
         self.diverged = np.zeros(n, dtype=np.int64)
         self._failed = np.zeros(n, dtype=bool)
         self._kp, self._kd = np.tile(spec.kp, (n, 1)), np.tile(spec.kd, (n, 1))
+        self._low, self._high = -spec.torque_limit, spec.torque_limit
         self._force_w = np.zeros((n, 3))
         self._base = np.zeros((n, 13))
         self._shift_w = np.zeros((n, 3))
@@ -126,25 +128,27 @@ class BulletSim:
         """Forces (N, 3) on the base's centre of mass, in the world frame, until changed [N]."""
         self._force_w[:] = force_w
 
-    def substep(
+    def run_steps(
         self,
         joint_targets: np.ndarray,
         torque_low: np.ndarray | None = None,
         torque_high: np.ndarray | None = None,
-    ) -> None:
-        """One physics step with drives of torque clip(kp (target - q) - kd dq/dt, low, high).
+    ) -> Motion:
+        """Physics steps; see ``Physics``."""
+        if torque_low is not None:
+            self._low = torque_low
+        if torque_high is not None:
+            self._high = torque_high
+        motions = []
+        for targets in joint_targets.swapaxes(0, 1):
+            self._substep(targets)
+            motions.append((self.qpos.copy(), self.qvel.copy(), self.torque.copy()))
+        return Motion(*(np.stack(values, axis=1) for values in zip(*motions, strict=True)))
 
-        Args:
-            joint_targets: (N, J) [rad].
-            torque_low: (N, J) [Nm]; None for the robot's own limit.
-            torque_high: (N, J) [Nm]; None for the robot's own limit.
-        """
-        limit = self.spec.torque_limit
-        low = -limit if torque_low is None else torque_low
-        high = limit if torque_high is None else torque_high
+    def _substep(self, joint_targets: np.ndarray) -> None:
         wanted = self._kp * (joint_targets - self.qpos[:, 7:]) - self._kd * self.qvel[:, 6:]
         # As np.clip, but in the order of MuJoCo and without a warning where low > high.
-        np.minimum(np.maximum(wanted, low), high, out=self.torque)
+        np.minimum(np.maximum(wanted, self._low), self._high, out=self.torque)
         torques = np.where(np.isfinite(self.torque), self.torque, 0.0)
         for env in np.flatnonzero(self._force_w.any(axis=1)):
             world, index = self._robots[env]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from legged_skills.robots.simulation import Physics
+from legged_skills.robots.simulation import Motion, Physics
 from legged_skills.sim2real.delay_line import DelayLine
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import Factors
@@ -46,29 +46,41 @@ class Drives:
         self._to = np.zeros((n, spec.num_joints), np.float32)
         self.voltage = np.ones((n, 1))
         self._delay = np.zeros(n, dtype=np.int64)
-        self._offset = self._play = self._limit = np.zeros((n, spec.num_joints))
-        self._battery = self._sag = np.zeros((n, 1))
-        self._gains = (self._kp, self._kd)
+        self._interpolation = np.ones((n, 1), np.float32)
+        self._battery, self._sag = np.ones((n, 1)), np.zeros((n, 1))
+        self._offset, self._play, self._limit = (np.zeros((n, spec.num_joints)) for _ in range(3))
+        self._gains = np.ones((n, spec.num_joints)), np.ones((n, spec.num_joints))
+        # What no robot has so far costs nothing.
+        self._supplied = self._has_play = False
+        self._new_gains = True
+        self._ones = np.ones((spec.num_joints, 1))
 
-    def set_factors(self, factors: Factors) -> None:
-        """Takes factors of all environments (``ranges``)."""
-        fit = self.gap.fit
-        delay = factors["command_delay_s"][:, 0] + (fit.command_delay_s if fit else 0.0)
-        self._delay = np.minimum(np.rint(delay / self.sim.step_s), self._line.max_delay).astype(int)
-        self._interpolation = factors["interpolation"].astype(np.float32)
-        self._offset = factors["joint_offset_rad"]
-        self._play = factors["backlash_rad"]
-        self._limit = factors["strength"] * self.sim.spec.torque_limit
-        self._battery = factors["battery"]
-        config = self.gap.drives
-        self._sag = factors["battery_resistance_ohm"] * config.amps_per_nm / config.battery_v
-        self._gains = (
-            self._kp * factors["position_gain"],
-            self._kd * factors["velocity_gain"],
-        )
-        self._supplied = bool(np.any(self._battery != 1.0) or np.any(self._sag))
-        self._has_play = bool(np.any(self._play))
-        self.sim.set_gains(*self._gains)
+    def set_factors(
+        self,
+        factors: Factors,
+        ids: np.ndarray | slice = slice(None),
+        rows: np.ndarray | slice = slice(None),
+    ) -> None:
+        """Gives robots ``ids`` the ``rows`` of factors (``ranges``), by default all of them."""
+        fit, config = self.gap.fit, self.gap.drives
+
+        def own(name: str) -> np.ndarray:
+            return factors[name][rows]
+
+        delay = own("command_delay_s")[:, 0] + (fit.command_delay_s if fit else 0.0)
+        self._delay[ids] = np.minimum(np.rint(delay / self.sim.step_s), self._line.max_delay)
+        self._interpolation[ids] = own("interpolation")
+        self._offset[ids] = own("joint_offset_rad")
+        self._play[ids] = own("backlash_rad")
+        self._limit[ids] = own("strength") * self.sim.spec.torque_limit
+        self._battery[ids] = own("battery")
+        self._sag[ids] = own("battery_resistance_ohm") * config.amps_per_nm / config.battery_v
+        kp, kd = self._gains
+        kp[ids] = self._kp * own("position_gain")
+        kd[ids] = self._kd * own("velocity_gain")
+        self._new_gains = True
+        self._has_play |= bool(np.any(own("backlash_rad")))
+        self._supplied |= bool(np.any(own("battery") != 1.0) or np.any(self._sag[ids]))
 
     def reset(self, ids: np.ndarray, joint_pos: np.ndarray) -> None:
         """A drive that is switched on holds the pose that its encoder shows.
@@ -86,34 +98,46 @@ class Drives:
         """Takes the policy's targets (N, J) [rad] at the start of a control period."""
         self._from[:] = self._to
         self._to[:] = joint_targets
-        if self._supplied:
+        if self._supplied or self._new_gains:
             # A drive with a voltage for output, as OP3's, is weaker in proportion.
             self.sim.set_gains(self._gains[0] * self.voltage, self._gains[1])
+            self._new_gains = False
 
-    def substep(self, k: int) -> None:
-        """Physics step k of the control period."""
-        sim, spec = self.sim, self.sim.spec
+    def substeps(self, k: int, count: int) -> Motion:
+        """Physics steps k to k + count - 1 of the control period.
+
+        Setpoints move in each of them; limits, play and supply follow the state before the first.
+        """
+        sim = self.sim
+        targets = np.stack([self._setpoint(k + i) for i in range(count)], axis=1)
+        if self._has_play:
+            error = targets - sim.qpos[:, None, 7:]
+            np.minimum(error, self._play[:, None], out=error)
+            targets -= np.maximum(error, -self._play[:, None], out=error)
+        stall = self.gap.drives.stall_factor
+        if stall is not None:
+            speed = sim.qvel[:, 6:] / (sim.spec.velocity_limit * self.voltage)
+            limits = torque_speed_line(self._limit * self.voltage, stall, speed)
+        elif k == 0:
+            limit = self._limit * self.voltage
+            limits = -limit, limit
+        else:
+            limits = None, None
+        motion = sim.run_steps(targets, *limits)
+        if self._supplied:
+            current = np.abs(motion.torque[:, -1]) @ self._ones
+            wanted = np.maximum(self._battery - self._sag * current, 0.5)
+            self.voltage += min(1.0, count * sim.step_s / _SAG_TIME_S) * (wanted - self.voltage)
+        return motion
+
+    def _setpoint(self, k: int) -> np.ndarray:
+        """(N, J) what the encoders shall show after physics step k, seen from the joints [rad]."""
         if self._ramp[k] == 1.0:
             self._line.push(self._to)
         else:
             missing = self._interpolation * (1.0 - self._ramp[k])
             self._line.push(self._to - missing * (self._to - self._from))
-        targets = self._line.read(self._delay) - self._offset
-        if self._has_play:
-            error = targets - sim.qpos[:, 7:]
-            targets -= np.clip(error, -self._play, self._play)
-        limit = self._limit * self.voltage if self._supplied else self._limit
-        stall = self.gap.drives.stall_factor
-        if stall is None:
-            sim.substep(targets, -limit, limit)
-        else:
-            fastest = spec.velocity_limit * self.voltage
-            low, high = torque_speed_line(limit, stall, sim.qvel[:, 6:] / fastest)
-            sim.substep(targets, low, high)
-        if self._supplied:
-            current = np.abs(sim.torque).sum(axis=1, keepdims=True)
-            wanted = np.maximum(self._battery - self._sag * current, 0.5)
-            self.voltage += min(1.0, sim.step_s / _SAG_TIME_S) * (wanted - self.voltage)
+        return self._line.read(self._delay) - self._offset
 
     def state(self) -> dict[str, np.ndarray]:
         """What must be kept to go on exactly."""

@@ -1,12 +1,14 @@
 """Joint commands that make the drives of a held robot show what they are.
 
 Of friction, damping, gain and inertia each needs motion of its own kind: slow and wide turns, in
-which friction is most of the torque and gravity changes; and bursts of fast ones. Speeds of one
-size alone cannot tell friction from damping.
+which friction is most of the torque and gravity changes; and fast ones. Speeds of one size alone
+cannot tell friction from damping: the less the speeds are alike, the better, so joints are slow for
+most of the time and fast now and then.
 
 Letters in the shape comments: J joints, K commands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +18,18 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.held_robot import DriveParameters, HeldRobot, held_mean
+from legged_skills.sim2real.held_robot import UPRIGHT_WXYZ, DriveParameters, HeldRobot, held_mean
+from legged_skills.sim2real.loads import Load
 
 Array = NDArray[np.floating]
 
-_SLOW_HZ = (0.08, 0.3)
+_WIDE_HZ = (0.06, 0.4)
+"""Of wide turns: most of the time, and in sweeps. Slower ones come near speeds at which friction is
+not Coulomb's."""
 _FAST_HZ = (0.7, 4.0)
 _SINES = 6
 _BURST_S = 6.0
-"""Bursts of a joint come once in about this time [s]."""
+"""Sweeps of a joint, and bursts of fast turns, each come once in about this time [s]."""
 _RAMP_S = 2.0
 """From the default pose to the middles, and from rest there to the whole motion; the same way back
 at the end [s]."""
@@ -54,24 +59,30 @@ def excitation(
     seconds: float,
     seed: int = 0,
     limits: ExcitationLimits | None = None,
+    base_wxyz: Array | tuple[float, ...] = UPRIGHT_WXYZ,
+    loads: Sequence[Load] = (),
 ) -> Array:
     """A safe course of joint commands that is good for identification.
 
     The robot hangs or is held by its base, feet in the air, with room for its limbs around it.
     Commands start and end in the default pose. They and the motion that a nominal robot makes of
-    them stay within ``limits``.
+    them stay within ``limits``. Loads count as weight and inertia, and not as shapes: they have to
+    be where they meet no part of the robot in its usable ranges.
 
     Args:
         spec: the robot.
         seconds: duration, at least 10 [s].
         seed: of frequencies, phases and the times of the bursts.
         limits: how far it goes.
+        base_wxyz: (4,) orientation in which the base is held, wxyz.
+        loads: known weights on its links.
 
     Returns:
         (K, J) position targets, one for each control period of the robot [rad].
 
     Raises:
-        SettingsError: it is too short or far too long, or the default pose itself is not clear.
+        SettingsError: it is too short or far too long, the default pose itself is not clear, or
+            the loads are on no links of the robot or too heavy.
     """
     if not 10.0 <= seconds <= 3600.0:
         raise SettingsError(f"excitation of {seconds:g} s was asked for, expected 10 to 3600 s.")
@@ -99,7 +110,7 @@ def excitation(
     # First to the middles, then the swings: around the default pose there is little room.
     to_end = np.minimum(times_s, times_s[-1] - times_s)[:, None] / _RAMP_S
     there = spec.default_joint_pos + _smooth(to_end) * (middle - spec.default_joint_pos)
-    check = _Check(spec, limits)
+    check = _Check(spec, limits, base_wxyz, loads)
     for attempt in range(_MOST_TRIES):
         commands = there + _smooth(to_end - 1.0) * (wide * slow + quick * fast)
         too_far, too_fast = check.violations(commands)
@@ -131,19 +142,22 @@ def _speed(course: Array, period_s: float) -> Array:
 
 
 def _course(times_s: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """One joint's slow turns, (K,), and its bursts of fast ones, (K,), without unit."""
+    """One joint's wide turns, (K,), and its bursts of fast ones, (K,), without unit."""
+    return _wide(times_s, rng), _pulses(times_s, rng) * _sines(times_s, _FAST_HZ, rng)
+
+
+def _wide(times_s: Array, rng: np.random.Generator) -> Array:
+    """(K,) a slow sine that sweeps now and then; it is near its ends more than many sines are."""
+    slow_hz, sweep_hz = _WIDE_HZ
+    frequency = slow_hz + (sweep_hz - slow_hz) * _pulses(times_s, rng)
+    turns = np.cumsum(frequency * np.gradient(times_s))
+    return np.sin(2.0 * np.pi * (turns + rng.uniform()))
+
+
+def _pulses(times_s: Array, rng: np.random.Generator) -> Array:
+    """(K,) smooth pulses from 0 to 1, a fifth of the time in all."""
     period = _BURST_S * rng.uniform(0.8, 1.2)
-    burst = np.cos(np.pi * (times_s / period + rng.uniform())) ** 8
-    return _wander(times_s, rng), burst * _sines(times_s, _FAST_HZ, rng)
-
-
-def _wander(times_s: Array, rng: np.random.Generator) -> Array:
-    """(K,) a sine whose frequency wanders; it spends more time near its ends than many sines."""
-    low, high = _SLOW_HZ
-    mean_hz, swing_hz = 0.5 * (high + low), 0.5 * (high - low)
-    sway_hz = rng.uniform(0.03, 0.06)
-    sway = swing_hz / sway_hz * np.sin(2.0 * np.pi * (sway_hz * times_s + rng.uniform()))
-    return np.sin(2.0 * np.pi * (mean_hz * times_s + rng.uniform()) + sway)
+    return np.cos(np.pi * (times_s / period + rng.uniform())) ** 16
 
 
 def _sines(times_s: Array, band_hz: tuple[float, float], rng: np.random.Generator) -> Array:
@@ -165,12 +179,18 @@ def _smooth(x: Array) -> Array:
 class _Check:
     """Whether commands, and the motion that a nominal robot makes of them, are safe."""
 
-    def __init__(self, spec: RobotSpec, limits: ExcitationLimits) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        limits: ExcitationLimits,
+        base_wxyz: Array | tuple[float, ...] = UPRIGHT_WXYZ,
+        loads: Sequence[Load] = (),
+    ) -> None:
         model = spec.model()
         self._spec, self._limits = spec, limits
         self._kinematics, self._pairs = Kinematics(model), SelfCollision.of(model, spec)
         self._nominal = DriveParameters.nominal(spec)
-        self._robot = HeldRobot(spec, 1, spec.physics_step_s)
+        self._robot = HeldRobot(spec, 1, spec.physics_step_s, base_wxyz, loads)
         self._robot.set_drives(self._nominal.table()[None])
 
     def violations(self, commands: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -106,7 +106,7 @@ class Problem:
         used = times_s <= seconds
         self.spec, self.settings, self.recorded = spec, settings, recorded
         self.nominal = DriveParameters.nominal(spec).table()
-        self._base_wxyz = log.base_wxyz
+        self._base_wxyz, self._loads = log.base_wxyz, log.loads
         self._times_s, self._command = times_s[used], command[used]
         self.compared = used & (times_s >= settings.settle_s)
         self.compared_s = times_s[self.compared]
@@ -128,7 +128,7 @@ class Problem:
     def _robot(self, count: int) -> HeldRobot:
         if count not in self._robots:
             step_s = self.settings.step_s
-            self._robots[count] = HeldRobot(self.spec, count, step_s, self._base_wxyz)
+            self._robots[count] = HeldRobot(self.spec, count, step_s, self._base_wxyz, self._loads)
         return self._robots[count]
 
     def simulate(self, ratios: Array, delays_s: Array) -> Array:

@@ -98,7 +98,7 @@ class TerrainConfig:
     """Distance between two heights; the floor is made of triangles between them [m]."""
     size_m: float
     """The rough floor reaches this far from the origin, along x and y [m]."""
-    levels: int = 3
+    levels: int = 2
     """Number of rough floors, equally spaced up to the roughest; the nearest one is taken."""
     seed: int = 7
     """Of the heights."""
@@ -122,18 +122,21 @@ class Gap:
     """What disturbs."""
     terrain: TerrainConfig
     """What it stands on."""
+    training_level: float = 1.0
+    """Width of the ranges in training, over their full width: more than 1 is a margin."""
     ramp_share: float = 0.3
-    """Share of a training over which the ranges grow from nothing to their full width."""
+    """Share of a training over which the ranges grow from nothing to that width."""
     ramp_steps: int = 10
     """In so many steps."""
     fit: "Identified | None" = None
     """Drives as identified from a log, in place of the model's."""
 
     def level(self, progress: float) -> float:
-        """How much of the ranges is in force, from 0 to 1, at a share of a training."""
+        """Width of the ranges, over their full width, at a share of a training."""
         if self.ramp_share <= 0.0:
-            return 1.0
-        return min(1.0, np.floor(progress / self.ramp_share * self.ramp_steps) / self.ramp_steps)
+            return self.training_level
+        steps = np.floor(progress / self.ramp_share * self.ramp_steps)
+        return self.training_level * min(1.0, steps / self.ramp_steps)
 
     def to_json(self) -> dict[str, Any]:
         """The gap as plain dicts, lists, numbers and strings."""
@@ -168,13 +171,13 @@ _ANYMAL_C = Gap(
         battery_resistance_ohm=(0.0, 0.0),
         floor_friction=(0.4, 1.2),
         slope_rad=(0.0, 0.08),
-        roughness_m=(-0.04, 0.02),  # two of seven floors are rough
+        roughness_m=(-0.13, 0.02),  # one floor in ten is rough
         # Soccer's 5 to 15 N on OP3's 3.1 kg, in proportion to 45 kg.
         push_force_n=(72.0, 216.0),
-        # Together 10 to 50 ms, as in soccer.
+        # Together up to 50 ms, as in soccer, and from 0: other simulations have none.
         interpolation=(0.0, 1.0),
-        command_delay_s=(0.005, 0.025),
-        sensor_delay_s=(0.005, 0.025),
+        command_delay_s=(0.0, 0.025),
+        sensor_delay_s=(0.0, 0.025),
         sensor_jitter_s=(0.0, 0.005),
         drop_rate=(0.0, 0.05),
         sensor_noise=(0.5, 1.5),
@@ -217,7 +220,7 @@ _OP3 = Gap(
         battery_resistance_ohm=(0.0, 0.1),
         floor_friction=(0.4, 1.2),
         slope_rad=(0.0, 0.05),
-        roughness_m=(-0.01, 0.005),
+        roughness_m=(-0.0325, 0.005),
         push_force_n=(5.0, 15.0),  # soccer
         # The state is one bus cycle of 8 ms old; a setpoint waits up to a cycle. Together 10 to
         # 50 ms (soccer).
@@ -233,7 +236,7 @@ _OP3 = Gap(
         start_joint_rad=(-0.1, 0.1),
         start_velocity_mps=(-0.1, 0.1),
     ),
-    terrain=TerrainConfig(cell_m=0.12, size_m=12.0),
+    terrain=TerrainConfig(cell_m=0.2, size_m=12.0),
 )
 GAPS: Mapping[str, Gap] = {gap.robot: gap for gap in (_ANYMAL_C, _OP3)}
 """The gap of each robot, by name."""

@@ -6,6 +6,7 @@ and on the links that hang on it, and limbs do not feel each other.
 Letters in the shape comments: B simulations side by side, J joints, K physics steps, T samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.loads import Load, check_links
 
 Array = NDArray[np.floating]
 
@@ -136,6 +138,7 @@ class HeldRobot:
         count: int,
         step_s: float,
         base_wxyz: Array | tuple[float, ...] = UPRIGHT_WXYZ,
+        loads: Sequence[Load] = (),
     ) -> None:
         """Builds the copies with the robot's nominal drives.
 
@@ -144,8 +147,12 @@ class HeldRobot:
             count: B.
             step_s: physics step [s].
             base_wxyz: (4,) orientation in which the base is held, wxyz.
+            loads: known weights on its links.
+
+        Raises:
+            SettingsError: the robot has no such link.
         """
-        model = held_spec(spec, base_wxyz, step_s).compile()
+        model = held_spec(spec, base_wxyz, step_s, loads).compile()
         model.opt.integrator = int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
         self._model = model
         self._dofs = dofs_of(model, spec)
@@ -225,9 +232,17 @@ class HeldRobot:
 
 
 def held_spec(
-    spec: RobotSpec, base_wxyz: Array | tuple[float, ...], step_s: float
+    spec: RobotSpec,
+    base_wxyz: Array | tuple[float, ...],
+    step_s: float,
+    loads: Sequence[Load] = (),
 ) -> mujoco.MjSpec:
-    """The robot without floor, free joint, contacts and sensors."""
+    """The robot without floor, free joint, contacts and sensors, with loads on its links.
+
+    Raises:
+        SettingsError: the robot has no such link.
+    """
+    check_links(loads, spec)
     held = spec.spec(floor=False)
     for joint in list(held.joints):
         if joint.type == mujoco.mjtJoint.mjJNT_FREE:
@@ -235,6 +250,16 @@ def held_spec(
     for sensor in list(held.sensors):
         held.delete(sensor)
     held.body(spec.base_body).quat = np.asarray(base_wxyz, dtype=np.float64)
+    for load in loads:
+        inertia = 0.4 * load.mass_kg * load.radius_m**2
+        # Without ipos, MuJoCo takes pos for it too, and adds both.
+        held.body(load.link).add_body(
+            pos=load.centre_m,
+            ipos=np.zeros(3),
+            mass=load.mass_kg,
+            inertia=[inertia] * 3,
+            explicitinertial=True,
+        )
     held.option.timestep = step_s
     held.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     return held

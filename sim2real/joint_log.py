@@ -7,7 +7,10 @@ The base hangs or is held and does not move; the feet are in the air. Fields, T 
 - ``time_s``: (T,) increasing [s]; steps need not be equal;
 - ``command``: (T, L) the position target in force from this row's time until the next's [rad];
 - ``position``: (T, L) measured at this row's time [rad];
-- ``base_wxyz``: optional, (4,) orientation of the base, quaternion wxyz; level if it is missing.
+- ``base_wxyz``: optional, (4,) orientation of the base, quaternion wxyz; level if it is missing;
+- ``load_links``, ``load_masses_kg``, ``load_centres_m``, ``load_radii_m``: optional, known weights
+  on the robot's links, see ``loads.py``: (W,) text, (W,) [kg], (W, 3) [m], (W,) [m]. Without
+  radii they are point masses, without all of them there are none.
 
 Files may hold other fields, such as velocities, which are not read.
 """
@@ -19,10 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legged_skills.robots.errors import ClipError, FileFormatError
+from legged_skills.robots.errors import ClipError, FileFormatError, SettingsError
 from legged_skills.robots.files import atomic_write
 from legged_skills.robots.npz import read_npz
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.loads import Load, check_links, from_arrays, to_arrays
 
 Array = NDArray[np.floating]
 
@@ -52,6 +56,8 @@ class JointLog:
     """(T, L) measured [rad]."""
     base_wxyz: Array
     """(4,) orientation of the base, unit quaternion wxyz."""
+    loads: tuple[Load, ...] = ()
+    """Known weights on the links."""
     source: str = "joint log"
     """Where it is from, for messages."""
 
@@ -136,7 +142,8 @@ class JointLog:
             Commands (T, J) [rad], positions (T, J) [rad], and which joints were recorded, (J,).
 
         Raises:
-            ClipError: the recording is of another robot or of joints that this one has not.
+            ClipError: the recording is of another robot, or of joints or links that this one
+                has not.
         """
         if self.robot != spec.name:
             self._fail(f"robot is {self.robot!r}, expected {spec.name!r}")
@@ -146,6 +153,10 @@ class JointLog:
                 f"{spec.name} has no joint {unknown[0]!r}, expected some of "
                 f"{', '.join(spec.joint_names)}"
             )
+        try:
+            check_links(self.loads, spec)
+        except SettingsError as error:
+            raise ClipError(f"{self.source}: {error}") from error
         places = [spec.joint_names.index(name) for name in self.joint_names]
         command = np.tile(spec.default_joint_pos, (len(self.time_s), 1))
         position = command.copy()
@@ -167,6 +178,7 @@ class JointLog:
             "command": self.command,
             "position": self.position,
             "base_wxyz": self.base_wxyz,
+            **to_arrays(self.loads),
         }
         with atomic_write(path) as file:
             np.savez_compressed(file, **arrays)
@@ -198,6 +210,12 @@ def read_log(path: str | Path) -> JointLog:
                 f"{path}: {name} is an array of {arrays[name].dtype} and shape "
                 f"{arrays[name].shape}, expected {'a list of names' if ndim else 'one name'}."
             )
+    try:
+        loads = from_arrays(arrays)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    except SettingsError as error:
+        raise ClipError(f"{path}: {error}") from error
     return JointLog(
         robot=str(arrays["robot"]),
         joint_names=tuple(arrays["joint_names"].tolist()),
@@ -205,5 +223,6 @@ def read_log(path: str | Path) -> JointLog:
         command=arrays["command"],
         position=arrays["position"],
         base_wxyz=arrays.get("base_wxyz", np.array([1.0, 0.0, 0.0, 0.0])),
+        loads=loads,
         source=str(path),
     )

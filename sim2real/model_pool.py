@@ -12,20 +12,14 @@ from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import Factors
-from legged_skills.sim2real.terrain import floor_heights, gap_model
+from legged_skills.sim2real.terrain import floor_levels, floor_name, gap_model
 
 __all__ = ["ModelPool", "down_directions", "gap_model", "model_fields"]
 
 _PAYLOAD_ABOVE = 0.3
 """The payload's centre is this share of the standing height above the base's frame."""
-_DERIVED = (
-    "body_subtreemass",
-    "body_invweight0",
-    "dof_invweight0",
-    "dof_M0",
-    "actuator_acc0",
-)
-"""Fields that MuJoCo derives from those that are randomised."""
+_DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0")
+"""Fields that MuJoCo derives from those that are randomised, and reads in a step."""
 
 
 def model_fields(
@@ -68,12 +62,17 @@ def model_fields(
     friction = np.repeat(model.geom_friction[None], n, axis=0)
     feet = np.flatnonzero(model.geom_priority > 0)
     friction[:, feet, 0] = factors["floor_friction"]
-    position = np.repeat(model.geom_pos[None], n, axis=0)
-    heights, _ = floor_heights(gap, factors["roughness_m"][:, 0])
-    floors = [model.geom("floor").id]
-    floors += [model.geom(f"rough{k}").id for k in range(1, heights.shape[1])]
-    position[:, floors, 2] = heights
+    # Masks, and not places, decide which floor is met: bounding volumes are built ahead.
+    level, _ = floor_levels(gap, factors["roughness_m"][:, 0])
+    smooth = model.geom(floor_name(0)).id
+    masks = {}
+    for name in ("geom_contype", "geom_conaffinity"):
+        masks[name] = np.repeat(getattr(model, name)[None], n, axis=0)
+        of_floor = masks[name][0, smooth]
+        for k in range(level.max(initial=0) + 1):
+            masks[name][:, model.geom(floor_name(k)).id] = np.where(level == k, of_floor, 0)
     return {
+        **masks,
         "body_mass": mass,
         "body_inertia": inertia,
         "body_ipos": centre,
@@ -81,7 +80,6 @@ def model_fields(
         "dof_frictionloss": loss,
         "dof_armature": armature,
         "geom_friction": friction,
-        "geom_pos": position,
         "opt.gravity": np.linalg.norm(model.opt.gravity) * down_w,
     }
 

@@ -2,6 +2,7 @@
 
 Every factor is drawn uniformly between its two ends, once an episode and environment. A factor
 belongs to the robot (one value), to each link, to each joint, or to each axis of the base frame.
+Links, and joints, err partly alike: a scale or a calibration that is wrong is wrong for all.
 """
 
 from dataclasses import dataclass, field, fields
@@ -19,9 +20,9 @@ Side = Literal["low", "high", "corners"]
 Per = Literal["robot", "link", "joint", "axis"]
 
 
-def _per(what: Per, nominal: float, low: float = -np.inf) -> Any:
-    """A factor: what it belongs to, its value in the nominal simulation, its least sensible one."""
-    return field(metadata={"per": what, "nominal": nominal, "low": low})
+def _per(what: Per, nominal: float, low: float = -np.inf, high: float = np.inf) -> Any:
+    """A factor: what it belongs to, its value in the nominal simulation, and what makes sense."""
+    return field(metadata={"per": what, "nominal": nominal, "low": low, "high": high})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,14 @@ class Ranges:
     command_delay_s: Range = _per("robot", nominal=np.nan, low=0.0)
     """From the policy's output to the drives' setpoint, without the hold; nominal is the low end
     [s]."""
-    interpolation: Range = _per("robot", nominal=1.0, low=0.0)
+    interpolation: Range = _per("robot", nominal=1.0, low=0.0, high=1.0)
     """How much of the way from one setpoint to the next is interpolated, where the drives do that;
     0 is a held setpoint."""
     sensor_delay_s: Range = _per("robot", nominal=np.nan, low=0.0)
     """From the robot's state to the policy's input, without filters; nominal is the low end [s]."""
     sensor_jitter_s: Range = _per("robot", nominal=0.0, low=0.0)
     """Sensor values are older than that by up to this, anew at each control step [s]."""
-    drop_rate: Range = _per("robot", nominal=0.0, low=0.0)
+    drop_rate: Range = _per("robot", nominal=0.0, low=0.0, high=1.0)
     """Share of the sensor samples that get lost; the policy is told the last one again."""
     sensor_noise: Range = _per("robot", nominal=0.0, low=0.0)
     """Factor on the observation contract's noise."""
@@ -92,17 +93,19 @@ class Ranges:
         """Checks the ends.
 
         Raises:
-            SettingsError: a range is not two finite numbers in order, or is below what makes sense.
+            SettingsError: a range is not two finite numbers in order, or beyond what makes sense.
         """
         for f in fields(self):
             ends = np.asarray(getattr(self, f.name), dtype=np.float64)
-            least = f.metadata["low"]
+            least, most = f.metadata["low"], f.metadata["high"]
             if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] > ends[1]:
                 raise SettingsError(
                     f"{f.name} is {getattr(self, f.name)!r}, expected a low and a high end."
                 )
             if ends[0] < least:
                 raise SettingsError(f"{f.name} begins at {ends[0]:g}, expected at least {least:g}.")
+            if ends[1] > most:
+                raise SettingsError(f"{f.name} ends at {ends[1]:g}, expected at most {most:g}.")
             object.__setattr__(self, f.name, (float(ends[0]), float(ends[1])))
 
     def names(self) -> tuple[str, ...]:
@@ -143,15 +146,22 @@ def draw(
         num_links: its number of bodies.
         n: number of environments.
         rng: is advanced.
-        level: 0 gives nominal factors, 1 the whole ranges, in proportion between.
+        level: 0 gives nominal factors, 1 the whole ranges, in proportion between and above, but
+            never more than makes sense.
 
     Returns:
-        (n, K) each: nominal + level * (U(low, high) - nominal).
+        (n, K) each: nominal + level * (U(low, high) - nominal). Of the values of links, or joints,
+        of one robot a share from U(0, 1) is one and the same.
     """
     values = nominal(ranges, spec, num_links, n)
-    for name, value in values.items():
-        low, high = getattr(ranges, name)
-        value += level * (rng.uniform(low, high, value.shape) - value)
+    for f in fields(Ranges):
+        value, (low, high) = values[f.name], getattr(ranges, f.name)
+        drawn = rng.uniform(low, high, value.shape)
+        if f.metadata["per"] in ("link", "joint"):
+            alike = rng.random(value.shape) < rng.random((n, 1))
+            drawn = np.where(alike, rng.uniform(low, high, (n, 1)), drawn)
+        value += level * (drawn - value)
+        np.clip(value, f.metadata["low"], f.metadata["high"], out=value)
     return values
 
 

@@ -19,7 +19,10 @@ from legged_skills.sim2real.model_pool import ModelPool, down_directions
 from legged_skills.sim2real.pushes import Pushes
 from legged_skills.sim2real.ranges import Factors
 from legged_skills.sim2real.sensors import Sensors
-from legged_skills.sim2real.terrain import floor_heights, gap_model, is_gap_model
+from legged_skills.sim2real.terrain import floor_levels, gap_model, is_gap_model
+
+MIN_VARIANTS = 2048
+"""So many variants of a robot are built ahead of the episodes, if there are not more robots."""
 
 
 def simulate(
@@ -39,7 +42,6 @@ class Reality:
     Attributes:
         gap: the gap.
         level: how much of its ranges is in force, 0 to 1.
-        factors: (N, K) by name, of the present episodes.
         down_w: (N, 3) float32, direction of gravity in the frame of the floor.
         sensors: what the robots measure.
         drives: what moves them.
@@ -67,8 +69,8 @@ class Reality:
         self._batch = sim if isinstance(sim, BatchSim) and is_gap_model(sim.model) else None
         self.num_links = self._batch.model.nbody - 1 if self._batch else 1
         self.substeps = round(spec.control_period_s / sim.step_s)
-        self.factors = ranges.nominal(gap.ranges, spec, self.num_links, n)
         self.down_w = np.tile(np.array([0.0, 0.0, -1.0], np.float32), (n, 1))
+        self._at_once = _steps_at_once(gap, sim.step_s, self.substeps)
         self.drives = Drives(gap, sim, self.substeps)
         self.sensors = Sensors(gap, sim, contract, self.down_w)
         self.pushes = Pushes(gap.pushes, n, spec.control_period_s)
@@ -81,7 +83,7 @@ class Reality:
     def set_level(self, level: float) -> None:
         """Draws new factors for all robots, also for those amid an episode."""
         self.level = level
-        n = self.sim.num_envs
+        n = max(self.sim.num_envs, MIN_VARIANTS)
         rng = np.random.default_rng([self.seed, 2, round(1e6 * level)])
         factors = ranges.draw(self.gap.ranges, self.sim.spec, self.num_links, n, rng, level)
         self._take(factors, rng)
@@ -96,23 +98,26 @@ class Reality:
         self._pool_factors = factors
         if self._batch is None:
             self._pool = None
-            self._pool_down = down_directions(np.zeros(self.sim.num_envs), rng)
+            self._pool_down = down_directions(np.zeros(len(factors["payload_kg"])), rng)
         else:
             self._pool = ModelPool(self._batch.model, self.sim.spec, self.gap, factors, rng)
             self._pool_down = self._pool.down_w
         self._give(np.arange(self.sim.num_envs))
 
+    @property
+    def factors(self) -> Factors:
+        """(N, K) by name, of the present episodes; a copy."""
+        return {name: values[self._rows] for name, values in self._pool_factors.items()}
+
     def _give(self, ids: np.ndarray) -> None:
         """Copies the pool's rows of some robots to where they act."""
-        rows = self._rows[ids]
-        for name, values in self._pool_factors.items():
-            self.factors[name][ids] = values[rows]
+        rows, factors = self._rows[ids], self._pool_factors
         self.down_w[ids] = self._pool_down[rows]
         if self._pool is not None and self._batch is not None:
             self._pool.give(self._batch, ids, rows)
-        self.drives.set_factors(self.factors)
-        self.sensors.set_factors(self.factors)
-        self.pushes.force_n[ids] = self.factors["push_force_n"][ids]
+        self.drives.set_factors(factors, ids, rows)
+        self.sensors.set_factors(factors, ids, rows)
+        self.pushes.force_n[ids] = factors["push_force_n"][rows]
 
     def start(
         self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray
@@ -128,14 +133,15 @@ class Reality:
             Where they start: joints and velocity are off, and the feet are over a rough floor.
         """
         if self._redrawn:
-            self._rows[ids] = self.rng.integers(0, self.sim.num_envs, len(ids))
+            self._rows[ids] = self.rng.integers(0, len(self._pool_down), len(ids))
         self._give(ids)
         spec, qpos, qvel = self.sim.spec, qpos.copy(), qvel.copy()
-        qpos[:, 7:] += self.factors["start_joint_rad"][ids]
+        rows, factors = self._rows[ids], self._pool_factors
+        qpos[:, 7:] += factors["start_joint_rad"][rows]
         np.clip(qpos[:, 7:], spec.joint_lower, spec.joint_upper, out=qpos[:, 7:])
-        qvel[:, :3] += self.factors["start_velocity_mps"][ids]
+        qvel[:, :3] += factors["start_velocity_mps"][rows]
         if self._batch is not None:
-            qpos[:, 2] += floor_heights(self.gap, self.factors["roughness_m"][ids, 0])[1]
+            qpos[:, 2] += floor_levels(self.gap, factors["roughness_m"][rows, 0])[1]
         return qpos, qvel
 
     def started(self, ids: np.ndarray) -> None:
@@ -157,10 +163,11 @@ class Reality:
         sim.push(self.pushes.step(self.rng))
         self.drives.command(joint_targets)
         self.torque_squared[:] = 0.0
-        for k in range(self.substeps):
-            self.drives.substep(k)
-            self.sensors.sample(self.rng)
-            self.torque_squared += np.einsum("nj,nj->n", sim.torque, sim.torque)
+        for k in range(0, self.substeps, self._at_once):
+            motion = self.drives.substeps(k, self._at_once)
+            for i in range(self._at_once):
+                self.sensors.sample(motion.qpos[:, i], motion.qvel[:, i], self.rng)
+            self.torque_squared += np.einsum("nkj,nkj->n", motion.torque, motion.torque)
         self.torque_squared /= self.substeps
         diverged = sim.end_step()
         if diverged.any():
@@ -183,3 +190,15 @@ class Reality:
         self.drives.restore(arrays)
         self.sensors.restore(arrays)
         self.pushes.restore(arrays)
+
+
+def _steps_at_once(gap: Gap, step_s: float, substeps: int) -> int:
+    """So many physics steps are one call.
+
+    A torque-speed line must follow each step; without one, play and supply need no more than the
+    period in which drives get a setpoint.
+    """
+    if gap.drives.stall_factor is not None:
+        return 1
+    wanted = max(1, round(gap.timing.drive_period_s / step_s))
+    return max(k for k in range(1, wanted + 1) if substeps % k == 0)

@@ -39,28 +39,47 @@ class Sensors:
         """
         spec, n = sim.spec, sim.num_envs
         self.gap, self.sim, self._down_w = gap, sim, down_w
-        self._size = 6 + 2 * spec.num_joints
         self._joints = slice(6, 6 + spec.num_joints)
-        oldest = gap.ranges.sensor_delay_s[1] + gap.ranges.sensor_jitter_s[1]
-        self._line = DelayLine(n, self._size, round(oldest / sim.step_s))
         self._every = max(1, round(gap.timing.imu_period_s / sim.step_s))
-        self.values = np.zeros((n, self._size), np.float32)
-        self._imu = np.zeros((n, 9), np.float32)  # gravity, angular velocity, acceleration
+        # An IMU without memory is computed when it is read, from the state of that time.
+        config = gap.sensors
+        self._memory = config.attitude == "filter" or config.imu_smoothing < 1.0 or self._every > 1
+        oldest = gap.ranges.sensor_delay_s[1] + gap.ranges.sensor_jitter_s[1]
+        # Orientation wxyz, or direction of gravity; angular velocity; joint angles and velocities.
+        self._line = DelayLine(n, 7 + 2 * spec.num_joints, round(oldest / sim.step_s))
+        self.values = np.zeros((n, 6 + 2 * spec.num_joints), np.float32)
+        self._gravity, self._rate, self._felt = (np.zeros((n, 3), np.float32) for _ in range(3))
         self._velocity_before = np.zeros((n, 3), np.float32)
         self.filter = AttitudeFilter(n, gap.sensors.filter)
         self._noise = noise_of(contract, spec.num_joints)
+        self._noisy = int(np.flatnonzero(self._noise).max(initial=-1)) + 1
         self._since = 0
+        self._delay_s, self._jitter_s, self._drop_rate = (np.zeros(n) for _ in range(3))
+        self._noise_factor = np.zeros((n, 1), np.float32)
+        self._tilt, self._gyro_bias, self._acceleration_bias = (
+            np.zeros((n, 3), np.float32) for _ in range(3)
+        )
+        self._offset = np.zeros((n, spec.num_joints), np.float32)
 
-    def set_factors(self, factors: Factors) -> None:
-        """Takes factors of all environments (``ranges``)."""
-        self._delay_s = factors["sensor_delay_s"][:, 0]
-        self._jitter_s = factors["sensor_jitter_s"][:, 0]
-        self._drop_rate = factors["drop_rate"][:, 0]
-        self._noise_factor = factors["sensor_noise"].astype(np.float32)
-        self._tilt = factors["imu_tilt_rad"].astype(np.float32)
-        self._gyro_bias = factors["gyro_bias"].astype(np.float32)
-        self._acceleration_bias = factors["accelerometer_bias"].astype(np.float32)
-        self._offset = factors["joint_offset_rad"].astype(np.float32)
+    def set_factors(
+        self,
+        factors: Factors,
+        ids: np.ndarray | slice = slice(None),
+        rows: np.ndarray | slice = slice(None),
+    ) -> None:
+        """Gives robots ``ids`` the ``rows`` of factors (``ranges``), by default all of them."""
+
+        def own(name: str) -> np.ndarray:
+            return factors[name][rows]
+
+        self._delay_s[ids] = own("sensor_delay_s")[:, 0]
+        self._jitter_s[ids] = own("sensor_jitter_s")[:, 0]
+        self._drop_rate[ids] = own("drop_rate")[:, 0]
+        self._noise_factor[ids] = own("sensor_noise")
+        self._tilt[ids] = own("imu_tilt_rad")
+        self._gyro_bias[ids] = own("gyro_bias")
+        self._acceleration_bias[ids] = own("accelerometer_bias")
+        self._offset[ids] = own("joint_offset_rad")
 
     def reset(self, ids: np.ndarray, rng: np.random.Generator) -> None:
         """Sensors of some robots show their present state, as if it had been so for long."""
@@ -75,26 +94,32 @@ class Sensors:
             gravity = self.filter.gravity_b[ids]
         else:
             gravity = _turned(gravity_b, tilt)
-        self._imu[ids] = np.concatenate([gravity, rate, acceleration], axis=1)
+        self._gravity[ids], self._rate[ids], self._felt[ids] = gravity, rate, acceleration
         self._velocity_before[ids] = sim.qvel[ids, :3]
-        joints = sim.qpos[ids, 7:] + self._offset[ids]
-        values = np.concatenate([gravity, rate, joints, sim.qvel[ids, 6:]], axis=1)
-        self._line.fill(ids, values)
-        self.values[ids] = self._measured(values.astype(np.float32), ids, rng)
+        rows = np.zeros((len(ids), self._line.values.shape[2]), np.float32)
+        self._write(rows, ids, sim.qpos[ids], sim.qvel[ids])
+        self._line.fill(ids, rows)
+        self.values[ids] = self._measured(rows, ids, rng)
 
-    def sample(self, rng: np.random.Generator) -> None:
-        """Takes in the state after a physics step."""
-        sim = self.sim
+    def sample(self, qpos: np.ndarray, qvel: np.ndarray, rng: np.random.Generator) -> None:
+        """Takes in the state after a physics step: (N, 7 + J) and (N, 6 + J) as in ``Physics``."""
         self._since += 1
-        if self._since >= self._every:
-            self._sample_imu(rng)
+        if self._memory and self._since >= self._every:
+            self._sample_imu(qpos, qvel, rng)
             self._since = 0
-        joints = sim.spec.num_joints
         self._line.head = (self._line.head + 1) % len(self._line.values)
-        row = self._line.values[self._line.head]
-        row[:, :6] = self._imu[:, :6]
-        np.add(sim.qpos[:, 7:], self._offset, out=row[:, 6 : 6 + joints], casting="same_kind")
-        row[:, 6 + joints :] = sim.qvel[:, 6:]
+        self._write(self._line.values[self._line.head], slice(None), qpos, qvel)
+
+    def _write(
+        self, rows: np.ndarray, ids: np.ndarray | slice, qpos: np.ndarray, qvel: np.ndarray
+    ) -> None:
+        """The state of robots ``ids``, which is (n, ...) ``qpos`` and ``qvel``, into the line."""
+        if self._memory:
+            rows[:, 1:4], rows[:, 4:7] = self._gravity[ids], self._rate[ids]
+        else:
+            rows[:, :4], rows[:, 4:7] = qpos[:, 3:7], qvel[:, 3:6]
+        joints = self.sim.spec.num_joints
+        rows[:, 7 : 7 + joints], rows[:, 7 + joints :] = qpos[:, 7:], qvel[:, 6:]
 
     def read(self, rng: np.random.Generator) -> None:
         """At the end of a control period: brings ``values`` up to date, but for lost samples."""
@@ -105,34 +130,47 @@ class Sensors:
         arrived = rng.random(n) >= self._drop_rate
         self.values[arrived] = fresh[arrived]
 
-    def _sample_imu(self, rng: np.random.Generator) -> None:
-        sim, config = self.sim, self.gap.sensors
-        quat = sim.qpos[:, 3:7].astype(np.float32)
-        rate = _turned(sim.qvel[:, 3:6].astype(np.float32), self._tilt) + self._gyro_bias
-        self._imu[:, 3:6] += np.float32(config.imu_smoothing) * (rate - self._imu[:, 3:6])
+    def _sample_imu(self, qpos: np.ndarray, qvel: np.ndarray, rng: np.random.Generator) -> None:
+        config = self.gap.sensors
+        quat = qpos[:, 3:7].astype(np.float32)
+        rate = _turned(qvel[:, 3:6].astype(np.float32), self._tilt)
+        rate += self._gyro_bias
+        new = np.float32(config.imu_smoothing)
+        self._rate += new * (rate - self._rate)
         if config.attitude == "robot":
-            self._imu[:, :3] = _turned(rotate_inverse(quat, self._down_w), self._tilt)
+            self._gravity[:] = _turned(rotate_inverse(quat, self._down_w), self._tilt)
             return
-        period = self._since * sim.step_s
-        velocity = sim.qvel[:, :3].astype(np.float32)
+        period = self._since * self.sim.step_s
+        velocity = qvel[:, :3].astype(np.float32)
         force_w = (velocity - self._velocity_before) / np.float32(period)
         force_w -= np.float32(STANDARD_GRAVITY) * self._down_w
         self._velocity_before[:] = velocity
-        felt = _turned(rotate_inverse(quat, force_w), self._tilt) + self._acceleration_bias
-        noise = rng.standard_normal(felt.shape, np.float32) * np.float32(config.acceleration_noise)
-        felt += self._noise_factor * noise
-        np.clip(felt, -config.acceleration_limit, config.acceleration_limit, out=felt)
-        self._imu[:, 6:] += np.float32(config.imu_smoothing) * (felt - self._imu[:, 6:])
-        self._imu[:, :3] = self.filter.update(self._imu[:, 3:6], self._imu[:, 6:], period)
+        felt = _turned(rotate_inverse(quat, force_w), self._tilt)
+        felt += self._acceleration_bias
+        noise = rng.standard_normal(felt.shape, np.float32)
+        noise *= np.float32(config.acceleration_noise) * self._noise_factor
+        felt += noise
+        limit = np.float32(config.acceleration_limit)
+        np.clip(felt, -limit, limit, out=felt)
+        self._felt += new * (felt - self._felt)
+        self._gravity[:] = self.filter.update(self._rate, self._felt, period)
 
     def _measured(
-        self, values: np.ndarray, rows: np.ndarray | slice, rng: np.random.Generator
+        self, line: np.ndarray, rows: np.ndarray | slice, rng: np.random.Generator
     ) -> np.ndarray:
-        """(n, 6 + 2 J) values with noise, in the encoders' steps."""
-        noise = rng.standard_normal(values.shape, dtype=np.float32)
-        noise *= self._noise
-        noise *= self._noise_factor[rows]
-        noise += values
+        """(n, 6 + 2 J) what rows of the delay line show: with errors, in the encoders' steps."""
+        noise = np.zeros((len(line), self.values.shape[1]), np.float32)
+        noisy = noise[:, : self._noisy]
+        noisy[:] = rng.standard_normal(noisy.shape, dtype=np.float32)
+        noisy *= self._noise[: self._noisy] * self._noise_factor[rows]
+        if self._memory:
+            noise += line[:, 1:]
+        else:
+            tilt = self._tilt[rows]
+            noise[:, :3] += _turned(rotate_inverse(line[:, :4], self._down_w[rows]), tilt)
+            noise[:, 3:6] += _turned(line[:, 4:7], tilt) + self._gyro_bias[rows]
+            noise[:, 6:] += line[:, 7:]
+        noise[:, self._joints] += self._offset[rows]
         counts = self.gap.sensors.counts_per_turn
         if counts is not None:
             angle = np.float32(2.0 * np.pi / counts)
@@ -144,7 +182,7 @@ class Sensors:
         return {
             "sensors_line": np.roll(self._line.values, -1 - self._line.head, axis=0),
             "sensors_values": self.values.copy(),
-            "sensors_imu": self._imu.copy(),
+            "sensors_imu": np.stack([self._gravity, self._rate, self._felt]),
             "sensors_velocity": self._velocity_before.copy(),
             "sensors_filter": self.filter.gravity_b.copy(),
             "sensors_since": np.array(self._since),
@@ -155,7 +193,7 @@ class Sensors:
         self._line.values[:] = arrays["sensors_line"]
         self._line.head = self._line.max_delay
         self.values[:] = arrays["sensors_values"]
-        self._imu[:] = arrays["sensors_imu"]
+        self._gravity[:], self._rate[:], self._felt[:] = arrays["sensors_imu"]
         self._velocity_before[:] = arrays["sensors_velocity"]
         self.filter.gravity_b[:] = arrays["sensors_filter"]
         self._since = int(arrays["sensors_since"])

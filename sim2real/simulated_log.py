@@ -4,6 +4,8 @@ The physics is another than that of the fit: fourth-order Runge-Kutta steps, a q
 a friction that is nearer to Coulomb's law.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -20,6 +22,7 @@ from legged_skills.sim2real.held_robot import (
     held_spec,
 )
 from legged_skills.sim2real.joint_log import JointLog
+from legged_skills.sim2real.loads import USUAL_LOADS, Load
 
 Array = NDArray[np.floating]
 
@@ -81,6 +84,7 @@ def simulate_log(
     period_s: float | None = None,
     jitter_s: float = 0.0002,
     base_wxyz: Array | None = None,
+    loads: Sequence[Load] | None = None,
 ) -> JointLog:
     """Records a held robot with known drives while it follows an excitation.
 
@@ -94,22 +98,25 @@ def simulate_log(
         period_s: time from row to row, apart from jitter [s]; None: the robot's.
         jitter_s: standard deviation of the rows' times, which are recorded as they are [s].
         base_wxyz: (4,) how the base is held; None: as in ``held_orientation``.
+        loads: known weights on its links; None: the robot's ``USUAL_LOADS``.
 
     Returns:
         The recording. A command that came since the row before shows in the next row.
     """
     rng = np.random.default_rng((seed, 1))
     base_wxyz = held_orientation(spec) if base_wxyz is None else base_wxyz
+    loads = USUAL_LOADS.get(spec.name, ()) if loads is None else tuple(loads)
     if period_s is None:
         period_s = RECORDING_PERIOD_S.get(spec.name, spec.physics_step_s)
-    sent = excitation(spec, seconds, seed)
+    sent = excitation(spec, seconds, seed, base_wxyz=base_wxyz, loads=loads)
     times_s = np.arange(int(seconds / period_s)) * period_s
     times_s = times_s + np.clip(
         jitter_s * rng.standard_normal(len(times_s)), -0.4 * period_s, 0.4 * period_s
     )
     row = np.floor(times_s / spec.control_period_s + 0.01).astype(int)
     command = sent[np.clip(row, 0, len(sent) - 1)]
-    q = _positions(spec, parameters, times_s, command, base_wxyz)
+    model = held_spec(spec, base_wxyz, STEP_S, loads).compile()
+    q = _positions(model, spec, parameters, times_s, command)
     noise = NOISE_RAD.get(spec.name, 0.0) if position_noise_rad is None else position_noise_rad
     q = q + noise * rng.standard_normal(q.shape)
     counts = COUNTS_PER_TURN.get(spec.name, 0) if counts_per_turn is None else counts_per_turn
@@ -122,19 +129,19 @@ def simulate_log(
         command=command,
         position=q,
         base_wxyz=base_wxyz,
+        loads=loads,
         source=f"simulated log of {spec.name}",
     )
 
 
 def _positions(
+    model: mujoco.MjModel,
     spec: RobotSpec,
     parameters: DriveParameters,
     times_s: Array,
     command: Array,
-    base_wxyz: Array,
 ) -> Array:
     """(T, J) true positions at the rows' times [rad]."""
-    model = held_spec(spec, base_wxyz, STEP_S).compile()
     model.opt.integrator = int(mujoco.mjtIntegrator.mjINT_RK4)
     dofs, actuators = dofs_of(model, spec), actuators_of(model, spec)
     of_drive = np.minimum(parameters.damping, spec.kd)

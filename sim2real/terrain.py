@@ -6,8 +6,6 @@ import numpy as np
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 
-_PARKED_M = -5.0
-"""Height of the floors that a robot does not meet [m]."""
 _MARK = "randomised"
 _BASE_M = 0.5
 """Thickness of the ground under the lowest point of a rough floor [m]."""
@@ -19,32 +17,36 @@ def gap_model(spec: RobotSpec, gap: Gap) -> mujoco.MjModel:
     Rough floors are height fields with independent heights, uniform between lowest and highest,
     at the corners of a grid. A slope is not in them: gravity is tilted instead, which is the same.
     """
-    mj = spec.spec(floor=True)
-    ranges, terrain = gap.ranges, gap.terrain
+    mj = spec.spec(visible=False)
+    terrain = gap.terrain
     floor = next(geom for geom in mj.worldbody.geoms if geom.name == "floor")
     count = 1 + int(np.ceil(2.0 * terrain.size_m / terrain.cell_m))
-    heights = np.random.default_rng(terrain.seed).random((count, count))
-    for level in range(1, _levels(gap) + 1):
-        roughness = ranges.roughness_m[1] * level / terrain.levels
-        name = f"rough{level}"
+    corners = np.random.default_rng(terrain.seed).random((count, count))
+    for level, roughness in enumerate(_roughness_m(gap)[1:], start=1):
+        name = floor_name(level)
         mj.add_hfield(
             name=name,
             size=[terrain.size_m, terrain.size_m, roughness, _BASE_M],
             nrow=count,
             ncol=count,
-            userdata=heights.ravel(),
+            userdata=corners.ravel(),
         )
+        # All floors are in one place, with mean height 0; masks say which one a robot meets.
         geom = mj.worldbody.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname=name, pos=[0, 0, _PARKED_M]
+            name=name,
+            type=mujoco.mjtGeom.mjGEOM_HFIELD,
+            hfieldname=name,
+            pos=[0, 0, -0.5 * roughness],
         )
         geom.contype, geom.conaffinity, geom.condim = floor.contype, floor.conaffinity, floor.condim
         geom.friction = floor.friction
         geom.rgba = [0.7, 0.73, 0.76, 1.0]
     mj.add_numeric(name=_MARK, data=[1.0])
     model = mj.compile()
-    # The tree of bounding boxes that this test walks knows the floors where they were compiled,
-    # and not where each environment has them.
+    # So few geoms touch anything that walking a tree of them costs more than it saves.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE.value
+    for level in range(1, len(_roughness_m(gap))):
+        model.geom(floor_name(level)).contype = model.geom(floor_name(level)).conaffinity = 0
     if gap.fit is not None:
         model.dof_damping[6:] = np.maximum(gap.fit.damping - spec.kd, 0.0)
         model.dof_frictionloss[6:] = gap.fit.friction
@@ -57,27 +59,30 @@ def is_gap_model(model: mujoco.MjModel) -> bool:
     return mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC.value, _MARK) >= 0
 
 
-def floor_heights(gap: Gap, roughness_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which floor each environment meets, and how high it may stand over its mean.
+def floor_name(level: int) -> str:
+    """The geom of a floor: 0 is the smooth one."""
+    return f"rough{level}" if level else "floor"
+
+
+def floor_levels(gap: Gap, roughness_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which floor each environment meets, and how high that one is.
 
     Args:
         gap: the gap.
         roughness_m: (n,) wanted roughness [m].
 
     Returns:
-        (n, 1 + levels) heights of the floors' frames [m], the smooth one first, and (n,) how far
-        the floor's highest point is above its mean height, which is 0 [m].
+        (n,) level of the floor, 0 the smooth one, and (n,) how far its highest point is above its
+        mean height, which is 0 [m].
     """
-    levels, largest = _levels(gap), gap.ranges.roughness_m[1]
-    heights = np.full((len(roughness_m), 1 + levels), _PARKED_M)
-    if levels == 0:
-        heights[:] = 0.0
-        return heights, np.zeros(len(roughness_m))
-    level = np.clip(np.rint(roughness_m / largest * levels), 0, levels).astype(np.int64)
-    above = 0.5 * largest * level / levels
-    heights[np.arange(len(level)), level] = -above
-    return heights, above
+    known = _roughness_m(gap)
+    step = known[-1] / max(1, len(known) - 1)
+    level = np.rint(np.maximum(roughness_m, 0.0) / step if step > 0.0 else 0.0 * roughness_m)
+    level = np.minimum(level, len(known) - 1).astype(np.int64)
+    return level, 0.5 * known[level]
 
 
-def _levels(gap: Gap) -> int:
-    return gap.terrain.levels if gap.ranges.roughness_m[1] > 0.0 else 0
+def _roughness_m(gap: Gap) -> np.ndarray:
+    """(1 + levels,) roughness of the floors, the smooth one first [m]."""
+    roughest, levels = gap.ranges.roughness_m[1], gap.terrain.levels
+    return np.linspace(0.0, roughest, 1 + levels) if roughest > 0.0 else np.zeros(1)

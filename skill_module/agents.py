@@ -86,8 +86,11 @@ class Architecture:
     """Widths of the critic's hidden layers."""
     alpha: float = 0.95
     """Autocorrelation of the AR(1) prior over one control step."""
-    initial_action_std: float = 0.4
+    initial_action_std: float = 0.5
     """Exploration noise on the action at the start of training."""
+    min_action_std: float = 0.45
+    """It gets no smaller than this: among disturbances and delays what less noise tries out drowns,
+    and the training stands still."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,10 @@ class ImitationAgent:
         action: Any = self.decoder.apply({"params": params["decoder"]}, both)
         return action
 
+    def action_log_std(self, params: Params) -> Array:
+        """(J,) log standard deviation of the exploration on the action."""
+        return jnp.maximum(params["action_log_std"], jnp.log(self.architecture.min_action_std))
+
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
@@ -169,7 +176,7 @@ class ImitationAgent:
         noise = jax.random.normal(z_key, mean.shape)
         z = mean + jnp.exp(log_std) * noise
         action_mean = self.decode(params, obs["proprioception"], z)
-        action_log_std = params["action_log_std"][None, :]
+        action_log_std = self.action_log_std(params)[None, :]
         action = action_mean + jnp.exp(action_log_std) * jax.random.normal(
             action_key, action_mean.shape
         )
@@ -188,7 +195,7 @@ class ImitationAgent:
         mean, log_std = self.encode(params, obs["privileged"])
         z = mean + jnp.exp(log_std) * record["z_noise"]
         action_mean = self.decode(params, obs["proprioception"], z)
-        action_log_std = jnp.broadcast_to(params["action_log_std"][None, :], action_mean.shape)
+        action_log_std = jnp.broadcast_to(self.action_log_std(params), action_mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["action"], action_mean, action_log_std),
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.architecture.alpha),

@@ -48,6 +48,8 @@ class PpoConfig:
     """Weight of the critic's squared error."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down."""
+    averaging: float = 0.98
+    """Share of the running mean of the parameters that an iteration keeps; 0 for no mean."""
 
     def __post_init__(self) -> None:
         """Checks the counts.
@@ -69,6 +71,9 @@ class LearnerState(NamedTuple):
     """Adam's moments."""
     learning_rate: Array
     """() present step size."""
+    average: Params
+    """Running mean of ``params`` over the last updates, which is better than any one of them: the
+    noise of the gradients averages out. This is what a finished training gives."""
 
 
 class Batch(NamedTuple):
@@ -136,10 +141,26 @@ def optimizer(config: PpoConfig) -> optax.GradientTransformation:
 
 def init(agent: Agent, config: PpoConfig, key: Array) -> LearnerState:
     """A new learner; the key is consumed."""
-    params = agent.init(key)
-    return LearnerState(
-        params, optimizer(config).init(params), jnp.asarray(config.learning_rate, jnp.float32)
-    )
+    return begin(agent.init(key), config)
+
+
+def begin(params: Params, config: PpoConfig) -> LearnerState:
+    """A learner that has done nothing yet, with given parameters."""
+    rate = jnp.asarray(config.learning_rate, jnp.float32)
+    return LearnerState(params, optimizer(config).init(params), rate, params)
+
+
+def averaged(state: LearnerState, config: PpoConfig, iteration: int) -> LearnerState:
+    """Takes the present parameters into their running mean.
+
+    Args:
+        state: the learner after an update.
+        config: settings.
+        iteration: number of that update, from 1; the mean forgets the first ones sooner.
+    """
+    kept = min(config.averaging, iteration / (iteration + 9.0))
+    mean = jax.tree.map(lambda m, p: kept * m + (1.0 - kept) * p, state.average, state.params)
+    return state._replace(average=mean)
 
 
 def loss(
@@ -244,7 +265,7 @@ def update(
         rate = jnp.clip(
             carry.learning_rate * factor, config.min_learning_rate, config.max_learning_rate
         )
-        return LearnerState(params, opt_state, rate), figures
+        return carry._replace(params=params, opt_state=opt_state, learning_rate=rate), figures
 
     def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
         order = jax.random.permutation(epoch_key, samples)[: size * config.minibatches]

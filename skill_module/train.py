@@ -37,15 +37,16 @@ class SkillTrainingConfig:
     )
     """Length, seed, number of environments."""
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(epochs=3, kl_weight=2e-2, target_kl=0.02)
+        default_factory=lambda: PpoConfig(epochs=3, kl_weight=5e-3, target_kl=0.02)
     )
     """Settings of PPO."""
     architecture: Architecture = field(default_factory=Architecture)
     """Sizes of the networks."""
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     """The environment and its reward."""
-    history: int = 3
-    """Frames of proprioception the decoder sees."""
+    history: int = 8
+    """Frames of proprioception the decoder sees: as long as the longest delays and more, so that it
+    can tell how late it is."""
     mirrored: bool = True
     """Whether the left-right mirror images of the clips are tracked too."""
     front_back: bool = False
@@ -101,8 +102,8 @@ def train_skills(
         config: all settings.
         out: folder of the run.
         start: a module whose encoder and decoder the training begins with, e.g. one that was
-            trained without a gap. Its contract and architecture must be the same, but for the noise
-            and a history that may be shorter.
+            trained without a gap. Its contract and architecture must be the same, but for noise,
+            exploration, and a history that may be shorter.
 
     Raises:
         ClipError: the clips cannot be used.
@@ -129,7 +130,7 @@ def train_skills(
     }
 
     def write_module(result: Result) -> None:
-        params = jax.tree.map(np.asarray, result.learner.params)
+        params = jax.tree.map(np.asarray, result.learner.average)
         SkillModule(
             contract=env.robots.contract,
             architecture=config.architecture,
@@ -162,7 +163,10 @@ def begin_with(
     more = contract.history - frames
     silent = dataclasses.replace(contract, history=frames).without_noise()
     silent.require_same(start.contract.without_noise(), what)
-    if start.architecture != config.architecture or more < 0:
+    names = ("initial_action_std", "min_action_std")
+    explores = {name: getattr(config.architecture, name) for name in names}
+    like = dataclasses.replace(start.architecture, **explores)
+    if like != config.architecture or more < 0:
         raise ContractError(
             f"{what} has {frames} frames and the architecture {start.architecture}, "
             f"expected at most {contract.history} and {config.architecture}."

@@ -171,7 +171,7 @@ class Loop:
         self.learner = ppo.init(agent, ppo_config, jax.random.key(run.seed))
         if initial:
             begun = jax.tree.map(jnp.asarray, {**self.learner.params, **initial})
-            self.learner = self.learner._replace(params=begun)
+            self.learner = ppo.begin(begun, ppo_config)
         self.z = np.zeros((env.num_envs, agent.latent_size), np.float32)
         self.iteration = 0
         self.seconds = 0.0
@@ -229,6 +229,7 @@ class Loop:
         figures = {name: float(value) for name, value in figures.items()}
         ended = time.perf_counter()
         self.iteration += 1
+        self.learner = ppo.averaged(self.learner, self.ppo, self.iteration)
         self.seconds += ended - began
         self.figures = {
             **data.figures,

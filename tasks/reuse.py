@@ -27,8 +27,10 @@ class PolicyArchitecture:
     """Widths of the critic's hidden layers."""
     initial_filter: float = 0.5
     """Weight of the latent before in the mean of the next, at the start of training; learned."""
-    initial_std: float = 0.25
+    initial_std: float = 0.35
     """Standard deviation of the latent's step at the start of training."""
+    min_std: float = 0.3
+    """It gets no smaller than this; see ``Architecture.min_action_std``."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,6 +130,10 @@ class ReuseAgent:
         added: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
 
+    def log_std(self, params: Params) -> Array:
+        """(L,) log standard deviation of the exploration in the latent."""
+        return jnp.maximum(params["log_std"], jnp.log(self.architecture.min_std))
+
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
@@ -135,7 +141,7 @@ class ReuseAgent:
         mean = self.mean(params, obs, z_tm1)
         if deterministic:
             return Decision(self.decoder(obs["proprioception"], mean), mean, {})
-        log_std = params["log_std"][None, :]
+        log_std = self.log_std(params)[None, :]
         z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
         record = {"z": z, "z_tm1": z_tm1, "log_prob": prior.log_prob(z, mean, log_std)}
         return Decision(self.decoder(obs["proprioception"], z), z, record)
@@ -145,7 +151,7 @@ class ReuseAgent:
     ) -> Evaluation:
         """Likelihood of the recorded latents, and their distance from the prior."""
         mean = self.mean(params, obs, record["z_tm1"])
-        log_std = jnp.broadcast_to(params["log_std"][None, :], mean.shape)
+        log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["z"], mean, log_std),
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),

@@ -1,6 +1,6 @@
 """Training the walking policy on a frozen skill module."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -27,11 +27,11 @@ class WalkTrainingConfig:
     """All settings of the walking policy's training."""
 
     run: RunConfig = field(
-        default_factory=lambda: RunConfig(total_steps=9_000_000, kl_ramp_share=0.2)
+        default_factory=lambda: RunConfig(total_steps=30_000_000, kl_ramp_share=0.1)
     )
     """Length, seed, number of environments."""
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(epochs=3, gamma=0.98, kl_weight=3e-3, target_kl=0.02)
+        default_factory=lambda: PpoConfig(epochs=3, gamma=0.99, kl_weight=3e-3, target_kl=0.02)
     )
     """Settings of PPO."""
     architecture: PolicyArchitecture = field(default_factory=PolicyArchitecture)
@@ -85,7 +85,9 @@ def train_walk(
     agent = ReuseAgent(config.architecture, decoder, COMMAND_SIZE, env.privileged_size)
     if start is not None:
         module.contract.require_same(start.contract, "the policy to start from")
-        if start.architecture != config.architecture or not _same(start.decoder, decoder):
+        explores = {name: getattr(config.architecture, name) for name in ("initial_std", "min_std")}
+        like = replace(start.architecture, **explores)
+        if like != config.architecture or not _same(start.decoder, decoder):
             raise ContractError("the policy to start from has other networks or skills.")
     identity = {
         "task": "walk",
@@ -107,7 +109,7 @@ def train_walk(
             task_size=COMMAND_SIZE,
             architecture=config.architecture,
             decoder=decoder,
-            params=to_numpy(result.learner.params),
+            params=to_numpy(result.learner.average),
             config=asdict(config.walk),
             summary=training.summary(result, config.run, config.ppo)
             | {

@@ -126,3 +126,34 @@ def test_wrong_sizes_are_refused():
         dataclasses.replace(SPEC, physics_step_s=0.003)
     with pytest.raises(SettingsError, match="kp has shape"):
         dataclasses.replace(SPEC, kp=np.ones(3))
+
+
+@pytest.mark.parametrize("name", ["anymal_c", "op3"])
+def test_several_physics_steps_at_once_are_the_same_as_one_by_one(name: str):
+    spec, rng = robots.get(name), np.random.default_rng(0)
+    together, single = BatchSim(spec, 3, 1), BatchSim(spec, 3, 1)
+    shape = (3, 4, spec.num_joints)
+    targets = spec.default_joint_pos + rng.uniform(-0.2, 0.2, shape)
+    low, high = np.full((3, spec.num_joints), -2.0), np.full((3, spec.num_joints), 1.5)
+    motion = together.run_steps(targets, low, high)
+    for k in range(4):
+        limits = (low, high) if k == 0 else (None, None)
+        step = single.run_steps(targets[:, k : k + 1], *limits)
+        np.testing.assert_array_equal(motion.qpos[:, k], step.qpos[:, 0])
+        np.testing.assert_array_equal(motion.qvel[:, k], step.qvel[:, 0])
+        np.testing.assert_array_equal(motion.torque[:, k], step.torque[:, 0])
+    np.testing.assert_array_equal(together.qpos, single.qpos)
+    np.testing.assert_array_equal(together.torque, single.torque)
+    assert motion.torque.max() == 1.5 and motion.torque.min() == -2.0
+
+
+@pytest.mark.parametrize("name", ["anymal_c", "op3"])
+def test_what_is_only_seen_does_not_move_the_robot(name: str):
+    spec = robots.get(name)
+    assert spec.model(visible=False).ngeom < 0.3 * spec.model().ngeom
+    bare, whole = BatchSim(spec, 1, 1), BatchSim(spec, 1, 1, spec.model())
+    targets = spec.default_joint_pos[None] + 0.1
+    for _ in range(10):
+        bare.step(targets)
+        whole.step(targets)
+    np.testing.assert_array_equal(bare.qpos, whole.qpos)

@@ -66,7 +66,7 @@ def _feet_w(spec: RobotSpec, qpos: np.ndarray) -> np.ndarray:
 
 def _run(sim: Physics, targets: np.ndarray, seconds: float) -> None:
     for _ in range(round(seconds / sim.step_s)):
-        sim.substep(targets)
+        sim.run_steps(targets[:, None])
 
 
 @pytest.mark.parametrize("armature", [0.001, 0.5])
@@ -76,7 +76,7 @@ def test_pendulum_swings_with_its_period_drive_inertia_included(armature: float)
     crossings: list[float] = []
     for step in range(8000):
         before = sim.qpos[0, 7]
-        sim.substep(np.zeros((1, 1)))
+        sim.run_steps(np.zeros((1, 1, 1)))
         after = sim.qpos[0, 7]
         if before > 0 >= after:
             crossings.append(0.001 * (step + before / (before - after)))
@@ -151,7 +151,7 @@ def test_drives_answer_a_step_as_in_mujoco(spec: RobotSpec):
     targets = spec.default_joint_pos + 0.2
     worst, fastest = 0.0, 0.0
     for _ in range(round(0.4 / sim.step_s)):
-        sim.substep(targets[None])
+        sim.run_steps(targets[None, None])
         data.ctrl[:] = targets
         mujoco.mj_step(model, data)
         worst = max(worst, np.abs(sim.qpos[0, 7:] - data.qpos).max())
@@ -220,16 +220,18 @@ def test_standing_robot_does_not_drift(spec: RobotSpec):
 def test_torque_is_clipped_to_what_is_given_or_the_robots_limit():
     sim = BulletSim(ANYMAL, 1, fixed_base=True)
     targets = ANYMAL.default_joint_pos[None] + np.where(np.arange(12) % 2, 5.0, 0.1)
-    sim.substep(targets)
+    sim.run_steps(targets[:, None])
     np.testing.assert_allclose(sim.torque[0, 0::2], 8.0, atol=1e-9)
     np.testing.assert_allclose(sim.torque[0, 1::2], 80.0)
     sim.reset()
-    sim.substep(targets, np.full((1, 12), -1.0), np.full((1, 12), 3.0))
-    np.testing.assert_allclose(sim.torque, 3.0)
-    sim.reset()
     sim.set_gains(np.full((1, 12), 40.0), np.zeros((1, 12)))
-    sim.substep(targets)
+    sim.run_steps(targets[:, None])
     np.testing.assert_allclose(sim.torque[0, 0::2], 4.0, atol=1e-9)
+    sim.reset()
+    sim.run_steps(targets[:, None], np.full((1, 12), -1.0), np.full((1, 12), 3.0))
+    np.testing.assert_allclose(sim.torque, 3.0)
+    sim.run_steps(targets[:, None])  # the limits stay
+    np.testing.assert_allclose(sim.torque, 3.0)
 
 
 def test_robots_do_not_feel_each_other():
@@ -260,7 +262,7 @@ def test_diverging_robot_is_reported_and_stands_again(bad: float):
     sim = BulletSim(ANYMAL, 2)
     targets = np.tile(ANYMAL.default_joint_pos, (2, 1))
     sim.reset(np.array([True, False]), qvel=np.full(18, bad))
-    sim.substep(targets)
+    sim.run_steps(targets[:, None])
     assert sim.end_step().tolist() == [True, False]
     assert not sim.end_step().any()
     assert sim.diverged.tolist() == [1, 0]

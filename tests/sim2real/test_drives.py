@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.simulation import Motion
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.drives import Drives, setpoint_ramp, torque_speed_line
 from legged_skills.sim2real.gap import GAPS
@@ -29,15 +30,20 @@ class Recorder:
     def push(self, force_w: np.ndarray) -> None:
         del force_w
 
-    def substep(
+    def run_steps(
         self,
         joint_targets: np.ndarray,
         torque_low: np.ndarray | None = None,
         torque_high: np.ndarray | None = None,
-    ) -> None:
-        assert torque_low is not None and torque_high is not None
-        self.targets.append(joint_targets.copy())
-        self.low, self.high = torque_low, torque_high
+    ) -> Motion:
+        self.targets += list(joint_targets.swapaxes(0, 1).copy())
+        if torque_low is not None and torque_high is not None:
+            self.low, self.high = torque_low, torque_high
+        count = joint_targets.shape[1]
+        repeated = [
+            np.repeat(x[:, None], count, axis=1) for x in (self.qpos, self.qvel, self.torque)
+        ]
+        return Motion(*repeated)
 
     def end_step(self) -> np.ndarray:
         return np.zeros(self.num_envs, dtype=bool)
@@ -68,7 +74,7 @@ def _run(drives: Drives, steps: list[float]) -> None:
     for value in steps:
         drives.command(drives.sim.spec.default_joint_pos + np.full((2, 1), value))
         for k in range(substeps):
-            drives.substep(k)
+            drives.substeps(k, 1)
 
 
 def test_first_order_hold_arrives_one_period_later():
@@ -140,7 +146,7 @@ def test_the_battery_sags_with_the_current():
     for _ in range(20):
         drives.command(np.tile(physics.spec.default_joint_pos, (2, 1)))
         for k in range(6):
-            drives.substep(k)
+            drives.substeps(k, 1)
     wanted = 0.95 - 0.1 * 11.2 / 12.0
     np.testing.assert_allclose(drives.voltage, wanted, atol=1e-6)
     np.testing.assert_allclose(physics.high[0], wanted * 4.1, rtol=1e-6)
@@ -155,11 +161,11 @@ def test_goes_on_exactly(name: str):
     targets = rng.normal(size=(3, 2, one.spec.num_joints))
     for target in targets:
         drives.command(target)
-        drives.substep(0)
+        drives.substeps(0, 1)
     saved = drives.state()
-    drives.substep(1)
+    drives.substeps(1, 1)
     other = Recorder(name, step_s=one.step_s)
     resumed = _drives(other, command_delay_s=0.01)
     resumed.restore(saved)
-    resumed.substep(1)
+    resumed.substeps(1, 1)
     np.testing.assert_array_equal(one.targets[-1], other.targets[-1])

@@ -4,6 +4,8 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.excitation import ExcitationLimits, clearance_m, excitation
+from legged_skills.sim2real.held_robot import DriveParameters, HeldRobot, held_mean
+from legged_skills.sim2real.loads import Load
 
 
 @pytest.mark.parametrize("name", ["anymal_c", "op3"])
@@ -27,6 +29,35 @@ def test_the_seed_decides() -> None:
     one, same, other = (excitation(spec, 10.0, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 0.1
+
+
+def test_loads_count_towards_the_torque_limit() -> None:
+    spec, limits = robots.get("op3"), ExcitationLimits()
+    loads = tuple(
+        Load(link=f"{side}_el_link", mass_kg=0.6, centre_m=(0.0, y, 0.0))
+        for side, y in (("l", 0.12), ("r", -0.12))
+    )
+    step_s, nominal = 0.002, DriveParameters.nominal(spec)
+    grid_s = np.arange(round(10.0 / step_s)) * step_s
+    robot = HeldRobot(spec, 1, step_s, loads=loads)
+    robot.set_drives(nominal.table()[None])
+
+    def most_share(commands: np.ndarray) -> float:
+        """The greatest torque in the loaded robot [shares of the limit]."""
+        times_s = np.arange(len(commands)) * spec.control_period_s
+        course = held_mean(times_s, commands, grid_s - 0.5 * step_s, step_s)
+        q = robot.simulate(commands[0], course[None], np.zeros(1, int), grid_s)[0]
+        return float((np.abs(nominal.kp * (course - q)) / spec.torque_limit).max())
+
+    # Half as long a step as that of the check.
+    assert most_share(excitation(spec, 10.0, 1, loads=loads)) < 1.05 * limits.torque_share
+    assert most_share(excitation(spec, 10.0, 1)) > 1.2 * limits.torque_share
+
+
+def test_loads_on_unknown_links_are_refused() -> None:
+    tail = Load(link="tail", mass_kg=1.0, centre_m=(0.0, 0.0, 0.0))
+    with pytest.raises(SettingsError, match="load on 'tail'"):
+        excitation(robots.get("op3"), 10.0, loads=(tail,))
 
 
 def test_wrong_durations_are_refused() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.gap import GAPS, load_gap
+from legged_skills.sim2real.ranges import per
 
 
 @pytest.mark.parametrize("name", robots.names())
@@ -15,7 +17,7 @@ def test_every_robot_has_a_gap_that_covers_what_deployments_met(name: str):
     assert ranges.link_mass == (0.7, 1.3)
     assert ranges.floor_friction == (0.4, 1.2)
     total = [c + s for c, s in zip(ranges.command_delay_s, ranges.sensor_delay_s, strict=True)]
-    assert total == pytest.approx([0.01, 0.05])
+    assert total[0] <= 0.01 and total[1] == pytest.approx(0.05)
     # 5 to 15 N on 3.1 kg, and in proportion to the weight.
     weight = spec.model().body_subtreemass[0] * 9.81
     assert ranges.push_force_n[1] / weight == pytest.approx(15.0 / (3.1 * 9.81), rel=0.05)
@@ -24,8 +26,10 @@ def test_every_robot_has_a_gap_that_covers_what_deployments_met(name: str):
 
 
 def test_the_ranges_widen_in_steps():
-    gap = GAPS["anymal_c"]
-    assert [gap.level(p) for p in (0.0, 0.02, 0.03, 0.15, 0.3, 1.0)] == [0, 0, 0.1, 0.5, 1, 1]
+    gap = dataclasses.replace(GAPS["anymal_c"], training_level=1.5)
+    levels = [gap.level(p) for p in (0.0, 0.02, 0.03, 0.15, 0.3, 1.0)]
+    assert levels == pytest.approx([0.0, 0.0, 0.15, 0.75, 1.5, 1.5])
+    assert dataclasses.replace(gap, ramp_share=0.0).level(0.0) == 1.5
 
 
 def test_choices():
@@ -71,3 +75,12 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str):
 def test_what_is_neither_a_choice_nor_a_file():
     with pytest.raises(SettingsError, match="gap is 'half', expected none, full or a file"):
         load_gap("half", "anymal_c")
+
+
+def test_the_documentation_lists_every_factor_as_it_is():
+    text = (Path(__file__).parents[2] / "docs" / "reality_gap.md").read_text()
+    columns = [GAPS[name].ranges for name in ("anymal_c", "op3")]
+    for name in columns[0].__dataclass_fields__:
+        ends = [getattr(column, name) for column in columns]
+        cells = ["-" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
+        assert f"| `{name}` | {per(name)} | {cells[0]} | {cells[1]} |" in text, name

@@ -8,9 +8,11 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.errors import ClipError, FileFormatError
 from legged_skills.sim2real.joint_log import JointLog, read_log
+from legged_skills.sim2real.loads import Load
 
 SPEC = robots.get("anymal_c")
 ROWS = 601
+LOADS = (Load(link="LF_SHANK", mass_kg=1.5, centre_m=(0.0, -0.1, -0.3), radius_m=0.04),)
 
 
 def _log(**changes: object) -> JointLog:
@@ -22,6 +24,7 @@ def _log(**changes: object) -> JointLog:
         "command": np.stack([1.0 + 0.0 * time_s, 0.1 * time_s], axis=1),
         "position": np.stack([1.5 + 0.0 * time_s, 0.2 * time_s], axis=1),
         "base_wxyz": np.array([1.02, 0.0, 0.0, 0.0]),
+        "loads": LOADS,
     }
     return JointLog(**{**fields, **changes})
 
@@ -40,6 +43,9 @@ def test_a_log_comes_back_from_its_file(tmp_path: Path) -> None:
         if field.name != "source":
             np.testing.assert_array_equal(getattr(back, field.name), getattr(log, field.name))
     assert back.base_wxyz.tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert back.loads == LOADS
+    _log(loads=()).write(tmp_path / "bare.npz")
+    assert read_log(tmp_path / "bare.npz").loads == ()
 
 
 def test_columns_are_put_where_the_robot_has_them() -> None:
@@ -80,6 +86,21 @@ def test_another_robot_or_joint_is_refused() -> None:
         _log(robot="op3").arranged(SPEC)
     with pytest.raises(ClipError, match="anymal_c has no joint 'KNEE'"):
         _log(joint_names=("LF_HAA", "KNEE")).arranged(SPEC)
+    tail = Load(link="TAIL", mass_kg=1.0, centre_m=(0.0, 0.0, 0.0))
+    with pytest.raises(ClipError, match="joint log: load on 'TAIL': anymal_c has no such link"):
+        _log(loads=(tail,)).arranged(SPEC)
+
+
+def test_impossible_loads_in_a_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.npz"
+    _log().write(path)
+    good = dict(np.load(path))
+    np.savez(path, **{**good, "load_masses_kg": np.array([-1.5])})
+    with pytest.raises(ClipError, match=r"log\.npz: load on 'LF_SHANK': mass_kg is -1\.5"):
+        read_log(path)
+    np.savez(path, **{**good, "load_masses_kg": np.ones(2)})
+    with pytest.raises(FileFormatError, match=r"log\.npz: load_masses_kg is an array of float64"):
+        read_log(path)
 
 
 def test_damaged_and_incomplete_files_are_refused(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from legged_skills import robots
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.gap import GAPS
-from legged_skills.sim2real.model_pool import ModelPool, down_directions
-from legged_skills.sim2real.terrain import floor_heights, gap_model, is_gap_model
+from legged_skills.sim2real.model_pool import ModelPool, down_directions, model_fields
+from legged_skills.sim2real.terrain import floor_levels, floor_name, gap_model, is_gap_model
 
 SPEC, GAP = robots.get("anymal_c"), GAPS["anymal_c"]
 MODEL = gap_model(SPEC, GAP)
@@ -67,13 +67,17 @@ def test_slopes_go_down_anywhere():
     np.testing.assert_allclose(down.mean(axis=0)[:2], 0.0, atol=0.01)
 
 
-def test_one_floor_is_in_place():
-    heights, above = floor_heights(GAP, np.array([-0.01, 0.003, 0.004, 0.014, 0.02]))
-    level = np.argmax(heights > -1.0, axis=1)
-    # 2 cm at most, in thirds, the nearest one.
-    np.testing.assert_array_equal(level, [0, 0, 1, 2, 3])
-    np.testing.assert_allclose(above, np.array([0, 0, 1, 2, 3]) * 0.01 / 3.0)
-    assert ((heights > -1.0).sum(axis=1) == 1).all()
+def test_one_floor_is_met():
+    level, above = floor_levels(GAP, np.array([-0.01, 0.004, 0.006, 0.014, 0.016, 0.1]))
+    # 2 cm at most, in halves, the nearest one.
+    np.testing.assert_array_equal(level, [0, 0, 1, 1, 2, 2])
+    np.testing.assert_allclose(above, [0.0, 0.0, 0.005, 0.005, 0.01, 0.01])
+    factors = ranges.nominal(GAP.ranges, SPEC, MODEL.nbody - 1, 3)
+    factors["roughness_m"][:, 0] = [0.0, 0.01, 0.02]
+    fields = model_fields(MODEL, SPEC, GAP, factors, np.tile([0.0, 0.0, -1.0], (3, 1)))
+    floors = [MODEL.geom(floor_name(k)).id for k in range(3)]
+    wanted = MODEL.geom_contype[floors[0]] * np.eye(3)
+    np.testing.assert_array_equal(fields["geom_contype"][:, floors], wanted)
 
 
 @pytest.mark.parametrize("name", ["anymal_c", "op3"])

@@ -37,6 +37,24 @@ def test_level_goes_from_nominal_to_drawn():
         np.testing.assert_allclose(half[name], 0.5 * (value + full[name]), atol=1e-12)
 
 
+def test_a_training_may_go_beyond_the_ranges_but_not_beyond_sense():
+    wide = ranges.draw(RANGES, SPEC, LINKS, 4000, np.random.default_rng(0), level=1.5)
+    assert 0.55 <= wide["link_mass"].min() < 0.56  # 1 + 1.5 * (0.7 - 1)
+    assert 1.44 < wide["link_mass"].max() <= 1.45
+    assert wide["interpolation"].min() == 0.0  # 1 + 1.5 * (0 - 1) would be -0.5
+    assert wide["interpolation"].max() <= 1.0
+
+
+def test_joints_err_partly_alike():
+    offset = ranges.draw(RANGES, SPEC, LINKS, 20_000, np.random.default_rng(0))["joint_offset_rad"]
+    # Two joints are the same if both take the common value: E[s^2] of a share s of U(0, 1).
+    same = offset[:, 0] == offset[:, 7]
+    np.testing.assert_allclose(same.mean(), 1.0 / 3.0, atol=0.015)
+    np.testing.assert_allclose(np.corrcoef(offset[:, 0], offset[:, 7])[0, 1], 1 / 3, atol=0.03)
+    axes = ranges.draw(RANGES, SPEC, LINKS, 1000, np.random.default_rng(0))["com_offset_m"]
+    assert (axes[:, 0] != axes[:, 1]).all()
+
+
 def test_nominal_is_the_robot_as_modelled():
     nominal = ranges.nominal(RANGES, SPEC, LINKS, 1)
     assert nominal["link_mass"][0, 0] == 1.0
@@ -74,6 +92,7 @@ def test_a_factor_with_equal_ends_does_not_vary():
     [
         ("payload_kg", (-1.0, 1.0), "payload_kg begins at -1, expected at least 0."),
         ("link_mass", (1.3, 0.7), r"link_mass is \(1.3, 0.7\), expected a low and a high end."),
+        ("drop_rate", (0.0, 1.1), "drop_rate ends at 1.1, expected at most 1."),
         ("slope_rad", (0.0, np.nan), "slope_rad is .* expected a low and a high end."),
     ],
 )

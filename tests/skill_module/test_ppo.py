@@ -186,3 +186,14 @@ def test_clipped_surrogate_by_hand():
     assert float(figures["surrogate"]) == pytest.approx((1.2 - 0.8) / 2, abs=1e-3)
     assert float(total) == pytest.approx(-0.2, abs=1e-3)
     assert float(figures["clipped_share"]) == 1.0
+
+
+def test_the_average_forgets_the_beginning_and_then_follows_slowly():
+    config = PpoConfig(averaging=0.5)
+    state = ppo.begin({"w": jnp.zeros(2)}, config)
+    for iteration, value in enumerate([1.0, 2.0], start=1):
+        state = ppo.averaged(state._replace(params={"w": jnp.full(2, value)}), config, iteration)
+    # Kept shares are 1/10 and 2/11: 0.1 * 0 + 0.9 * 1, then 2/11 * 0.9 + 9/11 * 2.
+    np.testing.assert_allclose(state.average["w"], 2 / 11 * 0.9 + 9 / 11 * 2.0, rtol=1e-6)
+    late = ppo.averaged(state, config, 1000)
+    np.testing.assert_allclose(late.average["w"], 0.5 * state.average["w"] + 1.0, rtol=1e-6)

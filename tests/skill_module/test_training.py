@@ -58,7 +58,7 @@ def test_writes_module_checkpoint_config_and_logs(trained):
     assert module.clips == ("wiggle",)
     assert module.summary["steps"] == 192
     assert (module.summary["mirrored"], module.summary["front_back"]) == (True, False)
-    wanted = jax.tree.leaves(result.learner.params["decoder"])
+    wanted = jax.tree.leaves(result.learner.average["decoder"])
     for found, leaf in zip(jax.tree.leaves(module.params["decoder"]), wanted, strict=True):
         np.testing.assert_array_equal(found, leaf)
 

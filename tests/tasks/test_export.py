@@ -158,7 +158,7 @@ def test_runtime_carries_its_state_exactly_through_an_episode(
         if step == 0:
             action = (signals["joint_pos"] - default) / np.float32(SPEC.action_scale)
         frame = np.concatenate([*signals.values(), action])
-        frames = [*frames[1:], frame] if step else [frame] * 3
+        frames = [*frames[1:], frame] if step else [frame] * bundle.contract.history
         targets, z = bundle.infer(np.stack(frames)[None], episode.command[step], z)
         np.testing.assert_array_equal(runtime.step(), targets)
         np.testing.assert_array_equal(runtime.z, z)

@@ -98,7 +98,7 @@ def test_training_leaves_the_decoder_alone_and_writes_the_policy(trained, module
         strict=True,
     ):
         np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(policy.params["log_std"], result.learner.params["log_std"])
+    np.testing.assert_array_equal(policy.params["log_std"], result.learner.average["log_std"])
     assert policy.summary["skills"] == module.summary
 
 
@@ -162,3 +162,15 @@ def test_summary_by_hand():
     first = figures["commands"][0]
     assert first["vx_mps"] == 1.0 and first["achieved_vx_mps"] == pytest.approx(0.7)
     assert dataclasses.is_dataclass(run)
+
+
+@pytest.mark.parametrize(("learned", "used"), [(0.5, 0.5), (0.1, 0.3)])
+def test_exploration_in_the_latent_has_a_floor(module, learned: float, used: float):
+    agent = ReuseAgent(dataclasses.replace(SMALL, min_std=0.3), FrozenDecoder.of(module), 3, 49)
+    params = agent.init(jax.random.key(1)) | {"log_std": jnp.full(4, np.log(learned))}
+    obs, z = _observations(4000), jnp.zeros((4000, 4))
+    done = agent.act(params, obs, z, jax.random.key(2), deterministic=False)
+    spread = (done.z - agent.mean(params, obs, z)).std(axis=0)
+    np.testing.assert_allclose(spread, used, rtol=0.05)
+    again = agent.evaluate(params, obs, done.record)
+    np.testing.assert_allclose(again.log_prob, done.record["log_prob"], rtol=1e-5)

@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from legged_skills.skill_module.agents import Architecture, ImitationAgent
+
+SMALL = Architecture(
+    latent_size=2,
+    encoder_hidden=(4,),
+    decoder_hidden=(4,),
+    critic_hidden=(4,),
+    initial_action_std=0.5,
+    min_action_std=0.3,
+)
+AGENT = ImitationAgent(SMALL, proprioception_size=3, privileged_size=5, action_size=2)
+
+
+@pytest.mark.parametrize(("learned", "used"), [(0.5, 0.5), (0.1, 0.3)])
+def test_exploration_on_the_action_has_a_floor(learned: float, used: float):
+    params = AGENT.init(jax.random.key(0)) | {"action_log_std": jnp.full(2, np.log(learned))}
+    obs = {"proprioception": jnp.zeros((4000, 3)), "privileged": jnp.zeros((4000, 5))}
+    z = jnp.zeros((4000, 2))
+    done = AGENT.act(params, obs, z, jax.random.key(1), deterministic=False)
+    mean = AGENT.decode(params, obs["proprioception"], done.z)
+    np.testing.assert_allclose((done.action - mean).std(axis=0), used, rtol=0.05)
+    again = AGENT.evaluate(params, obs, done.record)
+    np.testing.assert_allclose(again.log_prob, done.record["log_prob"], rtol=1e-5)
+    # Entropy of two independent Gaussians.
+    np.testing.assert_allclose(
+        again.entropy, 2 * np.log(used * np.sqrt(2 * np.pi * np.e)), rtol=1e-5
+    )
