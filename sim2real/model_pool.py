@@ -62,7 +62,8 @@ def model_fields(
     friction = np.repeat(model.geom_friction[None], n, axis=0)
     feet = np.flatnonzero(model.geom_priority > 0)
     friction[:, feet, 0] = factors["floor_friction"]
-    # Masks, and not places, decide which floor is met: bounding volumes are built ahead.
+    # Masks decide which floor is met: one that is merely out of the way would still cost time, as
+    # its bounding sphere holds every robot.
     level, _ = floor_levels(gap, factors["roughness_m"][:, 0])
     smooth = model.geom(floor_name(0)).id
     masks = {}
@@ -100,7 +101,6 @@ class ModelPool:
     """P variants of a robot's physics.
 
     Attributes:
-        factors: (P, K) by name.
         down_w: (P, 3) direction of gravity in the floor's frame.
         fields: (P, ...) model fields by name, derived ones among them.
     """
@@ -122,7 +122,6 @@ class ModelPool:
             factors: (P, K) by name.
             rng: draws the directions of the slopes.
         """
-        self.factors = factors
         self.down_w = down_directions(factors["slope_rad"][:, 0], rng)
         fields = model_fields(model, spec, gap, factors, self.down_w)
         batch = Batch(model, len(self.down_w), 1)

@@ -41,7 +41,7 @@ class Reality:
 
     Attributes:
         gap: the gap.
-        level: how much of its ranges is in force, 0 to 1.
+        level: width of its ranges in force, over their full width.
         down_w: (N, 3) float32, direction of gravity in the frame of the floor.
         sensors: what the robots measure.
         drives: what moves them.
@@ -58,7 +58,7 @@ class Reality:
             sim: the physics.
             contract: gives the sensors' noise.
             gap: the gap.
-            level: how much of the ranges is in force, 0 to 1.
+            level: width of the ranges in force, over their full width.
             seed: of everything random.
         """
         if gap.robot != sim.spec.name:

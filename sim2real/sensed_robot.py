@@ -64,7 +64,7 @@ class SensedRobots:
                 the noise is one of its factors, and this is unused.
             seed: of everything random.
             gap: what is between policy and physics; None for nothing.
-            level: how much of the gap's ranges is in force, 0 to 1.
+            level: width of the gap's ranges in force, over their full width.
 
         Raises:
             SettingsError: the gap is that of another robot.
@@ -141,6 +141,11 @@ class SensedRobots:
         """Puts another share of the gap's ranges in force, if there is a gap."""
         if self.reality is not None and level != self.reality.level:
             self.reality.set_level(level)
+
+    def set_progress(self, progress: float) -> None:
+        """Widens the gap's ranges, if there is a gap, to what is due at a share of a training."""
+        if self.reality is not None:
+            self.set_level(self.reality.gap.level(progress))
 
     def set_factors(self, factors: Factors) -> None:
         """Gives each robot factors of the gap that it keeps; a ``reset`` of all must follow.

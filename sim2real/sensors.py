@@ -84,22 +84,25 @@ class Sensors:
     def reset(self, ids: np.ndarray, rng: np.random.Generator) -> None:
         """Sensors of some robots show their present state, as if it had been so for long."""
         sim = self.sim
-        quat = sim.qpos[ids, 3:7].astype(np.float32)
-        gravity_b = rotate_inverse(quat, self._down_w[ids])
-        tilt = self._tilt[ids]
-        rate = _turned(sim.qvel[ids, 3:6].astype(np.float32), tilt) + self._gyro_bias[ids]
-        acceleration = _turned(-STANDARD_GRAVITY * gravity_b, tilt) + self._acceleration_bias[ids]
-        if self.gap.sensors.attitude == "filter":
-            self.filter.reset(acceleration, ids)
-            gravity = self.filter.gravity_b[ids]
-        else:
-            gravity = _turned(gravity_b, tilt)
-        self._gravity[ids], self._rate[ids], self._felt[ids] = gravity, rate, acceleration
-        self._velocity_before[ids] = sim.qvel[ids, :3]
+        if self._memory:
+            self._reset_imu(ids)
         rows = np.zeros((len(ids), self._line.values.shape[2]), np.float32)
         self._write(rows, ids, sim.qpos[ids], sim.qvel[ids])
         self._line.fill(ids, rows)
         self.values[ids] = self._measured(rows, ids, rng)
+
+    def _reset_imu(self, ids: np.ndarray) -> None:
+        sim, tilt = self.sim, self._tilt[ids]
+        gravity_b = rotate_inverse(sim.qpos[ids, 3:7].astype(np.float32), self._down_w[ids])
+        rate = _turned(sim.qvel[ids, 3:6].astype(np.float32), tilt) + self._gyro_bias[ids]
+        felt = _turned(-STANDARD_GRAVITY * gravity_b, tilt) + self._acceleration_bias[ids]
+        if self.gap.sensors.attitude == "filter":
+            self.filter.reset(felt, ids)
+            gravity = self.filter.gravity_b[ids]
+        else:
+            gravity = _turned(gravity_b, tilt)
+        self._gravity[ids], self._rate[ids], self._felt[ids] = gravity, rate, felt
+        self._velocity_before[ids] = sim.qvel[ids, :3]
 
     def sample(self, qpos: np.ndarray, qvel: np.ndarray, rng: np.random.Generator) -> None:
         """Takes in the state after a physics step: (N, 7 + J) and (N, 6 + J) as in ``Physics``."""

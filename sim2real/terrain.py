@@ -76,9 +76,8 @@ def floor_levels(gap: Gap, roughness_m: np.ndarray) -> tuple[np.ndarray, np.ndar
         mean height, which is 0 [m].
     """
     known = _roughness_m(gap)
-    step = known[-1] / max(1, len(known) - 1)
-    level = np.rint(np.maximum(roughness_m, 0.0) / step if step > 0.0 else 0.0 * roughness_m)
-    level = np.minimum(level, len(known) - 1).astype(np.int64)
+    step = known[1] if len(known) > 1 else np.inf
+    level = np.clip(np.rint(roughness_m / step), 0, len(known) - 1).astype(np.int64)
     return level, 0.5 * known[level]
 
 

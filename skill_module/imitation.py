@@ -197,9 +197,7 @@ class ImitationEnv:
 
     def set_progress(self, progress: float) -> None:
         """Widens the gap's ranges as the training goes on."""
-        reality = self.robots.reality
-        if reality is not None:
-            self.robots.set_level(reality.gap.level(progress))
+        self.robots.set_progress(progress)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
