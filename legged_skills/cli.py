@@ -7,152 +7,52 @@ need not have what only training uses.
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, arg, subcommand
 from tyro.extras import subcommand_cli_from_dict
 
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
-from legged_skills.robots.console import OUT, STDOUT, known, table, write_bytes, write_json
+from legged_skills.robots.console import OUT, STDOUT, table, write_json
 from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.commands import Identify
 from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Figures:
-    """What commands have in common that give figures of a robot."""
-
-    robot: str = "anymal_c"
-    """The robot."""
-    json: Path | None = None
-    """Write the figures to this file too; "-" or nothing is standard output."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateSkills(_Figures):
-    """Play every clip from its start through a skill module, and measure how well it follows."""
-
-    policy: Path | None = None
-    """Skill module; by default the one that comes with the package."""
-    clips: Path | None = None
-    """Folder of clips; by default those that come with the package."""
-    gap: str = "none"
-    """What is between policy and physics: none, full, or a file of settings."""
-    seed: int = 0
-    """Of what the gap draws."""
-    plot: Path | None = None
-    """Draw the figures into this PNG file."""
-
-    def run(self) -> int:
-        """Prints a table of the clips."""
-        from legged_skills import robots
-        from legged_skills.sim2real.gap import load_gap
-        from legged_skills.skill_module import evaluate
-        from legged_skills.skill_module.module_file import SkillModule
-
-        spec = robots.get(self.robot)
-        path = self.policy or evaluate.shipped_module(self.robot)
-        module = SkillModule.load(path, robot=self.robot)
-        clips = load_clips(self.clips, self.robot)
-        gap = load_gap(self.gap, self.robot)
-        tracks = evaluate.track_clips(spec, module, clips, gap=gap, seed=self.seed)
-        figures = evaluate.summarize(tracks)
-        table(
-            ["clip", "frames", "tracked", "joint error rad", "base error m"],
-            [
-                [
-                    clip["name"],
-                    str(clip["frames"]),
-                    f"{clip['tracked_share']:.1%}",
-                    known(clip["joint_error_rad"], ".3f"),
-                    known(clip["root_error_m"], ".3f"),
-                ]
-                for clip in figures["clips"]
-            ],
-        )
-        OUT.print(
-            f"tracked {figures['tracked_share']:.1%} of all frames, "
-            f"mean joint error {figures['joint_error_rad']:.3f} rad"
-        )
-        write_json(self.json, figures)
-        if self.plot is not None:
-            from legged_skills.tasks import plots
-
-            write_bytes(self.plot, plots.clip_scores(figures["clips"]))
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateWalk(_Figures):
-    """Give a walking policy many random commands, and measure how well it obeys."""
-
-    policy: Path | None = None
-    """Walking policy; by default the one that comes with the package."""
-    episodes: int = 200
-    """Episodes of 20 s, with a new command every 4 s."""
-    seed: int = 12345
-    """Of the commands, and of what the gap draws."""
-    gap: str = "none"
-    """What is between policy and physics: none, full, or a file of settings."""
-    plot: Path | None = None
-    """Draw commanded against achieved velocity into this PNG file."""
-
-    def run(self) -> int:
-        """Prints the figures."""
-        from legged_skills import robots
-        from legged_skills.sim2real.gap import load_gap
-        from legged_skills.tasks import evaluate_walk
-
-        spec = robots.get(self.robot)
-        policy = load_policy(self.robot, "walk", self.policy)
-        config = evaluate_walk.WalkEvaluationConfig(episodes=self.episodes, seed=self.seed)
-        gap = load_gap(self.gap, self.robot)
-        figures = evaluate_walk.evaluate_walk(spec, policy, config, gap=gap)
-        OUT.print(
-            f"{figures['episodes']} episodes, {len(figures['commands'])} commands carried out: "
-            f"velocity error {figures['velocity_error_mps']:.3f} m/s, "
-            f"turning error {figures['yaw_error_radps']:.3f} rad/s, "
-            f"falls {figures['fall_rate']:.1%}"
-        )
-        write_json(self.json, figures)
-        if self.plot is not None:
-            from legged_skills.tasks import plots
-
-            arrays = evaluate_walk.command_arrays(figures)
-            write_bytes(self.plot, plots.command_scatter(*arrays))
-        return 0
+from legged_skills.tasks.compare_commands import Compare
+from legged_skills.tasks.dribble_commands import EvaluateDribble
+from legged_skills.tasks.evaluate_commands import EvaluateSkills, EvaluateWalk, Figures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Play:
-    """Watch a clip, a skill module following it, or a walking policy; in a window or as a video."""
+    """Watch a clip, a skill module following it, or a task policy; in a window or as a video."""
 
     robot: str = "anymal_c"
     """The robot."""
     clip: Path | None = None
-    """Show this clip; without it, the walking policy walks."""
+    """Show this clip; without it, a task policy acts."""
     track: bool = False
     """Let the skill module follow the clip, instead of showing the clip itself."""
     skills: Path | None = None
     """Skill module; by default the one that comes with the package."""
+    task: Literal["walk", "dribble"] = "walk"
+    """What the task policy does."""
     policy: Path | None = None
-    """Walking policy; by default the one that comes with the package."""
-    command: tuple[float, float, float] = (0.6, 0.0, 0.0)
-    """Forward and left velocity [m/s] and turning rate [rad/s] for the walking policy."""
+    """Task policy; by default the one that comes with the package."""
+    path: Literal["straight", "slalom", "square", "jumps"] = "slalom"
+    """The way of the target for dribbling."""
+    command: tuple[float, float, float] | None = None
+    """Forward and left velocity [m/s] and turning rate [rad/s] for the walking policy; by default
+    straight ahead at a pace that suits the robot."""
     seconds: float = 10.0
     """Show this much, or the clip if it is shorter [s]."""
     video: Path | None = None
     """Write an mp4 file instead of opening a window."""
     picture: Path | None = None
     """Write one PNG picture of the robot along its way instead of opening a window."""
-    backend: Literal["auto", "gl", "raycast"] = "auto"
+    backend: Literal["auto", "gl", "raycast", "sketch"] = "auto"
     """How pictures are made; "auto" takes OpenGL where hardware speeds it up."""
 
     def run(self) -> int:
@@ -166,12 +66,12 @@ class Play:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Demo(_Figures):
+class Demo(Figures):
     """Track a clip and walk a course, with what comes with the package; writes video and report."""
 
     out: Path = Path("demo")
     """Folder for the video and the report."""
-    backend: Literal["auto", "gl", "raycast"] = "auto"
+    backend: Literal["auto", "gl", "raycast", "sketch"] = "auto"
     """How pictures are made; "auto" takes OpenGL where hardware speeds it up."""
 
     def run(self) -> int:
@@ -211,6 +111,7 @@ class Evaluate:
     command: (
         Annotated[EvaluateSkills, subcommand("skills")]
         | Annotated[EvaluateWalk, subcommand("walk")]
+        | Annotated[EvaluateDribble, subcommand("dribble")]
     )
 
 
@@ -222,16 +123,20 @@ class Train:
 def _train_command() -> type:
     """The command "train" with all settings of the trainings as options."""
     from legged_skills import robots
+    from legged_skills.mocap.library import split_clips
     from legged_skills.skill_module.evaluate import shipped_module
     from legged_skills.skill_module.module_file import SkillModule
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
+    from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
     def report(result: Result, path: Path) -> int:
         state = "finished" if result.finished else "stopped; the same command goes on"
         done = f"{result.steps:,} steps in {result.seconds / 60:.1f} min"
-        OUT.print(f"{state}: {done}, wrote {path}")
+        # A skill module's tracker comes first, and may not be over yet.
+        wrote = f"wrote {path}" if path.exists() else "of the tracker"
+        OUT.print(f"{state}: {done}, {wrote}")
         return 0
 
     @dataclass(frozen=True, kw_only=True)
@@ -243,7 +148,10 @@ def _train_command() -> type:
         robot: str = "anymal_c"
         """The robot."""
         clips: Path | None = None
-        """Folder of clips; by default those that come with the package."""
+        """Folder of clips, all of which are trained on; by default those that come with the
+        package, but for held-out ones."""
+        all_clips: bool = False
+        """Train on the held-out clips that come with the package too."""
         start: Path | None = None
         """Skill module to begin with, instead of at random; "shipped" is the package's own."""
         config: Annotated[SkillTrainingConfig, arg(name="")] = field(
@@ -255,23 +163,36 @@ def _train_command() -> type:
             """Trains."""
             spec = robots.get(self.robot)
             clips = load_clips(self.clips, self.robot)
+            if self.clips is None and not self.all_clips:
+                clips = split_clips(clips)[0]
             path = shipped_module(self.robot) if str(self.start) == "shipped" else self.start
             start = None if path is None else SkillModule.load(path, robot=self.robot)
             result = train_skills(spec, clips, self.config, self.out, start)
             return report(result, self.out / "skills.npz")
 
     @dataclass(frozen=True, kw_only=True)
-    class TrainWalk:
-        """Train a walk on a frozen skill module; goes on from a checkpoint in the out folder."""
-
+    class OnSkills:
         out: Path
-        """Folder of the run: walk.npz, checkpoint, logs."""
+        """Folder of the run: policy, checkpoint, logs."""
         robot: str = "anymal_c"
         """The robot."""
         skills: Path | None = None
         """Skill module; by default the one that comes with the package."""
         start: Path | None = None
-        """Walking policy on the same skill module to begin with, instead of at random."""
+        """Policy on the same skill module to begin with, instead of at random."""
+
+        def train(self, task: str, trainer: Callable[..., Result], config: object) -> int:
+            spec = robots.get(self.robot)
+            path = self.skills or shipped_module(self.robot)
+            module = SkillModule.load(path, robot=self.robot)
+            start = None if self.start is None else load_policy(self.robot, task, self.start)
+            result = trainer(spec, module, config, self.out, start)
+            return report(result, self.out / f"{task}.npz")
+
+    @dataclass(frozen=True, kw_only=True)
+    class TrainWalk(OnSkills):
+        """Train a walk on a frozen skill module; goes on from a checkpoint in the out folder."""
+
         config: Annotated[WalkTrainingConfig, arg(name="")] = field(
             default_factory=WalkTrainingConfig
         )
@@ -279,21 +200,29 @@ def _train_command() -> type:
 
         def run(self) -> int:
             """Trains."""
-            spec = robots.get(self.robot)
-            path = self.skills or shipped_module(self.robot)
-            module = SkillModule.load(path, robot=self.robot)
-            start = None
-            if self.start is not None:
-                start = load_policy(self.robot, "walk", self.start)
-            result = train_walk(spec, module, self.config, self.out, start)
-            return report(result, self.out / "walk.npz")
+            return self.train("walk", train_walk, self.config)
+
+    @dataclass(frozen=True, kw_only=True)
+    class TrainDribble(OnSkills):
+        """Train dribbling on a frozen skill module; goes on from a checkpoint in the out folder."""
+
+        config: Annotated[DribbleTrainingConfig, arg(name="")] = field(
+            default_factory=DribbleTrainingConfig
+        )
+        """All settings."""
+
+        def run(self) -> int:
+            """Trains."""
+            return self.train("dribble", train_dribble, self.config)
 
     @dataclass(frozen=True, kw_only=True)
     class FullTrain:
         """Train a skill module from clips, or a task policy on a skill module."""
 
         command: (
-            Annotated[TrainSkills, subcommand("skills")] | Annotated[TrainWalk, subcommand("walk")]
+            Annotated[TrainSkills, subcommand("skills")]
+            | Annotated[TrainWalk, subcommand("walk")]
+            | Annotated[TrainDribble, subcommand("dribble")]
         )
 
     return FullTrain
@@ -315,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "mocap": Mocap,
                 "train": _train_command() if training else Train,
                 "evaluate": Evaluate,
+                "compare": Compare,
                 "export": Export,
                 "validate": Validate,
                 "identify": Identify,

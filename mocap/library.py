@@ -1,6 +1,6 @@
 """Clips on disk: loading many, the shipped ones, and their tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,13 @@ from legged_skills.robots.errors import ClipError, FileFormatError
 from legged_skills.robots.spec import RobotSpec
 
 CLIP_SUFFIX = ".npz"
+
+HELD_OUT: Mapping[str, tuple[str, ...]] = {
+    "anymal_c": ("dog_walk02",),
+    "op3": ("humanoid3d_long_walk3",),
+}
+"""By robot: the recordings that skill modules are tested on and not trained on. Whole recordings,
+since two stretches of one recording are nearly the same movement."""
 
 
 def clip_paths(where: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -81,6 +88,29 @@ def shipped_clips(robot: str) -> list[Path]:
     """
     folder = Path(str(files("legged_skills.mocap"))) / "clips" / robot
     return sorted(folder.glob(f"*{CLIP_SUFFIX}"))
+
+
+def recording(name: str) -> str:
+    """The recording that a clip is a stretch of: the clip's name without its number.
+
+    Args:
+        name: a clip's name, a recording's name and a number, e.g. "dog_walk02_01".
+    """
+    base, _, number = name.rpartition("_")
+    return base if base and number.isdigit() else name
+
+
+def held_out(robot: str, name: str) -> bool:
+    """Whether a clip of this name is kept from the training of a robot's skill modules."""
+    return recording(name) in HELD_OUT.get(robot, ())
+
+
+def split_clips(clips: Sequence[RobotClip]) -> tuple[list[RobotClip], list[RobotClip]]:
+    """The clips to train skill modules on, and those that are held out."""
+    parts: tuple[list[RobotClip], list[RobotClip]] = ([], [])
+    for clip in clips:
+        parts[held_out(clip.robot, clip.name)].append(clip)
+    return parts
 
 
 def summary(clip: RobotClip) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from legged_skills.mocap.mapping import Mapping
 from legged_skills.mocap.source import SourceMotion
 from legged_skills.mocap.trunk import Trunk, TrunkSettings, find_trunk
 from legged_skills.robots.errors import ClipError
+from legged_skills.robots.spec import GRAVITY_MPS2
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-GRAVITY = 9.81  # [m/s^2]
 # Height of a person's ankle over the floor as a share of thigh and shank: Winter 2009,
 # "Biomechanics and Motor Control of Human Movement", 0.039 of 0.245 + 0.246 body heights.
 _ANKLE_HEIGHT = 0.079
@@ -125,7 +125,7 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     problems = dict(trunk.problems)
     height = trunk.height_m
     upright = ~np.any(np.stack(list(problems.values())), axis=0)
-    unit_speed = math.sqrt(GRAVITY * height)
+    unit_speed = math.sqrt(GRAVITY_MPS2 * height)
     speed = np.linalg.norm(signals.velocity(feet, motion.fps), axis=-1)
     _check_speed(motion, speed, height, settings.fastest_foot * unit_speed)
     trunk_speed = np.linalg.norm(signals.velocity(trunk.centre_w[:, :2], motion.fps), axis=-1)

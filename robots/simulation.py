@@ -124,6 +124,9 @@ class BatchSim:
         qpos: (N, 7 + J) live: root position in the world [m], root quaternion wxyz, joints [rad].
         qvel: (N, 6 + J) live: root linear velocity in the world [m/s], root angular velocity
             in the base frame [rad/s], joints [rad/s].
+        objects_qpos: (N, nq - 7 - J) live: of what comes after the robot in the model, such as a
+            ball, as MuJoCo has it.
+        objects_qvel: (N, nv - 6 - J) live: the same for velocities.
         torque: (N, J) live, read-only: torque of the drives in the last physics step [Nm].
         step_s: one physics step [s].
         substeps: physics steps in one control period.
@@ -171,8 +174,12 @@ class BatchSim:
         self._batch = Batch(model, num_envs, num_threads)
         if several is not None:
             self._batch.set_models(several)
-        self.qpos: np.ndarray = self._batch.bind("qpos")
-        self.qvel: np.ndarray = self._batch.bind("qvel")
+        self._robot_sizes = (7 + spec.num_joints, 6 + spec.num_joints)
+        (nq, nv), states = self._robot_sizes, [self._batch.bind(name) for name in ("qpos", "qvel")]
+        self.qpos: np.ndarray = states[0][:, :nq]
+        self.qvel: np.ndarray = states[1][:, :nv]
+        self.objects_qpos: np.ndarray = states[0][:, nq:]
+        self.objects_qvel: np.ndarray = states[1][:, nv:]
         self._ctrl = self._batch.bind("ctrl")
         self._sensordata = self._batch.bind("sensordata")
         self._warmstart = self._batch.bind("qacc_warmstart")
@@ -289,7 +296,8 @@ class BatchSim:
             self._batch.rollout(count, joint_targets, record=tuple(record), out=record)
         except SimulationError as error:
             self._failed[error.ids] = True
-        return Motion(*record.values())
+        (nq, nv), (qpos, qvel, torque) = self._robot_sizes, record.values()
+        return Motion(qpos[..., :nq], qvel[..., :nv], torque)
 
     def _advance(self, steps: int) -> None:
         try:
@@ -323,6 +331,8 @@ class BatchSim:
         qvel: np.ndarray | None = None,
     ) -> None:
         """Puts environments into given states, and brings their sensors up to date.
+
+        Objects lie where the model has them.
 
         Args:
             mask: (N,) bool, which environments; None for all.

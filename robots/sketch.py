@@ -226,6 +226,31 @@ class Sketcher:
         return self._floors
 
 
+class SketchRenderer:
+    """Makes sketches of a model; a ``render.Renderer``."""
+
+    backend = "sketch"
+
+    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
+        """Prepares faces and floor; arguments as of ``Sketcher``."""
+        self.width, self.height = width, height
+        self._faces, self._sketcher = RobotFaces(model), Sketcher(model, width, height)
+
+    def render(self, qpos: Array, camera: Camera) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of the model at positions (nq,) [m, rad]."""
+        return self._sketcher.picture(self._faces.at(qpos), camera)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> "SketchRenderer":
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing is held."""
+
+
 class _Ground(NamedTuple):
     """What stays the same of a floor when the camera moves sideways; P pixels show floor."""
 

@@ -12,6 +12,9 @@ from legged_skills.robots.errors import SettingsError
 if TYPE_CHECKING:
     import mujoco
 
+GRAVITY_MPS2 = 9.81
+"""Acceleration of free fall [m/s^2]."""
+
 _PER_JOINT = (
     "default_joint_pos",
     "joint_lower",
@@ -175,6 +178,11 @@ class RobotSpec:
     def num_feet(self) -> int:
         """F."""
         return len(self.foot_names)
+
+    @property
+    def froude_speed_mps(self) -> float:
+        """The speed whose square is gravity times leg length: it scales gaits with the leg."""
+        return (GRAVITY_MPS2 * self.leg_length_m) ** 0.5
 
     @property
     def substeps(self) -> int:

@@ -170,7 +170,8 @@ def check_seal(data: bytes, what: str) -> str:
     if stated != digest.encode():
         raise FileFormatError(
             f"{what}: the bundle was edited or damaged; its SHA-256 is {digest[:16]}..., "
-            f"but the file states {stated[:16].decode('ascii', 'replace')}...."
+            # A damaged byte may be any: none of them may break the line.
+            f"but the file states {ascii(stated[:16].decode('ascii', 'replace'))[1:-1]}...."
         )
     return digest
 

@@ -246,7 +246,7 @@ _OPTIONAL = {"counts_per_turn": int, "stall_factor": float}
 """Numbers that may be None."""
 
 
-def load_gap(choice: str, robot: str) -> Gap | None:
+def load_gap(choice: str, robot: str, gaps: Mapping[str, Gap] = GAPS) -> Gap | None:
     """The gap that a command was told to use.
 
     Args:
@@ -254,6 +254,7 @@ def load_gap(choice: str, robot: str) -> Gap | None:
             the robot's own, e.g. ``ranges: {payload_kg: [0, 2]}``; its ``fit`` names a file that
             ``identify`` wrote.
         robot: the robot.
+        gaps: the gap of each robot that "full" means and files differ from.
 
     Returns:
         None for "none".
@@ -263,9 +264,9 @@ def load_gap(choice: str, robot: str) -> Gap | None:
     """
     if choice == "none":
         return None
-    if robot not in GAPS:
-        raise SettingsError(f"there is no gap of {robot}, expected one of {', '.join(GAPS)}.")
-    gap = GAPS[robot]
+    if robot not in gaps:
+        raise SettingsError(f"there is no gap of {robot}, expected one of {', '.join(gaps)}.")
+    gap = gaps[robot]
     if choice == "full":
         return gap
     path = Path(choice)

@@ -10,6 +10,7 @@ from mujoco.batch import Batch
 
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.ball_gap import vary_ball
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import Factors
 from legged_skills.sim2real.terrain import floor_levels, floor_name, gap_model
@@ -18,8 +19,9 @@ __all__ = ["ModelPool", "down_directions", "gap_model", "model_fields"]
 
 _PAYLOAD_ABOVE = 0.3
 """The payload's centre is this share of the standing height above the base's frame."""
-_DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0")
-"""Fields that MuJoCo derives from those that are randomised, and reads in a step."""
+_DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0")
+"""Fields that MuJoCo derives from those that are randomised, and reads in a step: the last one for
+bodies that have no parts, such as a ball."""
 
 
 def model_fields(
@@ -31,7 +33,7 @@ def model_fields(
         model: from ``gap_model``.
         spec: the robot.
         gap: the gap.
-        factors: (n, K) by name; "link" is every body but the world.
+        factors: (n, K) by name; "link" is every body of the robot, which come first in the model.
         down_w: (n, 3) direction of gravity in the floor's frame.
     """
     n = len(factors["payload_kg"])
@@ -39,8 +41,9 @@ def model_fields(
     mass = np.repeat(model.body_mass[None], n, axis=0)
     inertia = np.repeat(model.body_inertia[None], n, axis=0)
     centre = np.repeat(model.body_ipos[None], n, axis=0)
-    mass[:, 1:] *= factors["link_mass"]
-    inertia[:, 1:] *= factors["link_mass"][:, :, None]
+    links = slice(1, 1 + factors["link_mass"].shape[1])
+    mass[:, links] *= factors["link_mass"]
+    inertia[:, links] *= factors["link_mass"][:, :, None]
     centre[:, base] += factors["com_offset_m"]
     # A point mass over the trunk; the trunk's inertia grows in proportion to its mass, which is
     # about what a box of the payload's size does.
@@ -53,14 +56,15 @@ def model_fields(
     def per_joint(field: np.ndarray) -> np.ndarray:
         return np.repeat(field[None], n, axis=0)
 
+    joints = slice(6, 6 + spec.num_joints)
     damping = per_joint(model.dof_damping)
-    damping[:, 6:] = np.maximum(damping[:, 6:] + factors["viscous_friction"], 0.0)
+    damping[:, joints] = np.maximum(damping[:, joints] + factors["viscous_friction"], 0.0)
     loss = per_joint(model.dof_frictionloss)
-    loss[:, 6:] = np.maximum(loss[:, 6:] + factors["coulomb_friction_nm"], 0.0)
+    loss[:, joints] = np.maximum(loss[:, joints] + factors["coulomb_friction_nm"], 0.0)
     armature = per_joint(model.dof_armature)
-    armature[:, 6:] *= factors["armature"]
+    armature[:, joints] *= factors["armature"]
     friction = np.repeat(model.geom_friction[None], n, axis=0)
-    feet = np.flatnonzero(model.geom_priority > 0)
+    feet = np.flatnonzero((model.geom_priority > 0) & (model.geom_bodyid < links.stop))
     friction[:, feet, 0] = factors["floor_friction"]
     # Masks decide which floor is met: one that is merely out of the way would still cost time, as
     # its bounding sphere holds every robot.
@@ -72,7 +76,7 @@ def model_fields(
         of_floor = masks[name][0, smooth]
         for k in range(level.max(initial=0) + 1):
             masks[name][:, model.geom(floor_name(k)).id] = np.where(level == k, of_floor, 0)
-    return {
+    fields = {
         **masks,
         "body_mass": mass,
         "body_inertia": inertia,
@@ -83,6 +87,9 @@ def model_fields(
         "geom_friction": friction,
         "opt.gravity": np.linalg.norm(model.opt.gravity) * down_w,
     }
+    if "ball_mass" in factors:
+        fields |= vary_ball(model, fields, factors)
+    return fields
 
 
 def down_directions(slope_rad: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -113,15 +113,37 @@ class Ranges:
         return tuple(f.name for f in fields(self) if len(set(getattr(self, f.name))) > 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BallRanges(Ranges):
+    """The factors of a robot with a ball, and with a camera that sees it."""
+
+    ball_mass: Range = _per("robot", nominal=1.0, low=0.1)
+    """Factor on the ball's mass and inertia."""
+    ball_radius: Range = _per("robot", nominal=1.0, low=0.1)
+    """Factor on its radius."""
+    ball_friction: Range = _per("robot", nominal=1.0, low=0.0)
+    """Factor on its sliding friction."""
+    ball_rolling: Range = _per("robot", nominal=1.0, low=0.0)
+    """Factor on its rolling resistance."""
+    ball_damping: Range = _per("robot", nominal=1.0, low=0.1)
+    """Factor on the damping ratio of its contacts: how little it bounces."""
+    camera_delay_s: Range = _per("robot", nominal=np.nan, low=0.0)
+    """From what the camera sees to the policy's input; nominal is the low end [s]."""
+    camera_drop_rate: Range = _per("robot", nominal=0.0, low=0.0, high=1.0)
+    """Share of the camera's pictures in which nothing is found."""
+    camera_noise: Range = _per("robot", nominal=0.0, low=0.0)
+    """Factor on the noise of what the camera sees."""
+
+
 def per(name: str) -> Per:
     """What a factor belongs to."""
-    return Ranges.__dataclass_fields__[name].metadata["per"]
+    return BallRanges.__dataclass_fields__[name].metadata["per"]
 
 
 def nominal(ranges: Ranges, spec: RobotSpec, num_links: int, n: int) -> Factors:
     """The factors of n nominal simulations, (n, K) each."""
     values = {}
-    for f in fields(Ranges):
+    for f in fields(ranges):
         value = f.metadata["nominal"]
         if np.isnan(value):
             floor = f.name == "floor_friction"
@@ -154,7 +176,7 @@ def draw(
         of one robot a share from U(0, 1) is one and the same.
     """
     values = nominal(ranges, spec, num_links, n)
-    for f in fields(Ranges):
+    for f in fields(ranges):
         value, (low, high) = values[f.name], getattr(ranges, f.name)
         drawn = rng.uniform(low, high, value.shape)
         if f.metadata["per"] in ("link", "joint"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from legged_skills.robots.ball import Ball, add_ball, set_rolling
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim, Physics
@@ -26,11 +27,26 @@ MIN_VARIANTS = 2048
 
 
 def simulate(
-    spec: RobotSpec, num_envs: int, num_threads: int = 0, gap: Gap | None = None
+    spec: RobotSpec,
+    num_envs: int,
+    num_threads: int = 0,
+    gap: Gap | None = None,
+    ball: Ball | None = None,
 ) -> BatchSim:
-    """Simulations of a robot: on its clean model, or on the one whose physics a gap can change."""
-    models = None if gap is None else gap_model(spec, gap)
-    return BatchSim(spec, num_envs, num_threads, models)
+    """Simulations of a robot, maybe with a ball.
+
+    They are on its clean model, or on the one whose physics a gap can change.
+    """
+    if gap is not None:
+        model = gap_model(spec, gap, ball)
+    elif ball is not None:
+        mj = spec.spec(visible=False)
+        add_ball(mj, ball)
+        model = mj.compile()
+        set_rolling(model, ball)
+    else:
+        model = None
+    return BatchSim(spec, num_envs, num_threads, model)
 
 
 class Reality:
@@ -67,7 +83,7 @@ class Reality:
         self.gap, self.sim, self.seed = gap, sim, seed
         self.rng = np.random.default_rng([seed, 1])
         self._batch = sim if isinstance(sim, BatchSim) and is_gap_model(sim.model) else None
-        self.num_links = self._batch.model.nbody - 1 if self._batch else 1
+        self.num_links = _num_links(self._batch) if self._batch else 1
         self.substeps = round(spec.control_period_s / sim.step_s)
         self.down_w = np.tile(np.array([0.0, 0.0, -1.0], np.float32), (n, 1))
         self._at_once = _steps_at_once(gap, sim.step_s, self.substeps)
@@ -109,6 +125,16 @@ class Reality:
         """(N, K) by name, of the present episodes; a copy."""
         return {name: values[self._rows] for name, values in self._pool_factors.items()}
 
+    def factor(self, name: str, ids: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(n, K) one factor of the present episodes of some robots; a copy."""
+        return self._pool_factors[name][self._rows[ids]]
+
+    def floor_top_m(self, ids: np.ndarray) -> np.ndarray:
+        """(n,) how far the highest point of some robots' floors is above their mean height [m]."""
+        if self._batch is None:
+            return np.zeros(len(ids))
+        return floor_levels(self.gap, self.factor("roughness_m", ids)[:, 0])[1]
+
     def _give(self, ids: np.ndarray) -> None:
         """Copies the pool's rows of some robots to where they act."""
         rows, factors = self._rows[ids], self._pool_factors
@@ -140,8 +166,7 @@ class Reality:
         qpos[:, 7:] += factors["start_joint_rad"][rows]
         np.clip(qpos[:, 7:], spec.joint_lower, spec.joint_upper, out=qpos[:, 7:])
         qvel[:, :3] += factors["start_velocity_mps"][rows]
-        if self._batch is not None:
-            qpos[:, 2] += floor_levels(self.gap, factors["roughness_m"][rows, 0])[1]
+        qpos[:, 2] += self.floor_top_m(ids)
         return qpos, qvel
 
     def started(self, ids: np.ndarray) -> None:
@@ -190,6 +215,12 @@ class Reality:
         self.drives.restore(arrays)
         self.sensors.restore(arrays)
         self.pushes.restore(arrays)
+
+
+def _num_links(sim: BatchSim) -> int:
+    """Bodies of the robot: those that hang on its base."""
+    base = sim.model.body(sim.spec.base_body).id
+    return int((sim.model.body_rootid == base).sum())
 
 
 def _steps_at_once(gap: Gap, step_s: float, substeps: int) -> int:

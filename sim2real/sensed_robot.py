@@ -14,6 +14,7 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.rotations import rotate_inverse
 from legged_skills.robots.simulation import BatchSim, Physics, SimState
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real import ranges
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import Factors
 from legged_skills.sim2real.reality import Reality
@@ -156,6 +157,24 @@ class SensedRobots:
         if self.reality is None:
             raise SettingsError("robots without a gap have no factors.")
         self.reality.set_factors(factors)
+
+    def draw_factors(self, seed: int) -> None:
+        """Draws factors of the gap for each robot by itself; a ``reset`` of all must follow.
+
+        Without a gap there is nothing to draw.
+        Where this is not called, each episode takes a row of a pool, and some rows are taken twice:
+        that is cheap for a training, but figures over N robots would rest on fewer.
+
+        Args:
+            seed: of the draw.
+        """
+        if self.reality is None:
+            return
+        rng = np.random.default_rng([seed, 4])
+        gap, links = self.reality.gap, self.reality.num_links
+        self.set_factors(
+            ranges.draw(gap.ranges, self.spec, links, self.num_envs, rng, self.reality.level)
+        )
 
     def step(self, action: np.ndarray) -> np.ndarray:
         """Applies actions for one control period and senses the outcome.

@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 
+from legged_skills.robots.ball import Ball, add_ball, set_rolling
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 
@@ -11,8 +12,8 @@ _BASE_M = 0.5
 """Thickness of the ground under the lowest point of a rough floor [m]."""
 
 
-def gap_model(spec: RobotSpec, gap: Gap) -> mujoco.MjModel:
-    """The robot's model with rough floors beside the smooth one.
+def gap_model(spec: RobotSpec, gap: Gap, ball: Ball | None = None) -> mujoco.MjModel:
+    """The robot's model with rough floors beside the smooth one, and maybe with a ball.
 
     Rough floors are height fields with independent heights, uniform between lowest and highest,
     at the corners of a grid. A slope is not in them: gravity is tilted instead, which is the same.
@@ -42,15 +43,20 @@ def gap_model(spec: RobotSpec, gap: Gap) -> mujoco.MjModel:
         geom.friction = floor.friction
         geom.rgba = [0.7, 0.73, 0.76, 1.0]
     mj.add_numeric(name=_MARK, data=[1.0])
+    if ball is not None:
+        add_ball(mj, ball)
     model = mj.compile()
     # So few geoms touch anything that walking a tree of them costs more than it saves.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE.value
     for level in range(1, len(_roughness_m(gap))):
         model.geom(floor_name(level)).contype = model.geom(floor_name(level)).conaffinity = 0
     if gap.fit is not None:
-        model.dof_damping[6:] = np.maximum(gap.fit.damping - spec.kd, 0.0)
-        model.dof_frictionloss[6:] = gap.fit.friction
-        model.dof_armature[6:] = gap.fit.armature
+        joints = slice(6, 6 + spec.num_joints)
+        model.dof_damping[joints] = np.maximum(gap.fit.damping - spec.kd, 0.0)
+        model.dof_frictionloss[joints] = gap.fit.friction
+        model.dof_armature[joints] = gap.fit.armature
+    if ball is not None:
+        set_rolling(model, ball)
     return model
 
 

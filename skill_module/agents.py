@@ -1,7 +1,8 @@
-"""What PPO trains: the imitation agent, with encoder and decoder end to end.
+"""What an agent is to a trainer, and the imitation agent: encoder, decoder and critic.
 
-An agent is a set of pure functions over a parameter tree. ``act`` runs at every control step
-and returns a record of what PPO needs to evaluate the same decision again.
+The imitation agent is trained by PPO end to end, or by distillation of a tracker. An agent is a set
+of pure functions over a parameter tree. ``act`` runs at every control step and returns a record of
+what PPO needs to evaluate the same decision again.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,13 @@ from jax.typing import ArrayLike
 
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.networks import Gaussian, Mlp
+from legged_skills.skill_module.symmetry import (
+    Equivariance,
+    Representation,
+    Symmetry,
+    join,
+    mlp_layers,
+)
 
 Params = Any
 Observations = Mapping[str, Array]
@@ -41,6 +49,8 @@ class Evaluation(NamedTuple):
     """(B,) divergence of the latent's distribution from the prior [nat]."""
     entropy: Array
     """(B,) entropy of the distribution that explores [nat]."""
+    auxiliary: Array | float = 0.0
+    """(B,) loss of what is learned beside the policy, if there is such."""
 
 
 class Agent(Protocol):
@@ -71,6 +81,10 @@ class Agent(Protocol):
         """(B,) the critic's estimate from privileged observations (B, D)."""
         ...
 
+    def project(self, gradient: Params) -> Params:
+        """The part of a gradient that keeps what holds of all parameters, such as symmetry."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -87,7 +101,8 @@ class Architecture:
     alpha: float = 0.95
     """Autocorrelation of the AR(1) prior over one control step."""
     initial_action_std: float = 0.5
-    """Exploration noise on the action at the start of training."""
+    """Exploration noise on the action at the start of end-to-end training; distillation has
+    ``DistilConfig.action_std``."""
     min_action_std: float = 0.45
     """It gets no smaller than this: among disturbances and delays what less noise tries out drowns,
     and the training stands still."""
@@ -95,7 +110,12 @@ class Architecture:
 
 @dataclass(frozen=True)
 class ImitationAgent:
-    """Encoder q(z_t | privileged), decoder pi(a_t | proprioception, z_t), critic V(privileged).
+    """Encoder q(z_t | privileged, z_{t-1}), decoder pi(a_t | proprioception, z_t), and a critic.
+
+    The encoder's mean is alpha z_{t-1} plus what it adds: an encoder that adds nothing is the prior
+    itself, at no divergence, and its latents are distributed as the prior's (Merel et al. 2019,
+    equation 2). One that did not see z_{t-1} would pay for the noise in it at every step, and would
+    shrink its latents to where the prior's samples never are.
 
     The latent is sampled as mean + std * noise; the noise is recorded, so that PPO's gradient
     runs through the action's likelihood into the encoder. Decoder: bounded work, so that it
@@ -106,12 +126,14 @@ class ImitationAgent:
         proprioception_size: length of the "proprioception" observation.
         privileged_size: length of the "privileged" observation.
         action_size: J.
+        equivariance: how networks are mirrored; None if they are not.
     """
 
     architecture: Architecture
     proprioception_size: int
     privileged_size: int
     action_size: int
+    equivariance: Equivariance | None = None
 
     @property
     def latent_size(self) -> int:
@@ -120,7 +142,7 @@ class ImitationAgent:
 
     @cached_property
     def encoder(self) -> Gaussian:
-        """Privileged -> mean and log std of the latent."""
+        """Privileged and the latent before -> what is added to its mean, and log std."""
         return Gaussian(
             self.architecture.encoder_hidden,
             self.latent_size,
@@ -141,19 +163,29 @@ class ImitationAgent:
         """New parameters; the key is consumed."""
         encoder, decoder, critic = jax.random.split(key, 3)
         privileged = jnp.zeros((1, self.privileged_size))
+        seen = jnp.zeros((1, self.privileged_size + self.latent_size))
         both = jnp.zeros((1, self.proprioception_size + self.latent_size))
         log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
-        return {
-            "encoder": self.encoder.init(encoder, privileged)["params"],
+        params = {
+            "encoder": self.encoder.init(encoder, seen)["params"],
             "decoder": self.decoder.init(decoder, both)["params"],
             "critic": self.critic.init(critic, privileged)["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
+        return params if self.equivariance is None else self.equivariance.begin(params)
 
-    def encode(self, params: Params, privileged: Array) -> tuple[Array, Array]:
-        """Mean and log standard deviation of the latent, (..., L) each."""
-        mean_and_log_std: Any = self.encoder.apply({"params": params["encoder"]}, privileged)
-        return mean_and_log_std
+    def project(self, gradient: Params) -> Params:
+        """The equivariant part of a gradient, if networks are mirrored."""
+        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+
+    def encode(
+        self, params: Params, privileged: ArrayLike, z_tm1: ArrayLike
+    ) -> tuple[Array, Array]:
+        """Mean and log standard deviation of the latent after z_tm1 (..., L), (..., L) each."""
+        seen = jnp.concatenate([privileged, z_tm1], axis=-1)
+        added_and_log_std: Any = self.encoder.apply({"params": params["encoder"]}, seen)
+        added, log_std = added_and_log_std
+        return self.architecture.alpha * z_tm1 + added, log_std
 
     def decode(self, params: Params, proprioception: ArrayLike, z: ArrayLike) -> Array:
         """The mean action (..., J) for a latent (..., L)."""
@@ -170,11 +202,14 @@ class ImitationAgent:
     ) -> Decision:
         """Samples latent and action, or takes both means."""
         z_key, action_key = jax.random.split(key)
-        mean, log_std = self.encode(params, obs["privileged"])
+        mean, log_std = self.encode(params, obs["privileged"], z_tm1)
         if deterministic:
             return Decision(self.decode(params, obs["proprioception"], mean), mean, {})
         noise = jax.random.normal(z_key, mean.shape)
         z = mean + jnp.exp(log_std) * noise
+        if "free" in obs:
+            alpha = self.architecture.alpha
+            z = jnp.where(obs["free"] > 0.0, alpha * z_tm1 + prior.prior_std(alpha) * noise, z)
         action_mean = self.decode(params, obs["proprioception"], z)
         action_log_std = self.action_log_std(params)[None, :]
         action = action_mean + jnp.exp(action_log_std) * jax.random.normal(
@@ -192,7 +227,7 @@ class ImitationAgent:
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Recomputes the latent from its recorded noise, and the likelihood of the action."""
-        mean, log_std = self.encode(params, obs["privileged"])
+        mean, log_std = self.encode(params, obs["privileged"], record["z_tm1"])
         z = mean + jnp.exp(log_std) * record["z_noise"]
         action_mean = self.decode(params, obs["proprioception"], z)
         action_log_std = jnp.broadcast_to(self.action_log_std(params), action_mean.shape)
@@ -206,3 +241,36 @@ class ImitationAgent:
         """(B,) the critic's estimate."""
         value: Any = self.critic.apply({"params": params["critic"]}, privileged)
         return value[..., 0]
+
+
+def imitation_equivariance(
+    symmetry: Symmetry,
+    architecture: Architecture,
+    proprioception: Representation,
+    privileged: Representation,
+) -> Equivariance:
+    """How the networks of an ``ImitationAgent`` are mirrored.
+
+    Args:
+        symmetry: of the robot.
+        architecture: sizes.
+        proprioception: how that observation is mirrored.
+        privileged: how that one is.
+
+    Raises:
+        SettingsError: a layer or the latent cannot be mirrored.
+    """
+    z, one = symmetry.copies(architecture.latent_size), symmetry.scalars()
+    hidden = (architecture.encoder_hidden, architecture.decoder_hidden, architecture.critic_hidden)
+    ends = (
+        (join([privileged, z]), z.repeated(2)),
+        (join([proprioception, z]), symmetry.joints),
+        (privileged, one),
+    )
+    networks = {
+        name: mlp_layers(symmetry, inputs, widths, out)
+        for name, widths, (inputs, out) in zip(
+            ("encoder", "decoder", "critic"), hidden, ends, strict=True
+        )
+    }
+    return Equivariance(networks, {"action_log_std": symmetry.joints.unsigned()})

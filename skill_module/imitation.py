@@ -7,13 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.robots.rotations import conjugate, multiply, rotate_inverse
+from legged_skills.robots.rotations import (
+    conjugate,
+    from_yaw,
+    multiply,
+    rotate,
+    rotate_inverse,
+    yaw,
+)
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+from legged_skills.skill_module.deviation import lowest_height
 from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.matching import FreeConfig, MotionMatcher
 from legged_skills.skill_module.reference import Reference
+from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 
 MIN_RUNWAY = 25
 """Episodes start at least this many control steps before the end of a clip."""
@@ -21,10 +31,16 @@ MIN_RUNWAY = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationConfig:
-    """Settings of the imitation environment. Rewards are per control step, at most 1."""
+    """Settings of the imitation environment. Rewards are per control step, at most 1.
+
+    Lengths are over the robot's leg length, so that robots of all sizes are judged alike.
+    """
 
     future_steps: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Control steps ahead at which the encoder sees the reference."""
+    reference_lead: int = 2
+    """The joints so many control steps ahead are what a tracker's action starts from: about as
+    late as commands and drives are."""
     max_steps: int = 300
     """Episodes are cut after this many control steps."""
     joint_weight: float = 0.3
@@ -37,29 +53,31 @@ class ImitationConfig:
     """Their kernel [s^2/rad^2]."""
     feet_weight: float = 0.2
     """Weight of the foot positions in the base frame."""
-    feet_scale: float = 20.0
-    """Their kernel [1/m^2]."""
+    feet_scale: float = 6.0
+    """Their kernel, per squared leg length."""
     root_weight: float = 0.25
     """Weight of the base's pose in the world."""
-    root_pos_scale: float = 10.0
-    """Its kernel's part for the position [1/m^2]."""
+    root_pos_scale: float = 3.0
+    """Its kernel's part for the position, per squared leg length."""
+    root_height_scale: float = 60.0
+    """And for the height alone: without it robots that carry much walk with bent knees."""
     root_rot_scale: float = 5.0
     """Its kernel's part for the orientation [1/rad^2]."""
     root_vel_weight: float = 0.2
     """Weight of the base's linear velocity in the base frame."""
-    root_vel_scale: float = 2.0
-    """Its kernel [s^2/m^2]."""
+    root_vel_scale: float = 11.0
+    """Its kernel, per squared Froude speed (``RobotSpec.froude_speed_mps``)."""
     action_rate_weight: float = 0.002
     """Cost of the squared change of the action from step to step."""
-    max_root_error_m: float = 0.5
-    """Lost when the base is farther than this from the reference [m]."""
+    max_root_error: float = 0.9
+    """Lost when the base is farther than this from the reference, in leg lengths."""
     max_tilt_error_rad: float = 1.0
     """Lost when roll and pitch together are farther than this from the reference's [rad]."""
     start_noise: float = 0.02
     """Standard deviation of the joint angles around the reference at the start [rad]."""
-    start_offset_m: float = 0.1
+    start_offset: float = 0.18
     """Standard deviation of the base beside the reference at the start, so that the way back is
-    learned too [m]."""
+    learned too, in leg lengths."""
     hard_share: float = 0.5
     """Share of episodes that start where tracking was lost before, not anywhere."""
     bin_steps: int = 25
@@ -75,6 +93,8 @@ class TrackingError(NamedTuple):
     """Mean absolute error over joints [rad]."""
     root_pos: np.ndarray
     """Distance of the base [m]."""
+    root_height: np.ndarray
+    """Height of the base over the reference's [m]."""
     root_rot: np.ndarray
     """Angle between the orientations of the base [rad]."""
     tilt: np.ndarray
@@ -84,9 +104,10 @@ class TrackingError(NamedTuple):
 class ImitationEnv:
     """N robots that follow reference motions, with auto-reset.
 
-    Observation groups: "proprioception" (what the robot measures, for the decoder) and
+    Observation groups: "proprioception" (what the robot measures, for the decoder),
     "privileged" (a clean frame, base velocity and height, and the coming reference in the robot's
-    own frame, for encoder and critic).
+    own frame, for encoder and critic), "reference_action" (the action that asks for the
+    reference's joints, where a tracker begins) and "free" (1 where the robot is free).
     """
 
     def __init__(
@@ -99,14 +120,35 @@ class ImitationEnv:
         noise_scale: float = 0.0,
         gap: Gap | None = None,
         level: float = 1.0,
+        free: FreeConfig | None = None,
     ) -> None:
-        """Starts every environment on a random row of the reference."""
+        """Starts every environment on a random row of the reference.
+
+        Args:
+            sim: the physics.
+            contract: what the decoder is told.
+            reference: what is followed.
+            config: settings.
+            seed: of everything random.
+            noise_scale: see ``SensedRobots``.
+            gap: what is between policy and physics; None for nothing.
+            level: width of the gap's ranges in force, over their full width.
+            free: when robots are let go; None for never.
+        """
         self.robots = SensedRobots(sim, contract, noise_scale, seed + 1, gap, level)
         self.reference = reference
         self.config = config
         self.rng = np.random.default_rng(seed)
         n = sim.num_envs
         self.row = np.zeros(n, dtype=np.int64)
+        self.free = np.zeros(n, dtype=bool)
+        # Where episodes began, and whether the row was moved since.
+        self._start = np.zeros(n, dtype=np.int64)
+        self._strayed = np.zeros(n, dtype=bool)
+        # Where the world of a robot's reference lies in the robot's: shifted along the floor [m]
+        # and turned about the vertical.
+        self._shift = np.zeros((n, 3), np.float32)
+        self._turn = from_yaw(np.zeros(n, np.float32))
         self.age = np.zeros(n, dtype=np.int64)
         self._future = np.array(config.future_steps)
         # The last rows leave nothing to track: episodes start at least this far from the end.
@@ -114,6 +156,8 @@ class ImitationEnv:
         rows = np.arange(reference.num_rows)
         self._start_rows = rows[reference.last - rows >= runway]
         self._bin_of_start = self._start_rows // config.bin_steps
+        self._free = free
+        self._matcher = None if free is None else MotionMatcher(sim.spec, reference, runway)
         self.loss_rate = np.full(reference.num_rows // config.bin_steps + 1, 0.5)
         self.reset(np.arange(n))
 
@@ -137,6 +181,8 @@ class ImitationEnv:
         return {
             "proprioception": self.robots.proprioception(),
             "privileged": self._privileged.copy(),
+            "reference_action": self._reference_action(),
+            "free": self.free[:, None].astype(np.float32),
         }
 
     def reset(self, ids: np.ndarray, rows: np.ndarray | None = None) -> None:
@@ -150,9 +196,16 @@ class ImitationEnv:
         qpos = self.reference.qpos[rows_].astype(np.float64)
         if rows is None:
             qpos[:, 7:] += self.config.start_noise * self.rng.standard_normal(qpos[:, 7:].shape)
-            qpos[:, :2] += self.config.start_offset_m * self.rng.standard_normal((len(ids), 2))
+            offset = self.config.start_offset * self.spec.leg_length_m
+            qpos[:, :2] += offset * self.rng.standard_normal((len(ids), 2))
         self.row[ids] = rows_
         self.age[ids] = 0
+        self.free[ids] = False
+        if rows is None and self._free is not None:
+            self.free[ids] = self.rng.random(len(ids)) < self._free.share
+        self._start[ids], self._strayed[ids] = rows_, self.free[ids]
+        self._shift[ids] = 0.0
+        self._turn[ids] = (1.0, 0.0, 0.0, 0.0)
         self.robots.reset(ids, qpos, self.reference.qvel[rows_])
         if len(ids) == self.num_envs:
             self._privileged = self._observe_privileged(slice(None))
@@ -160,7 +213,10 @@ class ImitationEnv:
             self._privileged[ids] = self._observe_privileged(ids)
 
     def advance(self, action: np.ndarray) -> np.ndarray:
-        """One control step without reward and resets; at a clip's last row it stays there.
+        """One control step without reward and resets.
+
+        At a clip's last row a robot's reference stays there, but for free robots, which go on with
+        another.
 
         Args:
             action: (N, J), without unit.
@@ -171,8 +227,47 @@ class ImitationEnv:
         diverged = self.robots.step(action)
         self.row = np.minimum(self.row + 1, self.reference.last[self.row])
         self.age += 1
+        if self._free is not None:
+            self._let_go(self._free)
         self._privileged = self._observe_privileged(slice(None))
         return diverged
+
+    def _let_go(self, config: FreeConfig) -> None:
+        """Lets some robots go, catches others, and moves the references of free and caught ones.
+
+        Where the clip of a free robot is over, the nearest row of all goes on.
+        """
+        period = self.spec.control_period_s
+        chance = self.rng.random(self.num_envs)
+        caught = self.free & (chance < period / config.mean_s)
+        odds = config.share / (1.0 - config.share)
+        let_go = ~self.free & (chance < odds * period / config.mean_s)
+        again = self.free & (self.rng.random(self.num_envs) < period / config.match_period_s)
+        moved = np.flatnonzero(caught | again)
+        self.free ^= caught | let_go
+        self._strayed |= self.free
+        matcher = self._matcher
+        if matcher is None or not self._strayed.any():
+            return
+        reach = round(config.reach_s / period)
+        self.row[moved] = matcher.nearest_around(self.robots, moved, self.row[moved], reach)
+        over = np.flatnonzero((self.free | caught) & (self.row >= self.reference.last[self.row]))
+        self.row[over] = matcher.nearest(self.robots, over)
+        self._anchor(np.union1d(moved, over))
+
+    def _anchor(self, ids: np.ndarray) -> None:
+        """Lays the references' worlds so that robots stand where their rows do, heading alike."""
+        robots, ref = self.robots, self.reference.qpos[self.row[ids]]
+        turn = from_yaw(yaw(robots.quat[ids]) - yaw(ref[:, 3:7]))
+        shift = robots.pos_w[ids] - rotate(turn, ref[:, :3])
+        shift[:, 2] = 0.0
+        self._shift[ids], self._turn[ids] = shift, turn
+
+    def _place(self, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (n, 3) and orientations (n, 4) of the base in the references' worlds."""
+        turn = self._turn[rows]
+        pos = rotate_inverse(turn, self.robots.pos_w[rows] - self._shift[rows])
+        return pos, multiply(conjugate(turn), self.robots.quat[rows])
 
     def step(self, action: np.ndarray) -> Outcome:
         """One control step of all environments; those that end are reset.
@@ -203,6 +298,8 @@ class ImitationEnv:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
         arrays, rest = self.robots.state()
         arrays |= {"row": self.row, "age": self.age, "loss_rate": self.loss_rate}
+        arrays |= {"free": self.free, "shift": self._shift, "turn": self._turn}
+        arrays |= {"start": self._start, "strayed": self._strayed}
         return arrays, rest | {"rng": self.rng.bit_generator.state}
 
     def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
@@ -210,28 +307,35 @@ class ImitationEnv:
         self.robots.restore(arrays, rest)
         self.row[:], self.age[:] = arrays["row"], arrays["age"]
         self.loss_rate[:] = arrays["loss_rate"]
+        self.free[:], self._shift[:] = arrays["free"], arrays["shift"]
+        self._turn[:] = arrays["turn"]
+        self._start[:], self._strayed[:] = arrays["start"], arrays["strayed"]
         self.rng.bit_generator.state = rest["rng"]
         self._privileged = self._observe_privileged(slice(None))
 
     def lost(self, error: TrackingError) -> np.ndarray:
         """(N,) True where the robot is off its reference, or has fallen."""
+        farthest = self.config.max_root_error * self.spec.leg_length_m
+        lowest = lowest_height(self.spec, self.reference.qpos[self.row, 2])
         return (
-            (error.root_pos > self.config.max_root_error_m)
+            (~self.free & (error.root_pos > farthest))
             | (error.tilt > self.config.max_tilt_error_rad)
-            | (self.robots.pos_w[:, 2] < self.spec.fallen_height_m)
+            | (self.robots.pos_w[:, 2] < lowest)
         )
 
     def tracking_error(self) -> TrackingError:
         """How far the robots are from their present reference rows."""
         robots, ref_qpos = self.robots, self.reference.qpos[self.row]
+        pos, quat = self._place(slice(None))
         joint = robots.joint_pos - ref_qpos[:, 7:]
-        relative = multiply(conjugate(robots.quat), ref_qpos[:, 3:7])
+        relative = multiply(conjugate(quat), ref_qpos[:, 3:7])
         half_sine = np.sqrt(np.square(relative[:, 1:]).sum(axis=1))
         up_cosine = -(robots.up_b * self.reference.gravity_b[self.row]).sum(axis=1)
         return TrackingError(
             joint_squared=np.square(joint).sum(axis=1),
             joint_mean=np.abs(joint).mean(axis=1),
-            root_pos=np.sqrt(np.square(robots.pos_w - ref_qpos[:, :3]).sum(axis=1)),
+            root_pos=np.sqrt(np.square(pos - ref_qpos[:, :3]).sum(axis=1)),
+            root_height=pos[:, 2] - ref_qpos[:, 2],
             root_rot=2.0 * np.arcsin(np.minimum(half_sine, 1.0)),
             tilt=np.arccos(np.clip(up_cosine, -1.0, 1.0)),
         )
@@ -240,6 +344,7 @@ class ImitationEnv:
         self, error: TrackingError, action_before: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         config, robots, ref = self.config, self.robots, self.reference
+        leg, speed = self.spec.leg_length_m, self.spec.froude_speed_mps
         joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
         feet = robots.feet_b() - ref.feet_b[self.row]
         root_vel = robots.lin_vel_b - ref.lin_vel_b[self.row]
@@ -247,12 +352,13 @@ class ImitationEnv:
         terms = {
             "joints": np.exp(-config.joint_scale * error.joint_squared),
             "joint_vel": np.exp(-config.joint_vel_scale * np.square(joint_vel).sum(axis=1)),
-            "feet": np.exp(-config.feet_scale * np.square(feet).sum(axis=1)),
+            "feet": np.exp(-config.feet_scale * np.square(feet / leg).sum(axis=1)),
             "root": np.exp(
-                -config.root_pos_scale * np.square(error.root_pos)
+                -config.root_pos_scale * np.square(error.root_pos / leg)
+                - config.root_height_scale * np.square(error.root_height / leg)
                 - config.root_rot_scale * np.square(error.root_rot)
             ),
-            "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel).sum(axis=1)),
+            "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel / speed).sum(axis=1)),
         }
         reward = (
             config.joint_weight * terms["joints"]
@@ -267,13 +373,19 @@ class ImitationEnv:
         terms["root_error_m"] = error.root_pos
         return reward.astype(np.float32), terms
 
+    def _reference_action(self) -> np.ndarray:
+        ahead = np.minimum(self.row + self.config.reference_lead, self.reference.last[self.row])
+        spec, joints = self.spec, self.reference.qpos[ahead, 7:]
+        return ((joints - spec.default_joint_pos) / spec.action_scale).astype(np.float32)
+
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
         robots, ref = self.robots, self.reference
         present = self.row[rows]
         ahead = np.minimum(present[:, None] + self._future, ref.last[present][:, None])
         future = ref.qpos[ahead]  # (n, K, 7 + J)
-        quat = robots.quat[rows][:, None, :]
-        offset = rotate_inverse(quat, future[..., :3] - robots.pos_w[rows][:, None, :])
+        pos, quat = self._place(rows)
+        quat = quat[:, None, :]
+        offset = rotate_inverse(quat, future[..., :3] - pos[:, None, :])
         relative = multiply(conjugate(quat), future[..., 3:7])
         # Twice the vector part is the rotation vector, for small angles; no trigonometry needed.
         turn = 2.0 * relative[..., 1:] * np.sign(relative[..., :1])
@@ -303,14 +415,18 @@ class ImitationEnv:
         return rows
 
     def _count_losses(self, terminated: np.ndarray, truncated: np.ndarray) -> None:
-        """Updates the loss rate of the bin in which an episode began, and of where it was lost."""
-        ended = terminated | truncated
+        """Updates the loss rate of the bin in which an episode began, and of where it was lost.
+
+        Robots that were free in between tell nothing of that.
+        """
+        followed = ~self._strayed
+        ended, lost = (terminated | truncated) & followed, terminated & followed
         if not ended.any():
             return
         rate = self.loss_rate
-        bins = (self.row[ended] - self.age[ended]) // self.config.bin_steps
-        np.add.at(rate, bins, 0.05 * (terminated[ended] - rate[bins]))
-        bins = self.row[terminated] // self.config.bin_steps
+        bins = self._start[ended] // self.config.bin_steps
+        np.add.at(rate, bins, 0.05 * (lost[ended] - rate[bins]))
+        bins = self.row[lost] // self.config.bin_steps
         np.add.at(rate, bins, 0.05 * (1.0 - rate[bins]))
         np.clip(rate, 0.02, 1.0, out=rate)
 
@@ -318,3 +434,20 @@ class ImitationEnv:
 def privileged_size(spec: RobotSpec, contract: ObservationContract, config: ImitationConfig) -> int:
     """Length of a privileged observation: frame, velocity, height, and the coming reference."""
     return clean_frame_size(contract) + 3 + 1 + len(config.future_steps) * (6 + spec.num_joints)
+
+
+def privileged_representation(
+    symmetry: Symmetry, contract: ObservationContract, config: ImitationConfig
+) -> Representation:
+    """How a privileged observation is mirrored: its parts as in ``privileged_size``."""
+    ahead = len(config.future_steps)
+    return join(
+        [
+            symmetry.frame(contract, joint_vel=True),
+            symmetry.polar,
+            symmetry.scalars(),
+            symmetry.polar.repeated(ahead),
+            symmetry.axial.repeated(ahead),
+            symmetry.joints.repeated(ahead),
+        ]
+    )

@@ -1,9 +1,9 @@
 """The skill module as a file: encoder, decoder, prior, and the contract they were trained with."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from legged_skills.skill_module.imitation import ImitationConfig, privileged_siz
 
 KIND = "skill module"
 _PARTS = ("encoder", "decoder", "action_log_std")
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,8 @@ class SkillModule:
         arrays, header = read_archive(path, KIND)
         try:
             contract = read_contract(path, header)
-            architecture = Architecture(**as_tuples(header["architecture"]))
-            imitation = ImitationConfig(**as_tuples(header["imitation"]))
+            architecture = read_settings(path, Architecture, header["architecture"])
+            imitation = read_settings(path, ImitationConfig, header["imitation"])
             clips, summary = tuple(header["clips"]), header["summary"]
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"{path}: the skill module's header lacks {error}.") from error
@@ -146,6 +147,31 @@ def read_contract(path: str | Path, header: Mapping[str, Any]) -> ObservationCon
     return contract
 
 
-def as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+def read_settings(path: str | Path, kind: type[_Settings], found: Mapping[str, Any]) -> _Settings:
+    """A configuration in a file's header. Fields that it lacks take their defaults.
+
+    Args:
+        path: the file, for messages.
+        kind: the configuration's dataclass.
+        found: its fields as they are in the header.
+
+    Raises:
+        FileFormatError: a field is unknown, or one without a default is missing.
+    """
+    known: Any = fields(kind)  # pyright: ignore[reportArgumentType]
+    unknown = sorted(found.keys() - {field.name for field in known})
+    if unknown:
+        raise FileFormatError(
+            f"{path}: {kind.__name__} has no field {unknown[0]!r} here; the file was written by "
+            "another version of legged_skills."
+        )
+    for field in known:
+        needed = field.default is MISSING and field.default_factory is MISSING
+        if needed and field.name not in found:
+            raise FileFormatError(f"{path}: {kind.__name__} lacks the field {field.name!r}.")
+    return kind(**as_tuples(found))
+
+
+def as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a configuration from JSON, which knows lists only."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

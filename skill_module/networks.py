@@ -1,4 +1,4 @@
-"""The networks: encoder, decoder, task policy and critic, all plain MLPs with ELU."""
+"""The networks of all agents: plain MLPs with ELU, and a Gaussian made of one."""
 
 from collections.abc import Sequence
 

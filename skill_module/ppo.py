@@ -5,7 +5,7 @@ Axes: T control steps, N environments, B = a minibatch of T * N.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,8 @@ class PpoConfig:
     """Weight of the entropy of the exploration, per nat."""
     value_weight: float = 0.5
     """Weight of the critic's squared error."""
+    auxiliary_weight: float = 0.5
+    """Weight of the loss of what is learned beside the policy."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down."""
     averaging: float = 0.98
@@ -60,6 +62,25 @@ class PpoConfig:
         for name in ("steps", "epochs", "minibatches"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1.")
+
+
+class LearnerConfig(Protocol):
+    """What settings of any training say about the learner."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size at the start."""
+        ...
+
+    @property
+    def max_grad_norm(self) -> float:
+        """Gradients longer than this are scaled down."""
+        ...
+
+    @property
+    def averaging(self) -> float:
+        """Share of the running mean of the parameters that an iteration keeps."""
+        ...
 
 
 class LearnerState(NamedTuple):
@@ -134,23 +155,23 @@ def advantages(
     return result
 
 
-def optimizer(config: PpoConfig) -> optax.GradientTransformation:
+def optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     """Adam with clipped gradients; the step size is applied by the update."""
     return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam())
 
 
-def init(agent: Agent, config: PpoConfig, key: Array) -> LearnerState:
+def init(agent: Agent, config: LearnerConfig, key: Array) -> LearnerState:
     """A new learner; the key is consumed."""
     return begin(agent.init(key), config)
 
 
-def begin(params: Params, config: PpoConfig) -> LearnerState:
+def begin(params: Params, config: LearnerConfig) -> LearnerState:
     """A learner that has done nothing yet, with given parameters."""
     rate = jnp.asarray(config.learning_rate, jnp.float32)
     return LearnerState(params, optimizer(config).init(params), rate, params)
 
 
-def averaged(state: LearnerState, config: PpoConfig, iteration: int) -> LearnerState:
+def averaged(state: LearnerState, config: LearnerConfig, iteration: int) -> LearnerState:
     """Takes the present parameters into their running mean.
 
     Args:
@@ -187,10 +208,12 @@ def loss(
     value_error = jnp.square(value - data["target"]).mean()
     kl = now.kl.mean()
     entropy = now.entropy.mean()
+    auxiliary = jnp.mean(jnp.asarray(now.auxiliary))
     total = (
         -surrogate
         + config.value_weight * value_error
         + kl_weight * kl
+        + config.auxiliary_weight * auxiliary
         - config.entropy_weight * entropy
     )
     figures = {
@@ -198,6 +221,7 @@ def loss(
         "value_error": value_error,
         "kl_prior": kl,
         "entropy": entropy,
+        "auxiliary": auxiliary,
         # An unbiased, always positive estimate of KL(old || new).
         "kl_update": (ratio - 1.0 - log_ratio).mean(),
         "clipped_share": (jnp.abs(ratio - 1.0) > config.clip).astype(jnp.float32).mean(),
@@ -254,7 +278,7 @@ def update(
         gradient, figures = jax.grad(
             lambda params: loss(agent, config, params, part, kl_weight), has_aux=True
         )(carry.params)
-        steps, opt_state = adam.update(gradient, carry.opt_state)
+        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
         params = jax.tree.map(lambda p, s: p - carry.learning_rate * s, carry.params, steps)
         # The step size follows the wanted divergence, as in rsl_rl and before it in TRPO's spirit.
         factor = jnp.where(

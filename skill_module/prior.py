@@ -44,10 +44,15 @@ def kl_to_prior(mean: Array, log_std: Array, z_tm1: Array, alpha: float) -> Arra
     Returns:
         (...,) divergence, summed over the latent's dimensions [nat].
     """
+    return jnp.sum(kl_per_dimension(mean, log_std, z_tm1, alpha), axis=-1)
+
+
+def kl_per_dimension(mean: Array, log_std: Array, z_tm1: Array, alpha: float) -> Array:
+    """(..., L) the parts of ``kl_to_prior`` that each dimension of the latent adds [nat]."""
     variance = 1.0 - alpha**2
     ratio = jnp.exp(2.0 * log_std) / variance
     offset = jnp.square(mean - alpha * z_tm1) / variance
-    return 0.5 * jnp.sum(ratio + offset - 1.0 - jnp.log(ratio), axis=-1)
+    return 0.5 * (ratio + offset - 1.0 - jnp.log(ratio))
 
 
 def log_prob(x: Array, mean: Array, log_std: Array) -> Array:

@@ -3,9 +3,10 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -17,15 +18,34 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
-from legged_skills.skill_module import training
-from legged_skills.skill_module.agents import Architecture, ImitationAgent
-from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv
+from legged_skills.skill_module import distil, ppo, training
+from legged_skills.skill_module.agents import (
+    Architecture,
+    ImitationAgent,
+    imitation_equivariance,
+)
+from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.imitation import (
+    ImitationConfig,
+    ImitationEnv,
+    privileged_representation,
+    privileged_size,
+)
+from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.reference import build_reference
+from legged_skills.skill_module.symmetry import Representation, Symmetry
+from legged_skills.skill_module.tracker import (
+    TrackerAgent,
+    TrackerArchitecture,
+    tracker_equivariance,
+)
 from legged_skills.skill_module.training import Result, RunConfig
 
 MODULE_FILE = "skills.npz"
+TRACKER_FOLDER = "tracker"
+"""The tracker is trained in this folder of the module's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +53,23 @@ class SkillTrainingConfig:
     """All settings of a skill module's training."""
 
     run: RunConfig = field(
-        default_factory=lambda: RunConfig(total_steps=20_000_000, kl_ramp_share=0.6)
+        default_factory=lambda: RunConfig(total_steps=8_000_000, kl_ramp_share=0.4)
     )
     """Length, seed, number of environments."""
+    method: Literal["distil", "end_to_end"] = "distil"
+    """Train a tracker and distil it, or train encoder and decoder end to end by PPO."""
+    tracker: TrackerArchitecture = field(default_factory=TrackerArchitecture)
+    """Sizes of the tracker's networks."""
+    tracker_steps: int = 10_000_000
+    """Control steps of the tracker's training."""
     ppo: PpoConfig = field(
         default_factory=lambda: PpoConfig(epochs=3, kl_weight=5e-3, target_kl=0.02)
     )
-    """Settings of PPO."""
+    """Settings of PPO, which trains the tracker, or all end to end."""
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    """Settings of the distillation."""
+    free: FreeConfig = field(default_factory=FreeConfig)
+    """When robots follow the prior during the distillation."""
     architecture: Architecture = field(default_factory=Architecture)
     """Sizes of the networks."""
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
@@ -48,10 +78,10 @@ class SkillTrainingConfig:
     """Frames of proprioception the decoder sees: as long as the longest delays and more, so that it
     can tell how late it is."""
     mirrored: bool = True
-    """Whether the left-right mirror images of the clips are tracked too."""
-    front_back: bool = False
-    """Whether the front-back mirror images are tracked too, which teach a quadruped to walk
-    backwards."""
+    """Whether the left-right mirror images of the clips are references too."""
+    front_back: bool = True
+    """Whether a quadruped's references are the front-back mirror images too, on which it walks
+    backwards. Its networks are mirrored in any case."""
     gap: str = "full"
     """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
@@ -59,30 +89,73 @@ class SkillTrainingConfig:
 
 
 def make_env(
-    spec: RobotSpec, clips: Sequence[RobotClip], config: SkillTrainingConfig
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    config: SkillTrainingConfig,
+    free: FreeConfig | None = None,
 ) -> ImitationEnv:
-    """The environments a skill module is trained in."""
+    """The environments a skill module or a tracker is trained in; see ``ImitationEnv``."""
     gap = load_gap(config.gap, spec.name)
+    front_back = config.front_back and spec.mirror_joints_front_back is not None
     return ImitationEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         proprioception(spec, config.history),
-        build_reference(spec, clips, config.mirrored, config.front_back),
+        build_reference(spec, clips, config.mirrored, front_back),
         config.imitation,
         seed=config.run.seed,
         noise_scale=config.noise_scale,
         gap=gap,
         level=0.0,
+        free=free,
     )
 
 
-def make_agent(env: ImitationEnv, architecture: Architecture) -> ImitationAgent:
-    """The agent for an environment: all sizes come from there."""
+def make_agent(spec: RobotSpec, config: SkillTrainingConfig) -> ImitationAgent:
+    """The agent of the encoder and decoder that a training gives.
+
+    Raises:
+        SettingsError: a layer or the latent cannot be mirrored.
+    """
+    contract, sizes = proprioception(spec, config.history), config.architecture
+    if config.method == "distil":
+        std = config.distil.action_std
+        sizes = replace(sizes, initial_action_std=std, min_action_std=std)
     return ImitationAgent(
-        architecture=architecture,
-        proprioception_size=env.robots.contract.size,
-        privileged_size=env.privileged_size,
-        action_size=env.spec.num_joints,
+        architecture=sizes,
+        proprioception_size=contract.size,
+        privileged_size=privileged_size(spec, contract, config.imitation),
+        action_size=spec.num_joints,
+        equivariance=imitation_equivariance(
+            Symmetry(spec), sizes, *_representations(spec, contract, config)
+        ),
     )
+
+
+def make_tracker(spec: RobotSpec, config: SkillTrainingConfig) -> TrackerAgent:
+    """The agent of the tracker.
+
+    Raises:
+        SettingsError: a layer cannot be mirrored.
+    """
+    contract = proprioception(spec, config.history)
+    return TrackerAgent(
+        architecture=config.tracker,
+        proprioception_size=contract.size,
+        privileged_size=privileged_size(spec, contract, config.imitation),
+        action_size=spec.num_joints,
+        equivariance=tracker_equivariance(
+            Symmetry(spec), config.tracker, *_representations(spec, contract, config)
+        ),
+    )
+
+
+def _representations(
+    spec: RobotSpec, contract: ObservationContract, config: SkillTrainingConfig
+) -> tuple[Representation, Representation]:
+    """How proprioception and privileged observations are mirrored."""
+    symmetry = Symmetry(spec)
+    privileged = privileged_representation(symmetry, contract, config.imitation)
+    return symmetry.proprioception(contract), privileged
 
 
 def train_skills(
@@ -92,9 +165,10 @@ def train_skills(
     out: str | Path,
     start: SkillModule | None = None,
 ) -> Result:
-    """Trains a skill module end to end by imitation, and writes it to ``out``/skills.npz.
+    """Trains a skill module by imitation, and writes it to ``out``/skills.npz.
 
-    Goes on from the checkpoint in ``out`` if there is one.
+    Distilling needs a tracker, which is trained first, in ``out``/tracker. Both go on from their
+    checkpoints if there are any.
 
     Args:
         spec: the robot.
@@ -110,45 +184,116 @@ def train_skills(
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
+    out = Path(out)
+    agent = make_agent(spec, config)
+    contract = proprioception(spec, config.history)
+    initial = None if start is None else begin_with(start, contract, config)
+    if config.method == "end_to_end":
+        return _train_module(spec, clips, config, out, agent, start, initial, None)
+    # What cannot be distilled is refused before the tracker is trained.
+    training.count_iterations(config.distil, config.run)
+    tracked = train_tracker(spec, clips, config, out / TRACKER_FOLDER)
+    if not tracked.finished or tracked.interrupted:
+        return tracked
+    if config.run.minutes is not None:
+        left = max(0.0, config.run.minutes - tracked.seconds / 60.0)
+        config = replace(config, run=replace(config.run, minutes=left))
+    return _train_module(spec, clips, config, out, agent, start, initial, tracked)
+
+
+def train_tracker(
+    spec: RobotSpec, clips: Sequence[RobotClip], config: SkillTrainingConfig, out: Path
+) -> Result:
+    """Trains a policy without a latent that follows the clips, to be distilled.
+
+    Args:
+        spec: the robot.
+        clips: what is followed.
+        config: all settings.
+        out: folder of the run.
+
+    Raises:
+        ClipError: the clips cannot be used.
+        FileFormatError: a file cannot be written, or a checkpoint is damaged.
+        ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+    """
     env = make_env(spec, clips, config)
-    agent = make_agent(env, config.architecture)
-    initial = None if start is None else begin_with(start, env.robots.contract, config)
-    names = tuple(Path(clip.name).stem for clip in clips)
-    identity = {
+    run = replace(config.run, total_steps=config.tracker_steps)
+    identity = _identity(spec, clips, config, env) | {
+        "task": "tracker",
+        "architecture": asdict(config.tracker),
+    }
+    return training.train(make_tracker(spec, config), env, config.ppo, run, out, identity)
+
+
+def _train_module(
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    config: SkillTrainingConfig,
+    out: Path,
+    agent: ImitationAgent,
+    start: SkillModule | None,
+    initial: dict[str, Any] | None,
+    tracked: Result | None,
+) -> Result:
+    """Trains encoder and decoder: by distilling what ``tracked`` gave, or without it by PPO."""
+    env = make_env(spec, clips, config, None if tracked is None else config.free)
+    settings: PpoConfig | DistilConfig = config.ppo
+    update, told = ppo.update, None
+    if tracked is not None:
+        settings = config.distil
+        update = partial(distil.update, make_tracker(spec, config), tracked.learner.average)
+        told = {"steps": tracked.steps, "seconds": tracked.seconds, "figures": tracked.figures}
+    identity = _identity(spec, clips, config, env) | {
         "task": "skills",
+        "architecture": asdict(agent.architecture),
+        "start": None if start is None else start.summary,
+        "tracker": None if told is None else told["steps"],
+        "free": None if told is None else asdict(config.free),
+    }
+
+    def write_module(result: Result) -> None:
+        params = jax.tree.map(np.asarray, result.learner.average)
+        more = ("mirrored", "front_back", "gap", "start", "free")
+        SkillModule(
+            contract=env.robots.contract,
+            architecture=agent.architecture,
+            imitation=config.imitation,
+            params=params,
+            clips=tuple(Path(clip.name).stem for clip in clips),
+            summary=training.summary(result, config.run, settings)
+            | {name: identity[name] for name in more}
+            | {"tracker": told},
+        ).save(out / MODULE_FILE)
+
+    return training.train(
+        agent,
+        env,
+        settings,
+        config.run,
+        out,
+        identity,
+        write_module,
+        initial=initial,
+        update=update,
+    )
+
+
+def _identity(
+    spec: RobotSpec, clips: Sequence[RobotClip], config: SkillTrainingConfig, env: ImitationEnv
+) -> dict[str, Any]:
+    """What a checkpoint must share to be resumed, whatever is trained."""
+    return {
         "robot": spec.name,
         "contract_hash": env.robots.contract.hash,
         # By content too: other motions under the same name are another training.
-        "clips": {name: _digest(clip) for name, clip in zip(names, clips, strict=True)},
-        "architecture": asdict(config.architecture),
+        "clips": {Path(clip.name).stem: _digest(clip) for clip in clips},
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
         "front_back": config.front_back,
         "noise_scale": config.noise_scale,
         "gap": gap_json(env.robots),
-        "start": None if start is None else start.summary,
     }
-
-    def write_module(result: Result) -> None:
-        params = jax.tree.map(np.asarray, result.learner.average)
-        SkillModule(
-            contract=env.robots.contract,
-            architecture=config.architecture,
-            imitation=config.imitation,
-            params=params,
-            clips=names,
-            summary=training.summary(result, config.run, config.ppo)
-            | {
-                "mirrored": config.mirrored,
-                "front_back": config.front_back,
-                "gap": identity["gap"],
-                "start": identity["start"],
-            },
-        ).save(Path(out) / MODULE_FILE)
-
-    return training.train(
-        agent, env, config.ppo, config.run, out, identity, write_module, initial=initial
-    )
 
 
 def begin_with(
@@ -171,13 +316,20 @@ def begin_with(
             f"{what} has {frames} frames and the architecture {start.architecture}, "
             f"expected at most {contract.history} and {config.architecture}."
         )
+    if start.imitation.future_steps != config.imitation.future_steps:
+        raise ContractError(
+            f"{what} sees the reference {start.imitation.future_steps} steps ahead, expected "
+            f"{config.imitation.future_steps}."
+        )
     first = start.params["decoder"]["Dense_0"]
     kernel = np.asarray(first["kernel"])
     older = np.zeros((more * size, kernel.shape[1]), kernel.dtype)
     decoder = start.params["decoder"] | {
         "Dense_0": first | {"kernel": np.concatenate([older, kernel])}
     }
-    return start.params | {"decoder": decoder}
+    # How much is explored is for the settings to say.
+    parts = {name: part for name, part in start.params.items() if name != "action_log_std"}
+    return parts | {"decoder": decoder}
 
 
 def gap_json(robots: SensedRobots) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,13 @@ from legged_skills.robots.errors import FileFormatError, SettingsError
 from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
 from legged_skills.skill_module.agents import Agent, Params
-from legged_skills.skill_module.ppo import LearnerState, PpoConfig
+from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.ppo import Batch, LearnerState, PpoConfig
 from legged_skills.skill_module.rollout import Environment, collect
+
+Update = Callable[[Any, Any, LearnerState, Batch, jax.Array, jax.Array], tuple[LearnerState, Any]]
+"""(agent, settings, learner, batch, weight of the KL, key) -> learner and figures; see
+``ppo.update``."""
 
 CHECKPOINT_FILE = "checkpoint.npz"
 
@@ -72,9 +77,11 @@ class Result:
     """The last logged figures."""
     finished: bool
     """False if it stopped early, by time or by a signal."""
+    interrupted: bool = False
+    """True if a signal came, be it at the very end."""
 
 
-def summary(result: Result, run: RunConfig, ppo_config: PpoConfig) -> dict[str, Any]:
+def summary(result: Result, run: RunConfig, ppo_config: PpoConfig | DistilConfig) -> dict[str, Any]:
     """How something was trained, for the file that holds it."""
     return {
         "steps": result.steps,
@@ -101,13 +108,14 @@ def versions() -> dict[str, str]:
 def train(
     agent: Agent,
     env: Environment,
-    ppo_config: PpoConfig,
+    ppo_config: PpoConfig | DistilConfig,
     run: RunConfig,
     out: str | Path,
     identity: Mapping[str, Any],
     on_checkpoint: Callable[[Result], None] | None = None,
     console: Console | None = None,
     initial: Params | None = None,
+    update: Update = ppo.update,
 ) -> Result:
     """Trains an agent; goes on from the checkpoint in ``out`` if there is one.
 
@@ -125,15 +133,40 @@ def train(
         console: where the progress bar goes.
         initial: parameters to begin with, by their name in the agent's; what is not among them
             begins at random.
+        update: what an iteration does with what was collected.
 
     Raises:
         FileFormatError: a file cannot be written, or the checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
         SettingsError: there is nothing to train: fewer steps than one iteration has.
     """
-    loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial)
+    loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial, update)
     with _StopOnSignals() as stopped:
-        return loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
+        result = loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
+        return replace(result, interrupted=stopped())
+
+
+def count_iterations(settings: PpoConfig | DistilConfig, run: RunConfig) -> int:
+    """How many iterations a training has.
+
+    Raises:
+        SettingsError: there is not one, or what one collects cannot be cut into minibatches.
+    """
+    if run.num_envs < 1:
+        raise SettingsError(f"environments is {run.num_envs}, expected at least 1.")
+    steps = settings.steps * run.num_envs
+    if run.total_steps < steps:
+        raise SettingsError(
+            f"total_steps is {run.total_steps}, expected at least the {steps} of one iteration."
+        )
+    # A distillation needs whole stretches of time, and cuts by robots.
+    by_robots = isinstance(settings, DistilConfig)
+    most, what = (run.num_envs, "robots") if by_robots else (steps, "steps of one iteration")
+    if settings.minibatches > most:
+        raise SettingsError(
+            f"minibatches is {settings.minibatches}, expected at most the {most} {what}."
+        )
+    return run.total_steps // steps
 
 
 class Loop:
@@ -143,26 +176,18 @@ class Loop:
         self,
         agent: Agent,
         env: Environment,
-        ppo_config: PpoConfig,
+        ppo_config: PpoConfig | DistilConfig,
         run: RunConfig,
         out: Path,
         identity: Mapping[str, Any],
         initial: Params | None = None,
+        update: Update = ppo.update,
     ) -> None:
         """Starts anew, or from the checkpoint in ``out``; arguments as in ``train``."""
         self.agent, self.env, self.ppo, self.run, self.out = agent, env, ppo_config, run, out
+        self.update = update
         self.steps_per_iteration = ppo_config.steps * env.num_envs
-        self.iterations = run.total_steps // self.steps_per_iteration
-        if self.iterations < 1:
-            raise SettingsError(
-                f"total_steps is {run.total_steps}, expected at least the "
-                f"{self.steps_per_iteration} of one iteration."
-            )
-        if ppo_config.minibatches > self.steps_per_iteration:
-            raise SettingsError(
-                f"minibatches is {ppo_config.minibatches}, expected at most the "
-                f"{self.steps_per_iteration} steps of one iteration."
-            )
+        self.iterations = count_iterations(ppo_config, run)
         # Time limits may change from one resumption to the next; they do not change the numbers.
         settings = {"ppo": asdict(ppo_config), "run": asdict(run)}
         for name in ("minutes", "checkpoint_minutes", "num_threads"):
@@ -192,6 +217,8 @@ class Loop:
         self.env.restore(environment, found.header["environment"])
         self.iteration = found.header["iteration"]
         self.seconds = found.header["seconds"]
+        # Those of a training that is over already; older checkpoints have none.
+        self.figures = found.header.get("figures", {})
 
     def save(self) -> None:
         """Writes the checkpoint."""
@@ -201,6 +228,7 @@ class Loop:
             "versions": versions(),
             "iteration": self.iteration,
             "seconds": self.seconds,
+            "figures": self.figures,
             "environment": rest,
         }
         checkpoint.save(
@@ -223,7 +251,7 @@ class Loop:
         )
         self.z = data.z
         collected = time.perf_counter()
-        self.learner, figures = ppo.update(
+        self.learner, figures = self.update(
             self.agent, self.ppo, self.learner, data.batch, jnp.float32(kl_weight), update_key
         )
         figures = {name: float(value) for name, value in figures.items()}

@@ -16,7 +16,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module.imitation import ImitationEnv
-from legged_skills.skill_module.train import SkillTrainingConfig, make_agent, make_env
+from legged_skills.skill_module.train import SkillTrainingConfig, make_env, make_tracker
 from legged_skills.skill_module.training import Loop
 
 
@@ -123,6 +123,8 @@ def benchmark_train(
 ) -> dict[str, Any]:
     """Rate of training a skill module, all in, and of bare physics from the very same states.
 
+    What is timed is the longest part, the tracker's training.
+
     Args:
         spec: the robot.
         clips: what is imitated.
@@ -135,7 +137,7 @@ def benchmark_train(
     """
     config = _config(num_envs, num_threads, "none")
     env = make_env(spec, clips, config)
-    agent = make_agent(env, config.architecture)
+    agent = make_tracker(spec, config)
     bare = BarePhysics(env.robots.batch)
     rng = np.random.default_rng(0)
     full_s = bare_s = 0.0

@@ -16,6 +16,8 @@ from legged_skills.robots.errors import ClipError, SettingsError
 
 if TYPE_CHECKING:
     from legged_skills.mocap.clip import RobotClip
+    from legged_skills.mocap.walking import Walking
+    from legged_skills.robots.spec import RobotSpec
     from legged_skills.sim2real.bundle import Bundle
     from legged_skills.tasks.policy_file import TaskPolicy
 
@@ -28,7 +30,7 @@ class Export:
     """The bundle (.onnx)."""
     robot: str = "anymal_c"
     """The robot."""
-    task: Literal["walk"] = "walk"
+    task: Literal["walk", "dribble"] = "walk"
     """The task."""
     policy: Path | None = None
     """Task policy; by default the one that comes with the package."""
@@ -223,12 +225,30 @@ def load_clips(where: Path | Sequence[Path] | None, robot: str) -> "list[RobotCl
     return library.load_clips(found)
 
 
+def load_walking(where: Path | None, spec: "RobotSpec") -> "Walking | None":
+    """What walks look like in these clips; without any, in those that come with the package.
+
+    None if none of those walks.
+    """
+    from legged_skills.mocap.walking import Walking
+
+    try:
+        return Walking.of(spec, load_clips(where, spec.name))
+    except ClipError:
+        if where is not None:
+            raise
+        return None
+
+
 def load_policy(robot: str, task: str, path: Path | None = None) -> "TaskPolicy":
     """A task policy from a file, by default the one that comes with the package."""
-    from legged_skills.tasks.evaluate_walk import shipped_policy
+    from legged_skills import robots
+    from legged_skills.tasks import evaluate_dribble, evaluate_walk
     from legged_skills.tasks.policy_file import TaskPolicy
 
-    return TaskPolicy.load(path or shipped_policy(robot), robot=robot, task=task)
+    robots.get(robot)
+    shipped = {"walk": evaluate_walk.shipped_policy, "dribble": evaluate_dribble.shipped_policy}
+    return TaskPolicy.load(path or shipped[task](robot), robot=robot, task=task)
 
 
 def timing(robot: str) -> dict[str, object]:

@@ -31,20 +31,21 @@ from legged_skills.tasks.film import (
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.report import DemoReport
 from legged_skills.tasks.stages import Stages
+from legged_skills.tasks.walk import WalkConfig
 
 VIDEO_FILE = "demo.mp4"
 REPORT_FILE = "report.html"
 
 COURSE: tuple[tuple[str, tuple[float, float, float]], ...] = (
     ("stand", (0.0, 0.0, 0.0)),
-    ("forward, slowly", (0.4, 0.0, 0.0)),
-    ("forward, faster", (0.9, 0.0, 0.0)),
-    ("turn left", (0.5, 0.0, 0.7)),
-    ("sidestep", (0.0, 0.25, 0.0)),
-    ("backwards", (-0.25, 0.0, 0.0)),
+    ("forward, slowly", (0.31, 0.0, 0.0)),
+    ("forward, faster", (0.69, 0.0, 0.0)),
+    ("turn left", (0.385, 0.0, 0.64)),
+    ("sidestep", (0.0, 0.72, 0.0)),
+    ("backwards", (-0.42, 0.0, 0.0)),
     ("stop", (0.0, 0.0, 0.0)),
 )
-"""Commands of the film: name, and vx, vy [m/s], yaw rate [rad/s]."""
+"""Commands of the film: name, and shares of the robot's paces (``Paces.command``)."""
 
 _TURN_M = 0.5
 """Turning by 1 rad is as lively as this way [m]."""
@@ -121,7 +122,7 @@ def run_demo(
         with stages.stage("following the clips", "tracking"):
             tracks = track_clips(spec, module, motions)
         with stages.stage("walking on commands", "walking"):
-            commands = np.array([[command for _, command in COURSE]])
+            commands = np.array([[command for _, command in course_commands(robot)]])
             course = walking.walk_on_commands(
                 spec, walker, commands, config.command_s, config.average_s
             )
@@ -138,7 +139,7 @@ def run_demo(
         "robot": robot,
         "tracking": evaluate.summarize(tracks),
         "walking": test,
-        "walking_test": asdict(config.test),
+        "walking_test": asdict(config.test) | config.test.ranges(robot),
         "course": _course_figures(spec, course, config),
         "film": {"frames": frames, **_film_figures(spec, track, rows, film)},
         "versions": versions(),
@@ -155,6 +156,16 @@ def run_demo(
         video=video,
     ).write(report)
     return DemoResult(video=video, report=report, figures=figures)
+
+
+def course_commands(robot: str) -> list[tuple[str, tuple[float, float, float]]]:
+    """The commands of the film for a robot: name, and vx, vy [m/s], yaw rate [rad/s].
+
+    Raises:
+        SettingsError: the robot has no paces.
+    """
+    paces = WalkConfig().paces(robot)
+    return [(name, paces.command(shares)) for name, shares in COURSE]
 
 
 def liveliest(tracks: Sequence[ClipTrack], length: int) -> tuple[ClipTrack, slice]:
@@ -186,7 +197,8 @@ def _course_figures(spec: RobotSpec, course: WalkEpisodes, config: DemoConfig) -
     fell = bool(course.fell[0])
     names = ("vx_mps", "vy_mps", "yaw_radps")
     legs = []
-    for (name, command), achieved in zip(COURSE, course.achieved[0].tolist(), strict=True):
+    rows = zip(course_commands(spec.name), course.achieved[0].tolist(), strict=True)
+    for (name, command), achieved in rows:
         leg: dict[str, Any] = {"name": name, **dict(zip(names, command, strict=True))}
         leg |= {f"achieved_{n}": value for n, value in zip(names, achieved, strict=True)}
         legs.append(leg)

@@ -10,11 +10,12 @@ import numpy as np
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.files import package_file
+from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.rollout import act
-from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.policy_file import Policy
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
 
 
@@ -30,14 +31,25 @@ class WalkEvaluationConfig:
     """Time each command is given [s]."""
     average_s: float = 2.0
     """The velocity is averaged over the last of that time [s]."""
-    vx_range: tuple[float, float] = (-0.3, 1.0)
-    """Commanded forward velocity, uniform [m/s]."""
-    vy_range: tuple[float, float] = (-0.3, 0.3)
-    """Commanded velocity to the left, uniform [m/s]."""
-    yaw_range: tuple[float, float] = (-0.8, 0.8)
-    """Commanded turning rate, uniform [rad/s]."""
+    vx_range: tuple[float, float] | None = None
+    """Commanded forward velocity, uniform [m/s]; None for the robot's own (``walk.PACES``)."""
+    vy_range: tuple[float, float] | None = None
+    """Commanded velocity to the left, uniform [m/s]; None for the robot's own."""
+    yaw_range: tuple[float, float] | None = None
+    """Commanded turning rate, uniform [rad/s]; None for the robot's own."""
     seed: int = 12345
-    """Of the commands; the policy is deterministic."""
+    """Of the commands, and of what the gap draws; the policy is deterministic."""
+    held_episodes: int = 50
+    """Episodes of each of the robot's ``HELD_COMMANDS``; without a gap, where all would be the
+    same, there is one."""
+    held_s: float = 8.0
+    """Time such a command is given, from standing [s]."""
+    settle_s: float = 2.0
+    """The speed reached is averaged over what is left of that after this time [s]."""
+    standing_episodes: int = 100
+    """Episodes of standing at the command zero; without a gap there is one."""
+    standing_s: float = 12.0
+    """Length of these; what is measured begins after ``settle_s`` [s]."""
 
     def __post_init__(self) -> None:
         """Checks what the command line offers.
@@ -45,9 +57,20 @@ class WalkEvaluationConfig:
         Raises:
             SettingsError: there are no episodes, or the seed is negative.
         """
-        for name, least in (("episodes", 1), ("seed", 0)):
+        counts = ("episodes", "held_episodes", "standing_episodes")
+        for name, least in (*((count, 1) for count in counts), ("seed", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+
+    def ranges(self, robot: str) -> dict[str, tuple[float, float]]:
+        """The ranges of commands for a robot: "vx_range", "vy_range" [m/s], "yaw_range" [rad/s].
+
+        Raises:
+            SettingsError: the robot has no paces of its own.
+        """
+        names = ("vx_range", "vy_range", "yaw_range")
+        paces = WalkConfig(**{name: getattr(self, name) for name in names}).paces(robot)
+        return {name: getattr(paces, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +87,9 @@ class WalkEpisodes:
     """(T, E, 3) velocity in the heading frame [m/s, rad/s]."""
     qpos: np.ndarray
     """(T, E, 7 + J) states; only of the first few episodes, see ``walk_on_commands``."""
+    torque_squared: np.ndarray | None = None
+    """(T, E) sum over joints of torque^2, mean over the control step [N^2 m^2]; None without a gap.
+    """
 
     @property
     def fell(self) -> np.ndarray:
@@ -73,7 +99,7 @@ class WalkEpisodes:
 
 def walk_on_commands(
     spec: RobotSpec,
-    policy: TaskPolicy,
+    policy: Policy,
     commands: np.ndarray,
     command_s: float = 4.0,
     average_s: float = 2.0,
@@ -83,6 +109,8 @@ def walk_on_commands(
     seed: int = 0,
 ) -> WalkEpisodes:
     """Runs a policy deterministically, standing at first, on given commands.
+
+    Each robot has factors of the gap of its own.
 
     Args:
         spec: the robot.
@@ -106,11 +134,13 @@ def walk_on_commands(
         seed=seed,
         gap=gap,
     )
+    env.robots.draw_factors(seed)
     env.robots.reset(np.arange(episodes), spec.home_qpos, np.zeros(6 + spec.num_joints))
     agent, key = policy.agent, jax.random.key(0)
     z = np.zeros((episodes, agent.latent_size), np.float32)
     velocity = np.empty((steps, episodes, 3), np.float32)
     qpos = np.empty((steps, min(keep, episodes), spec.num_joints + 7))
+    torque_squared = None if gap is None else np.empty((steps, episodes), np.float32)
     fallen_at = np.full(episodes, steps)
     for step in range(steps):
         env.command[:] = commands[:, step // hold]
@@ -120,6 +150,8 @@ def walk_on_commands(
         now = env.velocity()
         velocity[step, :, :2], velocity[step, :, 2] = now.linear, now.yaw
         qpos[step] = env.robots.sim.qpos[: qpos.shape[1]]
+        if torque_squared is not None:
+            torque_squared[step] = env.robots.torque_squared
         down = (env.fallen() | diverged) & (fallen_at == steps)
         fallen_at[down] = step
     ends = velocity.reshape(count, hold, episodes, 3)[:, hold - window :].mean(axis=1)
@@ -127,13 +159,18 @@ def walk_on_commands(
     whole = (np.arange(1, count + 1) * hold)[None, :] <= fallen_at[:, None]
     achieved[~whole] = np.nan
     return WalkEpisodes(
-        commands=commands, achieved=achieved, fallen_at=fallen_at, velocity=velocity, qpos=qpos
+        commands=commands,
+        achieved=achieved,
+        fallen_at=fallen_at,
+        velocity=velocity,
+        qpos=qpos,
+        torque_squared=torque_squared,
     )
 
 
 def evaluate_walk(
     spec: RobotSpec,
-    policy: TaskPolicy,
+    policy: Policy,
     config: WalkEvaluationConfig,
     num_threads: int = 0,
     gap: Gap | None = None,
@@ -149,24 +186,37 @@ def evaluate_walk(
 
     Returns:
         "velocity_error_mps" and "yaw_error_radps": mean over commands of the error of the averaged
-        velocity; "fall_rate"; "episodes"; "commands": a list with each command, what was achieved
-        and its errors. A command during which the robot fell counts in the fall rate only.
+        velocity; "fall_rate" and "fall_rate_ci95"; "episodes"; "commands": a list with each
+        command, what was achieved and its errors. A command during which the robot fell counts in
+        the fall rate only.
     """
+    return summarize(walk_at_random(spec, policy, config, num_threads, gap, keep=0))
+
+
+def walk_at_random(
+    spec: RobotSpec,
+    policy: Policy,
+    config: WalkEvaluationConfig,
+    num_threads: int = 0,
+    gap: Gap | None = None,
+    keep: int = 1,
+) -> WalkEpisodes:
+    """The episodes of ``evaluate_walk``; the states of ``keep`` of them are kept."""
     rng = np.random.default_rng(config.seed)
-    ranges = np.array([config.vx_range, config.vy_range, config.yaw_range])
+    ranges = np.array(list(config.ranges(spec.name).values()))
     count = round(config.episode_s / config.command_s)
     commands = rng.uniform(ranges[:, 0], ranges[:, 1], (config.episodes, count, COMMAND_SIZE))
-    run = walk_on_commands(
+    return walk_on_commands(
         spec,
         policy,
         commands,
         config.command_s,
         config.average_s,
+        keep=keep,
         num_threads=num_threads,
         gap=gap,
         seed=config.seed,
     )
-    return summarize(run)
 
 
 def summarize(run: WalkEpisodes) -> dict[str, Any]:
@@ -179,6 +229,7 @@ def summarize(run: WalkEpisodes) -> dict[str, Any]:
         "velocity_error_mps": float(velocity_error[done].mean()) if done.any() else float("nan"),
         "yaw_error_radps": float(yaw_error[done].mean()) if done.any() else float("nan"),
         "fall_rate": float(run.fell.mean()),
+        "fall_rate_ci95": list(wilson(int(run.fell.sum()), len(run.fell))),
         "episodes": len(run.fell),
         "commands": [
             _command(run, episode, index, velocity_error, yaw_error)

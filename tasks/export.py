@@ -7,7 +7,7 @@ The graph is built node by node from the policy's weights. What it takes and giv
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -18,6 +18,7 @@ from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.robots.files import atomic_write
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.agreement import require_robot
+from legged_skills.sim2real.ball_camera import MAX_RATE_MPS, CameraConfig
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.bundle_header import (
     HEADER_KEY,
@@ -27,6 +28,8 @@ from legged_skills.sim2real.bundle_header import (
     seal,
 )
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
+from legged_skills.skill_module.module_file import as_tuples
+from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig
 
@@ -95,11 +98,12 @@ def policy_bundle(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -
 
 
 def _header(policy: TaskPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
+    command = _command(policy)
     return BundleHeader(
         task=policy.task,
         contract=policy.contract,
-        command_name="velocity",
-        command=_command(policy),
+        command_name=command.name,
+        command=command.components,
         latent_size=policy.decoder.latent_size,
         joint_lower=spec.joint_lower,
         joint_upper=spec.joint_upper,
@@ -111,12 +115,30 @@ def _header(policy: TaskPolicy, spec: RobotSpec, timing: Mapping[str, Any] | Non
     )
 
 
-def _command(policy: TaskPolicy) -> tuple[CommandComponent, ...]:
-    """The components of the task's command, with the ranges of training."""
-    if policy.task != "walk":
-        raise SettingsError(f"cannot export a policy of task {policy.task!r}; known tasks: walk.")
-    ranges = asdict(WalkConfig()) | policy.config
-    return tuple(
+class _Command(NamedTuple):
+    """What a policy is told of its task."""
+
+    name: str
+    """What it is."""
+    components: tuple[CommandComponent, ...]
+    """Its numbers, with the ranges of training."""
+    scale: np.ndarray
+    """(C,) what they are multiplied by."""
+
+
+def _command(policy: TaskPolicy) -> _Command:
+    """The command of the policy's task."""
+    commands = {"walk": _walk_command, "dribble": _dribble_command}
+    if policy.task not in commands:
+        raise SettingsError(
+            f"cannot export a policy of task {policy.task!r}; known tasks: {', '.join(commands)}."
+        )
+    return commands[policy.task](policy)
+
+
+def _walk_command(policy: TaskPolicy) -> _Command:
+    ranges = asdict(WalkConfig(**as_tuples(policy.config)).paces(policy.robot))
+    components = [
         CommandComponent(
             name=name, unit=unit, low=float(ranges[key][0]), high=float(ranges[key][1])
         )
@@ -125,7 +147,27 @@ def _command(policy: TaskPolicy) -> tuple[CommandComponent, ...]:
             ("vy", "m/s", "vy_range"),
             ("yaw_rate", "rad/s", "yaw_range"),
         )
-    )
+    ]
+    return _Command("velocity", tuple(components), COMMAND_SCALE)
+
+
+def _dribble_command(policy: TaskPolicy) -> _Command:
+    """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
+    sizes = DribbleConfig(**as_tuples(policy.config)).sizes(policy.robot)
+    far, camera = sizes.range_m, CameraConfig()
+    components = [
+        CommandComponent(name=name, unit=unit, low=low, high=high)
+        for name, unit, low, high in (
+            ("ball_x", "m", -far, far),
+            ("ball_y", "m", -far, far),
+            ("ball_vx", "m/s", -MAX_RATE_MPS, MAX_RATE_MPS),
+            ("ball_vy", "m/s", -MAX_RATE_MPS, MAX_RATE_MPS),
+            ("ball_age", "s", 0.0, camera.max_age_s),
+            ("target_x", "m", -far, far),
+            ("target_y", "m", -far, far),
+        )
+    ]
+    return _Command("ball_and_target", tuple(components), task_scale(sizes))
 
 
 class _Graph:
@@ -168,8 +210,11 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
     )
     scaled = graph.add("Mul", [centred, graph.constant("scale", frame_scale(contract))], "scaled")
     sensed = graph.add("Flatten", [scaled], "proprioception", axis=1)
-    task = graph.add("Mul", ["command", graph.constant("command_scale", COMMAND_SCALE)], "task")
-    inputs = graph.add("Concat", [sensed, task, "z_tm1"], "policy_input", axis=1)
+    task = graph.add(
+        "Mul", ["command", graph.constant("command_scale", _command(policy).scale)], "task"
+    )
+    velocity = graph.mlp("estimator", policy.params["estimator"], sensed, "velocity")
+    inputs = graph.add("Concat", [sensed, velocity, task, "z_tm1"], "policy_input", axis=1)
     added = graph.mlp("policy", policy.params["policy"], inputs, "added")
     share = 1.0 / (1.0 + np.exp(-np.float64(policy.params["filter_logit"])))
     kept = graph.add("Mul", ["z_tm1", graph.constant("filter", share)], "kept")

@@ -10,6 +10,7 @@ import numpy as np
 
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots import rotations
+from legged_skills.robots.ball import Ball, add_ball
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.overlay import Colour, Line
 from legged_skills.robots.render import (
@@ -64,11 +65,13 @@ class Scene:
     spec: RobotSpec
     """The robot."""
     qpos: np.ndarray
-    """(T, 7 + J) the robot's states [m, rad]."""
+    """(T, 7 + J) the robot's states [m, rad]; (T, 14 + J) with a ball's after them."""
     period_s: float
     """Time from row to row [s]."""
     reference_qpos: np.ndarray | None = None
     """(T, 7 + J) states of a translucent second robot [m, rad]; None for no such robot."""
+    ball: Ball | None = None
+    """The ball, if there is one."""
     overlay: Overlay = lambda frame, camera, row: frame
     """What is drawn on the pictures."""
 
@@ -81,6 +84,8 @@ class Scene:
     def pose(self) -> tuple[mujoco.MjModel, np.ndarray]:
         """A model of all that is seen, on a floor, and its states (T, nq)."""
         spec = self.spec.spec()
+        if self.ball is not None:
+            add_ball(spec, self.ball)
         if self.reference_qpos is None:
             return spec.compile(), self.qpos
         return with_ghost(spec), np.hstack([self.qpos, self.reference_qpos])
@@ -96,17 +101,20 @@ class FilmSettings:
     fps: float = 25.0
     """Frames in a second of film and of motion [1/s]."""
     backend: Backend = "auto"
-    """What makes the pictures: OpenGL, the package's own ray casting, or whichever is quicker."""
+    """What makes the pictures: OpenGL, the package's own ray casting, whichever of these is
+    quicker, or shaded faces, which are plainer and the quickest."""
 
     @property
     def pixels(self) -> tuple[int, int]:
         """Width and height of the pictures here."""
-        quick = self.backend != "raycast" and gl_status().accelerated
+        quick = self.backend not in ("raycast", "sketch") and gl_status().accelerated
         return self.size or (FULL_SIZE if quick else SMALL_SIZE)
 
     @property
     def renderer(self) -> str:
         """What makes the pictures here, in words."""
+        if self.backend == "sketch":
+            return "shaded faces"
         if self.backend == "gl" or (self.backend == "auto" and gl_status().accelerated):
             return f"OpenGL ({gl_status().device})"
         return "ray casting on the processor"
@@ -163,6 +171,26 @@ def write_film(
             for frame in render_scene(scene, settings):
                 video.write(frame)
                 advance(video.num_frames, total)
+    return total
+
+
+def write_side_by_side(
+    path: Path,
+    scenes: Sequence[Scene],
+    settings: FilmSettings,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Writes scenes to one video file, beside each other; it ends with the shortest.
+
+    Arguments, return and errors as in ``write_film``; the film is as wide as all pictures together.
+    """
+    width, height = settings.pixels
+    total = min(len(scene.rows(settings.fps)) for scene in scenes)
+    frames = zip(*(render_scene(scene, settings) for scene in scenes), strict=False)
+    with VideoWriter(path, settings.fps, (width * len(scenes), height)) as video:
+        for pictures in frames:
+            video.write(np.hstack(pictures))
+            advance(video.num_frames, total)
     return total
 
 

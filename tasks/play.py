@@ -1,4 +1,4 @@
-"""Showing a motion: a clip, a clip followed by the skill module, or a commanded walk."""
+"""Showing a motion: a clip, a clip followed by the skill module, a walk, or dribbling."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import mujoco
 import numpy as np
@@ -19,6 +20,8 @@ from legged_skills.robots.render import Backend
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module.evaluate import shipped_module, track_clips
 from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.tasks import evaluate_dribble
+from legged_skills.tasks.dribble_film import dribbling_scene
 from legged_skills.tasks.evaluate_walk import shipped_policy, walk_on_commands
 from legged_skills.tasks.film import (
     FilmSettings,
@@ -33,6 +36,10 @@ from legged_skills.tasks.film import (
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.stages import Stages
 from legged_skills.tasks.time_lapse import save_picture, time_lapse
+from legged_skills.tasks.walk import WalkConfig
+
+PACE = (0.46, 0.0, 0.0)
+"""Where no command is given, this share of the robot's paces (``Paces.command``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +54,15 @@ class PlayConfig:
     """Let the skill module follow the clip; the clip itself is shown as a translucent robot."""
     skills: Path | None = None
     """The skill module; by default the one that comes with the package."""
+    task: Literal["walk", "dribble"] = "walk"
+    """What is done, if no clip is shown."""
     policy: Path | None = None
-    """The walking policy; by default the one that comes with the package."""
-    command: tuple[float, float, float] = (0.6, 0.0, 0.0)
-    """Walk with this velocity: forward, to the left [m/s], turning rate to the left [rad/s]."""
+    """The task's policy; by default the one that comes with the package."""
+    path: Literal["straight", "slalom", "square", "jumps"] = "slalom"
+    """The way of the target for dribbling."""
+    command: tuple[float, float, float] | None = None
+    """Walk with this velocity: forward, to the left [m/s], turning rate to the left [rad/s]; by
+    default straight ahead at a pace that suits the robot."""
     seconds: float = 10.0
     """Show this much, or the clip if it is shorter [s]."""
     video: Path | None = None
@@ -58,7 +70,8 @@ class PlayConfig:
     picture: Path | None = None
     """Write one picture of the robot along its way to this file (.png), instead of a window."""
     backend: Backend = "auto"
-    """What makes the pictures of films: OpenGL, the package's own ray casting, or the quicker."""
+    """What makes the pictures of films: OpenGL, the package's own ray casting, its quick sketch, or
+    OpenGL where hardware speeds it up and ray casting elsewhere."""
 
     def __post_init__(self) -> None:
         """Checks the settings.
@@ -68,9 +81,13 @@ class PlayConfig:
         """
         if self.track and self.clip is None:
             raise SettingsError("track is set, but no clip is given to follow.")
+        if self.task == "dribble" and self.clip is not None:
+            raise SettingsError("task is dribble, but a clip is given to show.")
+        if self.task == "dribble" and self.picture is not None:
+            raise SettingsError("task is dribble, of which no picture is made; ask for a video.")
         if not 0.0 < self.seconds < float("inf"):
             raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
-        if not np.isfinite(self.command).all():
+        if self.command is not None and not np.isfinite(self.command).all():
             raise SettingsError(f"command is {self.command}, expected finite numbers.")
         if self.picture is not None and self.picture.suffix.lower() != ".png":
             raise SettingsError(f"{self.picture}: expected a picture file name that ends in .png.")
@@ -115,11 +132,20 @@ def play(
 
 def _scene(spec: RobotSpec, config: PlayConfig) -> Scene:
     """The motion that the configuration asks for."""
+    if config.task == "dribble":
+        file = config.policy or evaluate_dribble.shipped_policy(spec.name)
+        test = evaluate_dribble.DribbleEvaluationConfig(episode_s=config.seconds, heading_rad=0.0)
+        policy = TaskPolicy.load(file, spec.name, "dribble")
+        run = evaluate_dribble.dribble_on_paths(spec, policy, [config.path], test)
+        return dribbling_scene(spec, run)
     if config.clip is None:
         policy = TaskPolicy.load(config.policy or shipped_policy(spec.name), spec.name, "walk")
-        seconds, command = config.seconds, np.array([[config.command]])
+        command = config.command
+        if command is None:
+            command = WalkConfig().paces(spec.name).command(PACE)
+        seconds, commands = config.seconds, np.array([[command]])
         return walking_scene(
-            spec, walk_on_commands(spec, policy, command, seconds, average_s=seconds)
+            spec, walk_on_commands(spec, policy, commands, seconds, average_s=seconds)
         )
     clip = RobotClip.load(config.clip)
     clip.check_robot(spec)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -11,11 +11,41 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
-from legged_skills.skill_module.module_file import as_tuples, check_weights, read_contract
+from legged_skills.skill_module.agents import Agent
+from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 
 KIND = "task policy"
-_TRAINED = ("policy", "filter_logit", "log_std")
+_TRAINED = ("policy", "estimator", "filter_logit", "log_std")
+
+
+class Policy(Protocol):
+    """What is needed of a policy to let it act in an environment of its task."""
+
+    @property
+    def contract(self) -> ObservationContract:
+        """What it is told of the robot."""
+        ...
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        ...
+
+    @property
+    def agent(self) -> Agent:
+        """What decides."""
+        ...
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The agent's weights, but for the critic's."""
+        ...
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings of the task it was trained on."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +63,7 @@ class TaskPolicy:
     decoder: FrozenDecoder
     """Turns latents into actions."""
     params: dict[str, Any]
-    """Weights: "policy", "filter_logit", "log_std"."""
+    """Weights: "policy", "estimator", "filter_logit", "log_std"."""
     config: dict[str, Any]
     """Settings of the task it was trained on."""
     summary: dict[str, Any]
@@ -101,7 +131,7 @@ class TaskPolicy:
                 task=header["task"],
                 contract=contract,
                 task_size=header["task_size"],
-                architecture=PolicyArchitecture(**as_tuples(header["architecture"])),
+                architecture=read_settings(path, PolicyArchitecture, header["architecture"]),
                 decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
                 params=tree["trained"],
                 config=header["config"],

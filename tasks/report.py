@@ -12,6 +12,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots import webpage
 from legged_skills.robots.files import write_text
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.skill_module.deviation import MAX_DEVIATION
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.tasks.film import AVERAGE_S, short_name
 from legged_skills.tasks.policy_file import TaskPolicy
@@ -85,14 +86,13 @@ class DemoReport:
         frames = sum(clip["frames"] for clip in tracking["clips"])
         rows = [self._clip_row(short_name(clip["name"]), clip) for clip in tracking["clips"]]
         rows.append(self._clip_row("all", {**tracking, "frames": frames}))
-        lost = self.module.imitation
         where = f"{part['name']}, {part['start_s']:.1f} s to {part['end_s']:.1f} s"
         return [
             webpage.heading("Tracking clips"),
             webpage.paragraph(
                 "Every clip is played from its start, without noise or chance. It is followed "
-                f"until the base is more than {lost.max_root_error_m} m from where it should be, "
-                f"its tilt more than {lost.max_tilt_error_rad} rad off, or the robot has fallen."
+                "until the mean error of body positions and joint angles is more than "
+                f"{MAX_DEVIATION} (m and rad, half each), or the robot has fallen."
             ),
             webpage.table(
                 ("clip", "length [s]", "followed [%]", "joint error [rad]", "base error [m]"),

@@ -1,5 +1,6 @@
 """Reuse of a skill module: a policy that moves a frozen decoder by its latent."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +9,33 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jax import Array
 from jax.typing import ArrayLike
 
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.networks import Mlp
+from legged_skills.skill_module.symmetry import (
+    Equivariance,
+    Representation,
+    Symmetry,
+    join,
+    mlp_layers,
+)
+
+VELOCITY_SIZE = 3
+
+
+def told_velocity(robots: SensedRobots) -> np.ndarray:
+    """(N, 3) float32, the observation "velocity": what the estimator is trained on.
+
+    The velocity of the base in the base frame, over a quarter of ``froude_speed_mps``: near 1 in a
+    walk of a robot of any size.
+    """
+    return robots.lin_vel_b / np.float32(0.25 * robots.spec.froude_speed_mps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +46,13 @@ class PolicyArchitecture:
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (256, 128)
     """Widths of the critic's hidden layers."""
-    initial_filter: float = 0.5
-    """Weight of the latent before in the mean of the next, at the start of training; learned."""
-    initial_std: float = 0.35
+    estimator_hidden: tuple[int, ...] = (128, 64)
+    """Widths of the velocity estimator's hidden layers."""
+    initial_filter: float = 0.95
+    """Weight of the latent before in the mean of the next, at the start of training; learned. With
+    the prior's own weight and spread it begins by doing what the prior does, which is to wander
+    about (Bohez et al. 2022 begin there too); with less it begins by standing, and learns that."""
+    initial_std: float = 0.31
     """Standard deviation of the latent's step at the start of training."""
     min_std: float = 0.3
     """It gets no smaller than this; see ``Architecture.min_action_std``."""
@@ -63,6 +88,13 @@ class FrozenDecoder:
             params=jax.tree.map(np.array, module.params["decoder"]),
         )
 
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that stand for the weights."""
+        weights = flatten_dict(self.params, sep="/")
+        parts = (np.ascontiguousarray(weights[name]).tobytes() for name in sorted(weights))
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
     def template(self) -> Any:
         """Shapes of the weights that these sizes need."""
         both = jnp.zeros((1, self.proprioception_size + self.latent_size))
@@ -78,7 +110,12 @@ class FrozenDecoder:
 
 @dataclass(frozen=True)
 class ReuseAgent:
-    """Policy pi(z_t | proprioception, task, z_{t-1}) over the latent, and a critic.
+    """Policy pi(z_t | proprioception, velocity, task, z_{t-1}) over the latent, and a critic.
+
+    The robots do not measure how fast they move. An estimator, trained beside the policy on what
+    the simulation knows, says it from proprioception (Ji et al. 2022, "Concurrent training of a
+    control policy and a state estimator"); the policy is told that, and no gradient of its own
+    reaches the estimator.
 
     The policy's mean is a z_{t-1} + f(observation), with a learned filter constant a, and f near
     zero at the start. It explores with about the spread that the encoder's latents have in
@@ -89,12 +126,14 @@ class ReuseAgent:
         decoder: turns latents into actions; not trained.
         task_size: length of the "task" observation.
         privileged_size: length of the "privileged" observation.
+        equivariance: how networks are mirrored; None if they are not.
     """
 
     architecture: PolicyArchitecture
     decoder: FrozenDecoder
     task_size: int
     privileged_size: int
+    equivariance: Equivariance | None = None
 
     @property
     def latent_size(self) -> int:
@@ -102,8 +141,13 @@ class ReuseAgent:
         return self.decoder.latent_size
 
     @cached_property
+    def estimator(self) -> Mlp:
+        """Proprioception -> velocity of the base in the base frame, in the unit of "velocity"."""
+        return Mlp(self.architecture.estimator_hidden, VELOCITY_SIZE, out_scale=0.01)
+
+    @cached_property
     def policy(self) -> Mlp:
-        """proprioception, task and the latent before -> what is added to the filtered latent."""
+        """All that is told and the latent before -> what is added to the filtered latent."""
         return Mlp(self.architecture.policy_hidden, self.latent_size, out_scale=0.01)
 
     @cached_property
@@ -113,20 +157,33 @@ class ReuseAgent:
 
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
-        policy, critic = jax.random.split(key)
-        size = self.decoder.proprioception_size + self.task_size + self.latent_size
+        policy, critic, estimator = jax.random.split(key, 3)
+        told = self.decoder.proprioception_size
+        size = told + VELOCITY_SIZE + self.task_size + self.latent_size
         share = jnp.float32(self.architecture.initial_filter)
         log_std = jnp.log(jnp.float32(self.architecture.initial_std))
-        return {
+        params = {
             "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
+            "estimator": self.estimator.init(estimator, jnp.zeros((1, told)))["params"],
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
             "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((self.latent_size,), log_std),
         }
+        return params if self.equivariance is None else self.equivariance.begin(params)
+
+    def project(self, gradient: Params) -> Params:
+        """The equivariant part of a gradient, if networks are mirrored."""
+        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+
+    def velocity(self, params: Params, obs: Observations) -> Array:
+        """(N, 3) how fast the robots seem to move, in the unit of "velocity"."""
+        found: Any = self.estimator.apply({"params": params["estimator"]}, obs["proprioception"])
+        return found
 
     def mean(self, params: Params, obs: Observations, z_tm1: Array) -> Array:
         """(N, L) mean of the next latent."""
-        inputs = jnp.concatenate([obs["proprioception"], obs["task"], z_tm1], axis=-1)
+        velocity = jax.lax.stop_gradient(self.velocity(params, obs))
+        inputs = jnp.concatenate([obs["proprioception"], velocity, obs["task"], z_tm1], axis=-1)
         added: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
 
@@ -156,12 +213,37 @@ class ReuseAgent:
             log_prob=prior.log_prob(record["z"], mean, log_std),
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),
             entropy=prior.entropy(log_std),
+            auxiliary=jnp.square(self.velocity(params, obs) - obs["velocity"]).sum(axis=-1),
         )
 
     def value(self, params: Params, privileged: Array) -> Array:
         """(B,) the critic's estimate."""
         value: Any = self.critic.apply({"params": params["critic"]}, privileged)
         return value[..., 0]
+
+
+def reuse_equivariance(
+    symmetry: Symmetry,
+    architecture: PolicyArchitecture,
+    latent_size: int,
+    proprioception: Representation,
+    task: Representation,
+    privileged: Representation,
+) -> Equivariance:
+    """How the networks of a ``ReuseAgent`` are mirrored, given how its observations are.
+
+    Raises:
+        SettingsError: a layer or the latent cannot be mirrored.
+    """
+    z = symmetry.copies(latent_size)
+    seen = join([proprioception, symmetry.polar, task, z])
+    estimator = architecture.estimator_hidden
+    networks = {
+        "estimator": mlp_layers(symmetry, proprioception, estimator, symmetry.polar),
+        "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, z),
+        "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
+    }
+    return Equivariance(networks, {"log_std": z})
 
 
 def to_numpy(params: Params) -> Params:

@@ -10,11 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bundle_header import CommandComponent
-
-_CI95 = 1.959964
-"""Half the width of the middle 95 % of a normal distribution, in standard deviations."""
 
 
 class Truth(Protocol):
@@ -195,19 +193,6 @@ class WalkTrial:
             if upright_steps
             else float("nan"),
         }
-
-
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share (Wilson 1927): ends that are right for few hits.
-
-    Args:
-        hits: how often it happened.
-        trials: how often it could have; at least 1.
-    """
-    share, square = hits / trials, _CI95**2 / trials
-    centre = (share + square / 2.0) / (1.0 + square)
-    spread = np.sqrt(square * (share * (1.0 - share) + square / 4.0)) / (1.0 + square)
-    return max(0.0, float(centre - spread)), min(1.0, float(centre + spread))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.symmetry import Representation, Symmetry, join
+from legged_skills.tasks.reuse import told_velocity
+from legged_skills.tasks.standing import fallen, standing_qpos
 from legged_skills.tasks.validate_walk import heading_twist
 
 COMMAND_SIZE = 3
@@ -20,33 +24,100 @@ COMMAND_SCALE = np.array([2.0, 4.0, 2.0], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WalkConfig:
-    """Settings of the walking task. Velocities are in the heading frame: x forward, y left."""
+class Paces:
+    """Velocities of the task, which differ from robot to robot."""
 
-    vx_range: tuple[float, float] = (-0.3, 1.0)
+    vx_range: tuple[float, float]
     """Commanded forward velocity [m/s]."""
-    vy_range: tuple[float, float] = (-0.3, 0.3)
+    vy_range: tuple[float, float]
     """Commanded velocity to the left [m/s]."""
-    yaw_range: tuple[float, float] = (-0.8, 0.8)
+    yaw_range: tuple[float, float]
     """Commanded turning rate, positive to the left [rad/s]."""
+    velocity_kernel_mps: float
+    """Scale of the reward's kernel on the linear velocity [m/s]."""
+    yaw_kernel_radps: float
+    """Scale of its kernel on the turning rate [rad/s]."""
+
+    def command(self, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        """A command that is as lively for a robot of any size.
+
+        Args:
+            shares: of the upper ends of the ranges if positive, of the lower ones if negative:
+                forward, to the left, turning.
+
+        Returns:
+            vx, vy [m/s], yaw rate [rad/s], to two decimals.
+        """
+        ranges = (self.vx_range, self.vy_range, self.yaw_range)
+        vx, vy, yaw = (
+            round(share * high if share >= 0.0 else -share * low, 2)
+            for share, (low, high) in zip(shares, ranges, strict=True)
+        )
+        return vx, vy, yaw
+
+
+PACES: Mapping[str, Paces] = {
+    "anymal_c": Paces(
+        vx_range=(-0.6, 1.3),
+        vy_range=(-0.35, 0.35),
+        yaw_range=(-1.1, 1.1),
+        velocity_kernel_mps=0.3,
+        yaw_kernel_radps=0.4,
+    ),
+    "op3": Paces(
+        vx_range=(-0.12, 0.42),
+        vy_range=(-0.12, 0.12),
+        yaw_range=(-0.8, 0.8),
+        velocity_kernel_mps=0.1,
+        yaw_kernel_radps=0.4,
+    ),
+}
+"""The paces of each robot, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkConfig:
+    """Settings of the walking task. What is None is the robot's own (``PACES``).
+
+    Velocities are in the heading frame: x forward, y left.
+    """
+
+    vx_range: tuple[float, float] | None = None
+    """Commanded forward velocity [m/s]."""
+    vy_range: tuple[float, float] | None = None
+    """Commanded velocity to the left [m/s]."""
+    yaw_range: tuple[float, float] | None = None
+    """Commanded turning rate, positive to the left [rad/s]."""
+    velocity_kernel_mps: float | None = None
+    """The reward for the linear velocity is exp(-error / this) [m/s]."""
+    yaw_kernel_radps: float | None = None
+    """The reward for the turning rate is exp(-error / this) [rad/s]."""
     change_period_s: float = 4.0
     """Mean time between changes of a component of the command [s]."""
     stand_share: float = 0.1
     """Share of changes after which the whole command is zero."""
     velocity_weight: float = 2.0 / 3.0
     """Weight of the linear velocity in the reward."""
-    velocity_scale: float = 4.0
-    """Its kernel exp(-scale * error^2) [s^2/m^2]."""
     yaw_weight: float = 1.0 / 3.0
     """Weight of the turning rate."""
-    yaw_scale: float = 4.0
-    """Its kernel [s^2/rad^2]."""
     max_tilt_rad: float = 1.0
     """Fallen when the base is tilted by more than this [rad]."""
     max_steps: int = 1000
     """Episodes are cut after this many control steps."""
     start_noise: float = 0.1
     """Standard deviation of joint angles [rad] around the standing pose at the start."""
+
+    def paces(self, robot: str) -> Paces:
+        """The paces for a robot.
+
+        Raises:
+            SettingsError: the robot has none of its own.
+        """
+        if robot not in PACES:
+            raise SettingsError(f"{robot} has no paces, expected one of {', '.join(PACES)}.")
+        own = PACES[robot]
+        given = {name: getattr(self, name) for name in Paces.__dataclass_fields__}
+        return Paces(**{n: getattr(own, n) if v is None else v for n, v in given.items()})
 
 
 class Velocity(NamedTuple):
@@ -61,8 +132,9 @@ class Velocity(NamedTuple):
 class WalkEnv:
     """N robots that shall move as commanded, with auto-reset.
 
-    Observation groups: "proprioception" (what the robot measures), "task" (the command, scaled)
-    and "privileged" (a clean frame, base velocity, height, and the command, for the critic).
+    Observation groups: "proprioception" (what the robot measures), "task" (the command, scaled),
+    "privileged" (a clean frame, base velocity, height, and the command, for the critic) and
+    "velocity" (for the estimator).
     """
 
     def __init__(
@@ -82,8 +154,9 @@ class WalkEnv:
         n = sim.num_envs
         self.command = np.zeros((n, COMMAND_SIZE), np.float32)
         self.age = np.zeros(n, dtype=np.int64)
-        self._low = np.array([config.vx_range[0], config.vy_range[0], config.yaw_range[0]])
-        self._high = np.array([config.vx_range[1], config.vy_range[1], config.yaw_range[1]])
+        self.paces = paces = config.paces(sim.spec.name)
+        ranges = np.array([paces.vx_range, paces.vy_range, paces.yaw_range])
+        self._low, self._high = ranges.T
         self._change = self.spec.control_period_s / config.change_period_s
         self.reset(np.arange(n))
         # Not all at once: episodes would end together, and the critic would learn the clock.
@@ -110,17 +183,20 @@ class WalkEnv:
             "proprioception": self.robots.proprioception(),
             "task": self.command * COMMAND_SCALE,
             "privileged": self._observe_privileged(slice(None)),
+            "velocity": told_velocity(self.robots),
         }
+
+    def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
+        """How "task" and "privileged" observations are mirrored."""
+        command = join([symmetry.planar, symmetry.turning])
+        frame = symmetry.frame(self.robots.contract, joint_vel=True)
+        privileged = [frame, symmetry.polar, symmetry.scalars(), command]
+        return command, join(privileged)
 
     def reset(self, ids: np.ndarray) -> None:
         """Robots stand somewhere near the default pose, heading anywhere, with new commands."""
         n = len(ids)
-        qpos = np.tile(self.spec.home_qpos, (n, 1))
-        yaw = self.rng.uniform(-np.pi, np.pi, n)
-        qpos[:, 3], qpos[:, 6] = np.cos(yaw / 2.0), np.sin(yaw / 2.0)
-        noise = self.rng.standard_normal((n, self.spec.num_joints))
-        qpos[:, 7:] += self.config.start_noise * noise
-        np.clip(qpos[:, 7:], self.spec.joint_lower, self.spec.joint_upper, out=qpos[:, 7:])
+        qpos = standing_qpos(self.spec, n, self.config.start_noise, self.rng)
         self.robots.reset(ids, qpos, np.zeros(6 + self.spec.num_joints))
         self.age[ids] = 0
         self.command[ids] = self._draw_commands(n)
@@ -132,9 +208,7 @@ class WalkEnv:
 
     def fallen(self) -> np.ndarray:
         """(N,) True where the base is too low or too tilted."""
-        return (self.robots.pos_w[:, 2] < self.spec.fallen_height_m) | (
-            self.robots.up_b[:, 2] < np.cos(self.config.max_tilt_rad)
-        )
+        return fallen(self.robots, self.config.max_tilt_rad)
 
     def step(self, action: np.ndarray) -> Outcome:
         """One control step of all environments; those that end are reset.
@@ -146,7 +220,7 @@ class WalkEnv:
         diverged = self.robots.step(action)
         self.age += 1
         velocity = self.velocity()
-        reward, terms = walk_reward(config, velocity, self.command)
+        reward, terms = walk_reward(config, self.paces, velocity, self.command)
         terminated = self.fallen() | diverged
         truncated = (self.age >= config.max_steps) & ~terminated
         final = self._observe_privileged(truncated)
@@ -196,12 +270,15 @@ class WalkEnv:
 
 
 def walk_reward(
-    config: WalkConfig, velocity: Velocity, command: np.ndarray
+    config: WalkConfig, paces: Paces, velocity: Velocity, command: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One kernel for the linear velocity, one for the turning rate, and nothing about gaits.
 
+    Kernels of the error itself, not of its square: they pull from afar, and are sharp near zero.
+
     Args:
-        config: weights and scales.
+        config: weights.
+        paces: scales of the kernels.
         velocity: how the robots move.
         command: (N, 3) vx, vy [m/s], yaw rate [rad/s].
 
@@ -209,13 +286,13 @@ def walk_reward(
         (N,) float32 reward, at most 1, and its parts.
     """
     error = velocity.linear - command[:, :2]
-    squared = np.square(error).sum(axis=1)
-    yaw_error = velocity.yaw - command[:, 2]
+    distance = np.linalg.norm(error, axis=1)
+    yaw_error = np.abs(velocity.yaw - command[:, 2])
     terms = {
-        "velocity": np.exp(-config.velocity_scale * squared),
-        "yaw": np.exp(-config.yaw_scale * np.square(yaw_error)),
+        "velocity": np.exp(-distance / paces.velocity_kernel_mps),
+        "yaw": np.exp(-yaw_error / paces.yaw_kernel_radps),
     }
     reward = config.velocity_weight * terms["velocity"] + config.yaw_weight * terms["yaw"]
-    terms["velocity_error_mps"] = np.sqrt(squared)
-    terms["yaw_error_radps"] = np.abs(yaw_error)
+    terms["velocity_error_mps"] = distance
+    terms["yaw_error_radps"] = yaw_error
     return reward.astype(np.float32), terms

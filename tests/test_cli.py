@@ -47,20 +47,23 @@ def dog_lines(count: int) -> list[str]:
             ["retarget", "clips", "train", "evaluate", "export", "validate", "identify", "play"],
         ),
         (["clips"], ["check", "list"]),
-        (["train"], ["skills", "walk"]),
-        (["evaluate"], ["skills", "walk"]),
+        (["train"], ["skills", "walk", "dribble"]),
+        (["evaluate"], ["skills", "walk", "dribble"]),
         (["retarget"], ["--robot", "--out", "--fps", "--speed", "--json"]),
         (["clips", "check"], ["--robot", "--json"]),
         (["clips", "list"], ["--robot", "--json"]),
-        (["train", "skills"], ["--clips", "--out", "--run.seed", "--ppo.gamma"]),
+        (["train", "skills"], ["--clips", "--all-clips", "--out", "--run.seed"]),
         (["train", "walk"], ["--skills", "--out", "--run.minutes", "--walk.vx-range"]),
-        (["evaluate", "skills"], ["--policy", "--clips", "--json", "--plot"]),
-        (["evaluate", "walk"], ["--policy", "--episodes", "--json", "--plot"]),
+        (["train", "dribble"], ["--skills", "--out", "--ppo.kl-weight", "--dribble.kernel-m"]),
+        (["evaluate", "dribble"], ["--policy", "--episodes", "--gap", "--json", "--out"]),
+        (["evaluate", "skills"], ["--skills", "--clips", "--gap", "--plays", "--out", "--json"]),
+        (["evaluate", "walk"], ["--policy", "--episodes", "--held-episodes", "--json", "--plot"]),
+        (["compare"], ["--robot", "--task", "--skills", "--out", "--steps", "--sweep", "--json"]),
         (["benchmark"], ["sim", "train", "--envs", "--threads", "--json"]),
         (["export"], ["--robot", "--task", "--out", "--policy"]),
         (["validate"], ["--engine", "--episodes", "--max-falls", "--out", "--json"]),
         (["identify"], ["--robot", "--out", "--plot", "--simulate", "--json"]),
-        (["play"], ["--clip", "--track", "--video", "--backend"]),
+        (["play"], ["--clip", "--track", "--task", "--path", "--video", "--backend"]),
         (["demo"], ["--out", "--backend", "--json"]),
         (["doctor"], ["--json"]),
     ],
@@ -79,12 +82,15 @@ def test_help(capsys: pytest.CaptureFixture[str], command: list[str], mentioned:
         ["clips", "check"],
         ["evaluate", "skills"],
         ["evaluate", "walk"],
+        ["evaluate", "dribble"],
+        ["compare", "--out", "{tmp}"],
         ["benchmark", "sim"],
         ["play"],
         ["demo", "--out", "{tmp}"],
         ["retarget", "dog.txt", "--out", "{tmp}"],
         ["train", "skills", "--out", "{tmp}"],
         ["train", "walk", "--out", "{tmp}"],
+        ["train", "dribble", "--out", "{tmp}"],
     ],
     ids=" ".join,
 )
@@ -351,9 +357,11 @@ def test_training_without_clips(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     "command",
     [
-        ["evaluate", "skills", "--policy"],
+        ["evaluate", "skills", "--skills"],
         ["evaluate", "walk", "--policy"],
+        ["evaluate", "dribble", "--policy"],
         ["train", "walk", "--out", "{tmp}/run", "--skills"],
+        ["train", "dribble", "--out", "{tmp}/run", "--skills"],
     ],
     ids=" ".join,
 )
@@ -412,13 +420,15 @@ def module() -> "SkillModule":
 def test_evaluation_of_skills(
     tmp_path: Path, module: "SkillModule", wiggling_clip: "RobotClip"
 ) -> None:
-    policy, clips, plot = tmp_path / "skills.npz", tmp_path / "clips", tmp_path / "plot.png"
-    module.save(policy)
+    skills, clips, plot = tmp_path / "skills.npz", tmp_path / "clips", tmp_path / "plot.png"
+    module.save(skills)
     wiggling_clip.save(clips / "wiggle.npz")
-    given = ["--policy", policy, "--clips", clips]
+    given = ["--skills", skills, "--clips", clips, "--prior-robots", 2]
     assert run("evaluate", "skills", *given, "--json", tmp_path / "f.json", "--plot", plot) == 0
     figures = json.loads((tmp_path / "f.json").read_text())
     assert [clip["name"] for clip in figures["clips"]] == ["wiggle"]
+    assert figures["held_out"] is None and len(figures["kl_per_dimension"]) == 4
+    assert figures["prior"]["robots"] == 2 and figures["prior"]["fall_rate"] == 0.0
     for part in (figures, *figures["clips"]):
         assert 0.0 < part["tracked_share"] <= 1.0 and part["joint_error_rad"] > 0.0
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -443,7 +453,11 @@ def test_evaluation_of_walking(
         config={},
         summary={},
     ).save(tmp_path / "walk.npz")
-    quick = partial(evaluate_walk.WalkEvaluationConfig, episode_s=0.8, command_s=0.4, average_s=0.2)
+    quick = partial(
+        evaluate_walk.WalkEvaluationConfig,
+        **{"episode_s": 0.8, "command_s": 0.4, "average_s": 0.2},
+        **{"held_s": 0.4, "settle_s": 0.2, "standing_s": 0.4},
+    )
     monkeypatch.setattr(evaluate_walk, "WalkEvaluationConfig", quick)
     given = ["--policy", tmp_path / "walk.npz", "--episodes", 3, "--plot", tmp_path / "plot.png"]
     assert run("evaluate", "walk", *given, "--json", tmp_path / "f.json") == 0
@@ -451,7 +465,61 @@ def test_evaluation_of_walking(
     assert figures["episodes"] == 3 and len(figures["commands"]) == 6
     assert figures["fall_rate"] == 0.0
     assert figures["velocity_error_mps"] > 0.0 and figures["yaw_error_radps"] > 0.0
+    # The policy stands: what is commanded is missed by as much, and it stands still.
+    assert figures["worst_velocity_error_mps"] == pytest.approx(1.25, abs=0.1)
+    assert len(figures["held_commands"]) == 11 and figures["held_commands"][0]["episodes"] == 1
+    assert figures["standing"]["drift_m"]["mean"] < 0.05
+    assert figures["naturalness"]["nearest_pose_rad"] > 0.0
+    assert figures["ranges"]["vx_range"] == [-0.6, 1.3]
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dribbling(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    module: "SkillModule",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from legged_skills.tasks import evaluate_dribble
+    from legged_skills.tasks.policy_file import TaskPolicy
+    from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+
+    small = PolicyArchitecture(policy_hidden=(8,), critic_hidden=(8,))
+    agent = ReuseAgent(small, FrozenDecoder.of(module), task_size=7, privileged_size=49)
+    policy, out, figures = tmp_path / "ball.npz", tmp_path / "out", tmp_path / "f.json"
+    TaskPolicy(
+        task="dribble",
+        contract=module.contract,
+        task_size=agent.task_size,
+        architecture=small,
+        decoder=agent.decoder,
+        params=zero_params(agent),
+        config={"start_m": [0.8, 2.0]},
+        summary={},
+    ).save(policy)
+    quick = partial(evaluate_dribble.DribbleEvaluationConfig, episode_s=0.2, skip_s=0.1)
+    monkeypatch.setattr(evaluate_dribble, "DribbleEvaluationConfig", quick)
+    given = ["--policy", policy, "--episodes", 5, "--gap", "full"]
+    assert run("evaluate", "dribble", *given, "--json", figures, "--out", out) == 0
+    read = json.loads(figures.read_text())
+    # The target has not gone far from where the ball lies.
+    assert read["time_near_target"] == 1.0 and 0.0 < read["distance_m"] < 0.2
+    assert [part["name"] for part in read["paths"]] == ["straight", "slalom", "square", "jumps"]
+    assert [part["episodes"] for part in read["paths"]] == [2, 1, 1, 1]
+    assert (out / "paths.png").is_file() and (out / "dribble.mp4").is_file()
+    bundle, video = tmp_path / "dribble.onnx", tmp_path / "play.mp4"
+    assert run("export", "--task", "dribble", "--policy", policy, "--out", bundle) == 0
+    assert f"wrote {bundle}: dribble of anymal_c" in capsys.readouterr().out.replace("\n", "")
+    shown = ["--seconds", 0.2, "--video", video, "--backend", "sketch"]
+    assert run("play", "--task", "dribble", "--policy", policy, *shown) == 0
+    assert video.is_file()
+    capsys.readouterr()
+    assert "task is dribble, expected walk" in refusal(
+        capsys, "evaluate", "walk", "--policy", policy
+    )
+    assert "episodes is 3" in refusal(
+        capsys, "evaluate", "dribble", "--policy", policy, "--episodes", 3
+    )
 
 
 def test_files_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -524,6 +592,9 @@ def test_from_a_policy_to_a_validated_bundle(
     ("arguments", "message"),
     [
         (["evaluate", "walk", "--gap", "half"], "gap is 'half', expected none, full or a file"),
+        (["evaluate", "dribble", "--policy", "nowhere.npz"], "nowhere.npz"),
+        (["train", "dribble", "--out", "x", "--dribble.kernel-m", "0"], "kernel_m is 0.0"),
+        (["play", "--task", "dribble", "--picture", "x.png"], "task is dribble"),
         (["evaluate", "skills", "--gap", "half"], "gap is 'half'"),
         (["benchmark", "sim", "--gap", "half"], "gap is 'half'"),
         (["train", "walk", "--out", "x", "--gap", "half"], "gap is 'half'"),
@@ -538,3 +609,38 @@ def test_gaps_bundles_and_logs_that_cannot_be_used(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert message in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(("options", "trained"), [([], False), (["--all-clips"], True)])
+def test_training_leaves_held_out_clips_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], trained: bool
+) -> None:
+    from legged_skills.mocap.library import held_out
+    from legged_skills.skill_module.training import Result
+
+    given: list[str] = []
+
+    def train_skills(spec: Any, clips: "list[RobotClip]", *rest: Any) -> Result:
+        given.extend(clip.name for clip in clips)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("legged_skills.skill_module.train.train_skills", train_skills)
+    assert run("train", "skills", "--out", tmp_path / "run", *options) == 130
+    assert any(held_out("anymal_c", name) for name in given) is trained
+    assert "dog_walk01_00" in given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["skills", "--plays", 0], "plays is 0, expected at least 1"),
+        (["skills", "--prior-robots", 0], "robots is 0, expected at least 1"),
+        (["skills", "--seed", -1], "seed is -1, expected at least 0"),
+        (["walk", "--held-episodes", 0], "held_episodes is 0, expected at least 1"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_evaluations_that_make_no_sense(
+    capsys: pytest.CaptureFixture[str], arguments: list[object], message: str
+) -> None:
+    assert message in refusal(capsys, "evaluate", *arguments)

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
-from legged_skills.mocap.library import clip_paths, load_clips, shipped_clips, summary
+from legged_skills.mocap.library import (
+    HELD_OUT,
+    clip_paths,
+    held_out,
+    load_clips,
+    recording,
+    shipped_clips,
+    split_clips,
+    summary,
+)
 from legged_skills.mocap.quality import check_clip
 from legged_skills.robots.errors import ClipError, FileFormatError
 from legged_skills.robots.spec import RobotSpec
@@ -58,6 +67,20 @@ def test_clips_of_several_robots_are_not_mixed(folder: Path, spec: RobotSpec) ->
         load_clips(folder)
     with pytest.raises(ClipError, match=r"d.npz: is a clip of 'op3', expected 'anymal_c'"):
         load_clips(folder, spec)
+
+
+def test_whole_recordings_are_held_out() -> None:
+    names = ["dog_walk02_01", "dog_walk02", "dog_walk0", "walk", "a_b_", "_12"]
+    found = ["dog_walk02", "dog_walk02", "dog_walk0", "walk", "a_b_", "_12"]
+    assert [recording(name) for name in names] == found
+    assert held_out("anymal_c", "dog_walk02_07")
+    assert not held_out("anymal_c", "dog_walk03_00") and not held_out("op3", "dog_walk02_07")
+    for robot, recordings in HELD_OUT.items():
+        clips = load_clips(shipped_clips(robot))
+        train, test = split_clips(clips)
+        assert {recording(clip.name) for clip in test} == set(recordings)
+        assert not {recording(clip.name) for clip in train} & set(recordings)
+        assert len(train) + len(test) == len(clips) and len(train) > len(test)
 
 
 def test_shipped_clips_are_good(spec: RobotSpec) -> None:

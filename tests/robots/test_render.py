@@ -117,7 +117,7 @@ def test_impossible_size(scene: mujoco.MjModel, width: int, height: int) -> None
 
 
 def test_unknown_backend(scene: mujoco.MjModel) -> None:
-    with pytest.raises(SettingsError, match='\'vulkan\', expected "auto", "gl" or "raycast"'):
+    with pytest.raises(SettingsError, match="'vulkan', expected one of auto, gl, raycast"):
         make_renderer(scene, WIDTH, HEIGHT, "vulkan")  # pyright: ignore[reportArgumentType]
 
 

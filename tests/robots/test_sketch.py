@@ -98,6 +98,16 @@ def test_pictures_look_like_those_of_cast_rays() -> None:
     assert np.mean(np.abs(empty.astype(int) - cast).max(axis=2) > 24) > 0.1
 
 
+def test_a_sketch_is_one_of_the_renderers() -> None:
+    spec = robots.get("anymal_c")
+    model = spec.model()
+    camera = Camera(distance=2.2, lookat=(0.0, 0.0, 0.35))
+    wanted = Sketcher(model, *SIZE).picture(RobotFaces(model).at(spec.home_qpos), camera)
+    with make_renderer(model, *SIZE, "sketch") as renderer:
+        np.testing.assert_array_equal(renderer.render(spec.home_qpos, camera), wanted)
+        assert (renderer.backend, renderer.width, renderer.height) == ("sketch", *SIZE)
+
+
 def test_the_nearer_hides_the_farther(sketcher: Sketcher) -> None:
     # The camera looks along +y.
     near, far = np.array([[0.0, -0.5, 0.5]]), np.array([[0.0, 0.5, 0.62]])

@@ -44,7 +44,8 @@ def make_policy() -> Callable[..., TaskPolicy]:
             params=_layers(rng, size + LATENT, HIDDEN, joints),
         )
         params = {
-            "policy": _layers(rng, size + 3 + LATENT, HIDDEN, LATENT),
+            "policy": _layers(rng, size + 3 + 3 + LATENT, HIDDEN, LATENT),
+            "estimator": _layers(rng, size, HIDDEN, 3),
             "filter_logit": np.float32(0.4),
             "log_std": np.zeros(LATENT, np.float32),
         }
@@ -52,7 +53,7 @@ def make_policy() -> Callable[..., TaskPolicy]:
             task="walk",
             contract=contract,
             task_size=3,
-            architecture=PolicyArchitecture(policy_hidden=(HIDDEN,)),
+            architecture=PolicyArchitecture(policy_hidden=(HIDDEN,), estimator_hidden=(HIDDEN,)),
             decoder=decoder,
             params=params,
             config={"vx_range": [-0.5, 0.75]},

@@ -83,7 +83,8 @@ def test_outputs_are_those_of_the_formulas(bundle, policy):
     targets, z = bundle.infer(raw, command, z_tm1)
     contract = policy.contract
     sensed = ((raw - frame_offset(contract)) * frame_scale(contract)).reshape(50, -1)
-    inputs = np.concatenate([sensed, command * [2.0, 4.0, 2.0], z_tm1], axis=1)
+    velocity = _mlp(policy.params["estimator"], sensed)
+    inputs = np.concatenate([sensed, velocity, command * [2.0, 4.0, 2.0], z_tm1], axis=1)
     share = 1.0 / (1.0 + np.exp(-0.4))
     wanted_z = share * z_tm1 + _mlp(policy.params["policy"], inputs)
     action = _mlp(policy.decoder.params, np.concatenate([sensed, wanted_z], axis=1))
@@ -186,8 +187,8 @@ def test_robot_with_another_period(path):
 
 
 def _rename_input(model):
-    model.graph.input[1].name = "velocity"
-    model.graph.node[3].input[0] = "velocity"
+    model.graph.input[1].name = "speed"
+    model.graph.node[3].input[0] = "speed"
 
 
 def _fix_batch(model):
@@ -216,7 +217,7 @@ def _second_output(model):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (_rename_input, "inputs are observation, velocity, z_tm1, expected command, observ"),
+        (_rename_input, "inputs are observation, speed, z_tm1, expected command, observ"),
         (_second_output, "outputs are added, joint_targets, z, expected joint_targets, z"),
         (_fix_batch, r"'observation' is a tensor\(float\) of shape \(1, 3, 42\), expected"),
         (_nan_weight, "the policy's outputs are not finite"),

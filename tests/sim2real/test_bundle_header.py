@@ -81,8 +81,8 @@ def test_header_names_everything(data, policy):
     # Of the policy's settings, and of the task's where they say nothing.
     assert data["command"]["components"] == [
         {"name": "vx", "unit": "m/s", "low": -0.5, "high": 0.75},
-        {"name": "vy", "unit": "m/s", "low": -0.3, "high": 0.3},
-        {"name": "yaw_rate", "unit": "rad/s", "low": -0.8, "high": 0.8},
+        {"name": "vy", "unit": "m/s", "low": -0.35, "high": 0.35},
+        {"name": "yaw_rate", "unit": "rad/s", "low": -1.1, "high": 1.1},
     ]
     assert data["velocity_limit"] == [7.5] * 12
     assert data["timing"] is None

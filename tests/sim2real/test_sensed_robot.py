@@ -3,6 +3,8 @@ import numpy as np
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.simulation import BatchSim
+from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
 
 SPEC = robots.get("anymal_c")
@@ -75,3 +77,21 @@ def test_restored_robots_go_on_bit_for_bit():
         sensed.step(action)
         other.step(action)
     np.testing.assert_array_equal(sensed.proprioception(), other.proprioception())
+
+
+def test_each_robot_draws_factors_of_its_own():
+    gap = GAPS["anymal_c"]
+    sensed = [
+        SensedRobots(simulate(SPEC, 40, 1, gap), CONTRACT, seed=seed, gap=gap) for seed in (0, 1)
+    ]
+    for robots_ in sensed:
+        robots_.draw_factors(5)
+    kept = [robots_.reality.factors for robots_ in sensed if robots_.reality is not None]
+    assert len(np.unique(kept[0]["payload_kg"])) == 40
+    np.testing.assert_array_equal(kept[0]["link_mass"], kept[1]["link_mass"])
+    # A new episode keeps them.
+    sensed[0].reset(np.arange(40), SPEC.home_qpos, np.zeros(18))
+    assert sensed[0].reality is not None
+    np.testing.assert_array_equal(sensed[0].reality.factors["payload_kg"], kept[0]["payload_kg"])
+    # Without a gap there is nothing to draw.
+    _robots().draw_factors(5)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 
 SMALL = Architecture(
@@ -30,3 +31,14 @@ def test_exploration_on_the_action_has_a_floor(learned: float, used: float):
     np.testing.assert_allclose(
         again.entropy, 2 * np.log(used * np.sqrt(2 * np.pi * np.e)), rtol=1e-5
     )
+
+
+def test_an_encoder_that_adds_nothing_is_the_prior():
+    params = AGENT.init(jax.random.key(0))
+    silent = jax.tree.map(jnp.zeros_like, params["encoder"])
+    z_tm1 = jax.random.normal(jax.random.key(1), (5, 2))
+    mean, log_std = AGENT.encode({"encoder": silent}, jnp.ones((5, 5)), z_tm1)
+    np.testing.assert_allclose(mean, SMALL.alpha * z_tm1, rtol=1e-6)
+    np.testing.assert_allclose(log_std, np.log(prior.prior_std(SMALL.alpha)), rtol=1e-6)
+    kl = prior.kl_to_prior(mean, log_std, z_tm1, SMALL.alpha)
+    np.testing.assert_allclose(kl, 0.0, atol=1e-6)

@@ -11,7 +11,7 @@ from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
-from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.module_file import SkillModule, read_settings
 
 SPEC = robots.get("anymal_c")
 CONTRACT = proprioception(SPEC)
@@ -82,6 +82,14 @@ def test_other_robot_is_refused(tmp_path):
     ("change", "message"),
     [
         (lambda h, a: h.pop("imitation"), "header lacks 'imitation'"),
+        (
+            lambda h, a: h["architecture"].update(depth=5),
+            r"m\.npz: Architecture has no field 'depth' here; .* another version",
+        ),
+        (
+            lambda h, a: h["imitation"].update(feet_m=5),
+            r"m\.npz: ImitationConfig has no field 'feet_m' here; .* another version",
+        ),
         (lambda h, a: h["architecture"].update(latent_size=5), "weights .*expected"),
         (lambda h, a: a.pop("action_log_std"), "'action_log_std': missing"),
         (lambda h, a: a["decoder/Dense_0/bias"].fill(np.nan), "non-finite"),
@@ -90,6 +98,21 @@ def test_other_robot_is_refused(tmp_path):
 def test_damage_is_named(tmp_path, change, message):
     with pytest.raises(FileFormatError, match=message):
         SkillModule.load(_edited(tmp_path, change))
+
+
+def test_missing_fields_take_their_defaults_if_they_have_one(tmp_path):
+    path = _edited(tmp_path, lambda header, arrays: header["imitation"].pop("start_noise"))
+    wanted = dataclasses.replace(_module().imitation, start_noise=ImitationConfig().start_noise)
+    assert SkillModule.load(path).imitation == wanted
+
+    @dataclasses.dataclass(frozen=True)
+    class Sizes:
+        width: int
+        depth: int = 2
+
+    assert read_settings("m.npz", Sizes, {"width": 3}) == Sizes(3, 2)
+    with pytest.raises(FileFormatError, match=r"^m\.npz: Sizes lacks the field 'width'\.$"):
+        read_settings("m.npz", Sizes, {"depth": 3})
 
 
 def test_critic_is_not_part_of_the_file(tmp_path):

@@ -105,10 +105,10 @@ def test_first_evaluation_gives_back_the_recorded_likelihood():
 def test_deterministic_action_is_the_mean_of_the_means():
     params = AGENT.init(jax.random.key(0))
     obs = _observations(4)
-    first = AGENT.act(params, obs, jnp.zeros((4, 3)), jax.random.key(1), True)
+    first = AGENT.act(params, obs, jnp.ones((4, 3)), jax.random.key(1), True)
     second = AGENT.act(params, obs, jnp.ones((4, 3)), jax.random.key(2), True)
     np.testing.assert_array_equal(first.action, second.action)
-    mean, _ = AGENT.encode(params, obs["privileged"])
+    mean, _ = AGENT.encode(params, obs["privileged"], jnp.ones((4, 3)))
     np.testing.assert_array_equal(first.z, mean)
 
 
@@ -186,6 +186,28 @@ def test_clipped_surrogate_by_hand():
     assert float(figures["surrogate"]) == pytest.approx((1.2 - 0.8) / 2, abs=1e-3)
     assert float(total) == pytest.approx(-0.2, abs=1e-3)
     assert float(figures["clipped_share"]) == 1.0
+
+
+class LearnsBeside(ImitationAgent):
+    """An agent that learns something beside the policy, at losses 1, 2 and 6."""
+
+    def evaluate(self, params, obs, record):
+        """As the imitation agent, with these losses."""
+        return super().evaluate(params, obs, record)._replace(auxiliary=jnp.array([1.0, 2.0, 6.0]))
+
+
+def test_what_is_learned_beside_the_policy_counts_by_its_weight():
+    agent = LearnsBeside(AGENT.architecture, 4, 5, 2)
+    params, obs = agent.init(jax.random.key(0)), _observations(3)
+    record = agent.act(params, obs, jnp.zeros((3, 3)), jax.random.key(1), False).record
+    data = {"obs": obs, "record": record, "advantage": jnp.ones(3), "target": jnp.zeros(3)}
+    without, with_ = (
+        ppo.loss(agent, PpoConfig(auxiliary_weight=weight), params, data, jnp.float32(0.1))
+        for weight in (0.0, 0.5)
+    )
+    # Their mean is 3.
+    assert float(with_[1]["auxiliary"]) == pytest.approx(3.0)
+    assert float(with_[0] - without[0]) == pytest.approx(1.5, abs=1e-5)
 
 
 def test_the_average_forgets_the_beginning_and_then_follows_slowly():

@@ -30,6 +30,9 @@ def test_kl_by_hand():
     log_std = jnp.array([[np.log(0.8) + 1.0]], dtype=jnp.float32)
     wanted = 0.5 * (np.e**2 + 0.49 / 0.64 - 3.0)
     np.testing.assert_allclose(prior.kl_to_prior(mean, log_std, z, 0.6), [wanted], rtol=1e-5)
+    parts = prior.kl_per_dimension(mean, log_std, z, 0.6)
+    assert parts.shape == mean.shape
+    np.testing.assert_allclose(parts.sum(axis=-1), [wanted], rtol=1e-5)
 
 
 def test_kl_agrees_with_sampling():

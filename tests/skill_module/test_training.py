@@ -16,8 +16,12 @@ from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.skill_module.agents import Architecture
+from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.imitation import ImitationConfig
+from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.tracker import TrackerArchitecture
 from legged_skills.skill_module.train import SkillTrainingConfig, begin_with, make_env, train_skills
 from legged_skills.skill_module.training import RunConfig
 
@@ -31,6 +35,16 @@ SMALL = SkillTrainingConfig(
         latent_size=4, encoder_hidden=(16,), decoder_hidden=(16,), critic_hidden=(16,)
     ),
     history=1,
+    method="end_to_end",
+    front_back=False,
+)
+DISTIL = dataclasses.replace(
+    SMALL,
+    method="distil",
+    tracker=TrackerArchitecture(policy_hidden=(16,), critic_hidden=(16,)),
+    tracker_steps=2 * 6 * 8,
+    distil=DistilConfig(steps=6, epochs=1, minibatches=2),
+    free=FreeConfig(share=0.5, mean_s=0.1),
 )
 
 
@@ -80,9 +94,62 @@ def test_interrupted_training_resumes_exactly(trained, wiggling_clip, tmp_path):
         config = _with_run(SMALL, minutes=minutes)
         steps.append(train_skills(SPEC, [wiggling_clip], config, tmp_path))
     assert [step.steps for step in steps] == [48, 96, 144, 192]
+    # Once more there is nothing to do, and what was last logged is still known.
+    again = train_skills(SPEC, [wiggling_clip], config, tmp_path)
+    assert again.finished and again.figures == steps[-1].figures
     wanted, found = jax.tree.leaves(result.learner), jax.tree.leaves(steps[-1].learner)
     for one, other in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_distillation_trains_a_tracker_first_and_resumes_exactly(wiggling_clip, tmp_path):
+    whole = train_skills(SPEC, [wiggling_clip], DISTIL, tmp_path / "whole")
+    assert whole.finished and whole.steps == 192
+    module = SkillModule.load(tmp_path / "whole" / "skills.npz", robot="anymal_c")
+    assert module.summary["tracker"]["steps"] == 96
+    assert module.summary["free"]["share"] == DISTIL.free.share
+    # A time limit over both trainings that grows from call to call; at first it is nothing.
+    calls, minutes = 0, 1e-9
+    while True:
+        part = train_skills(
+            SPEC, [wiggling_clip], _with_run(DISTIL, minutes=minutes), tmp_path / "parts"
+        )
+        calls, minutes = calls + 1, minutes + 0.02
+        if part.finished:
+            break
+    assert calls >= 2
+    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"distil": DistilConfig(steps=6, minibatches=9)},
+            "minibatches is 9, expected at most the 8",
+        ),
+        ({"architecture": Architecture(latent_size=6)}, "of 6 values cannot be mirrored"),
+        (
+            {"run": RunConfig(total_steps=47, num_envs=8)},
+            "total_steps is 47, expected at least the",
+        ),
+    ],
+)
+def test_what_cannot_be_distilled_is_refused_before_the_tracker(
+    changes, message, wiggling_clip, tmp_path
+):
+    with pytest.raises(SettingsError, match=message):
+        train_skills(SPEC, [wiggling_clip], dataclasses.replace(DISTIL, **changes), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_that_looks_otherwise_ahead_is_no_beginning(trained):
+    start = SkillModule.load(trained[1] / "skills.npz")
+    other = dataclasses.replace(SMALL, imitation=ImitationConfig(future_steps=(1, 2)))
+    with pytest.raises(ContractError, match=r"sees the reference .* steps ahead, expected"):
+        begin_with(start, proprioception(SPEC, 1), other)
 
 
 def test_other_settings_clips_or_damage_refuse_to_resume(trained, wiggling_clip, tmp_path):
@@ -152,6 +219,7 @@ config = SkillTrainingConfig(
     architecture=Architecture(
         latent_size=4, encoder_hidden=(16,), decoder_hidden=(16,), critic_hidden=(16,)
     ),
+    method="end_to_end",
 )
 train_skills(robots.get("anymal_c"), [RobotClip.load(sys.argv[1])], config, sys.argv[2])
 """

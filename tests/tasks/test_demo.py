@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from legged_skills.robots.errors import FileFormatError, UnknownRobotError
+from legged_skills.robots.errors import FileFormatError, SettingsError, UnknownRobotError
 from legged_skills.skill_module.evaluate import ClipTrack
-from legged_skills.tasks.demo import COURSE, DemoConfig, liveliest, run_demo
+from legged_skills.tasks.demo import COURSE, DemoConfig, course_commands, liveliest, run_demo
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
 
 TINY = DemoConfig(
@@ -28,7 +28,13 @@ def track(speed_mps: np.ndarray, turn_radps: float = 0.0) -> ClipTrack:
     yaw = 0.02 * turn_radps * np.arange(len(qpos))
     qpos[:, 3], qpos[:, 6] = np.cos(yaw / 2.0), np.sin(yaw / 2.0)
     return ClipTrack(
-        name="track", frames=len(qpos), tracked=len(qpos), qpos=qpos, reference_qpos=qpos
+        name="track",
+        frames=len(qpos),
+        tracked=len(qpos),
+        qpos=qpos,
+        reference_qpos=qpos,
+        latents=np.zeros((len(qpos), 1)),
+        kl=np.zeros((len(qpos), 1)),
     )
 
 
@@ -49,6 +55,18 @@ def test_liveliest_part_is_where_the_robot_moves_and_turns() -> None:
     empty = replace(slow, tracked=0, qpos=slow.qpos[:0], reference_qpos=slow.qpos[:0])
     assert liveliest([empty, short], 100)[0] is short
     assert liveliest([empty], 100) == (empty, slice(0, 0))
+
+
+def test_the_course_suits_the_robot() -> None:
+    anymal, op3 = (dict(course_commands(name)) for name in ("anymal_c", "op3"))
+    assert anymal["forward, slowly"] == (0.4, 0.0, 0.0)
+    assert anymal["turn left"] == (0.5, 0.0, 0.7)
+    assert anymal["backwards"] == (-0.25, 0.0, 0.0)
+    assert op3["forward, faster"] == (0.29, 0.0, 0.0)
+    assert op3["sidestep"] == (0.0, 0.09, 0.0)
+    assert op3["backwards"] == (-0.05, 0.0, 0.0)
+    with pytest.raises(SettingsError, match="spot has no paces"):
+        course_commands("spot")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

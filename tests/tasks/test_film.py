@@ -83,7 +83,13 @@ def test_tracking_shows_clip_and_robot() -> None:
     reference[:, 1] += 0.6
     reference[:, 7:] += 0.1
     track = ClipTrack(
-        name="/x/dog_3.npz", frames=40, tracked=20, qpos=qpos, reference_qpos=reference
+        name="/x/dog_3.npz",
+        frames=40,
+        tracked=20,
+        qpos=qpos,
+        reference_qpos=reference,
+        latents=np.zeros((20, 1)),
+        kl=np.zeros((20, 1)),
     )
     shown = film.tracking_scene(SPEC, track, slice(10, 20))
     assert shown.qpos.shape == (10, 19)

@@ -2,6 +2,7 @@ import io
 import sys
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from legged_skills import robots
 from legged_skills.robots.errors import ClipError, RenderError, SettingsError
 from legged_skills.tasks import play as module
 from legged_skills.tasks.play import PlayConfig, play
@@ -61,6 +63,23 @@ def test_commanded_walk(still_policy_file: Path, tmp_path: Path) -> None:
     )
     play(config, size=SIZE, console=quiet())
     assert frames(tmp_path / "walk.mp4") == 10
+
+
+def test_without_a_command_the_pace_suits_the_robot(
+    still_policy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def walk(spec, policy, commands, *rest, **more):
+        given.append(commands.tolist())
+        return walk_on_commands(spec, policy, commands, *rest, **more)
+
+    walk_on_commands = module.walk_on_commands
+    monkeypatch.setattr(module, "walk_on_commands", walk)
+    config = PlayConfig(policy=still_policy_file, seconds=0.1)
+    module._scene(robots.get("anymal_c"), config)
+    module._scene(robots.get("anymal_c"), replace(config, command=(0.1, 0.2, 0.3)))
+    assert given == [[[[0.6, 0.0, 0.0]]], [[[0.1, 0.2, 0.3]]]]
 
 
 def test_settings_that_do_not_go_together() -> None:

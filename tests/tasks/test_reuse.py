@@ -12,18 +12,23 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.symmetry import Symmetry
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks.evaluate_walk import WalkEpisodes, summarize, walk_on_commands
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+from legged_skills.tasks.train_policy import make_agent
 from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
+from legged_skills.tasks.walk import WalkConfig, WalkEnv
 
 SPEC = robots.get("anymal_c")
-SMALL = PolicyArchitecture(policy_hidden=(16,), critic_hidden=(16,))
+SMALL = PolicyArchitecture(policy_hidden=(16,), critic_hidden=(16,), estimator_hidden=(8,))
+BIG = ("policy", "estimator")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,8 @@ def module() -> SkillModule:
 
 def _observations(count: int) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
-    sizes = {"proprioception": proprioception(SPEC).size, "task": 3, "privileged": 49}
+    told = proprioception(SPEC).size
+    sizes = {"proprioception": told, "task": 3, "privileged": 49, "velocity": 3}
     return {
         name: jnp.asarray(rng.standard_normal((count, size)), jnp.float32)
         for name, size in sizes.items()
@@ -66,6 +72,39 @@ def test_untrained_policy_can_be_nearly_the_prior(module):
     np.testing.assert_allclose(mean, 0.95 * z, atol=0.15)
 
 
+def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
+    params, obs, z = agent.init(jax.random.key(1)), _observations(20), jnp.ones((20, 4))
+    decision = agent.act(params, obs, z, jax.random.key(3), False)
+
+    def gradient(part: str) -> Any:
+        def total(p: Any) -> jax.Array:
+            return jnp.sum(getattr(agent.evaluate(p, obs, decision.record), part))
+
+        return jax.grad(total)(params)
+
+    for leaf in jax.tree.leaves(gradient("log_prob")["estimator"]):
+        np.testing.assert_array_equal(leaf, 0.0)
+    for leaf in jax.tree.leaves(gradient("auxiliary")["policy"]):
+        np.testing.assert_array_equal(leaf, 0.0)
+    error = agent.velocity(params, obs) - obs["velocity"]
+    auxiliary = agent.evaluate(params, obs, decision.record).auxiliary
+    np.testing.assert_allclose(auxiliary, np.square(error).sum(axis=1), rtol=1e-5)
+    # The policy acts on what the estimator says.
+    louder = jax.tree.map(lambda x: 100.0 * x, params["estimator"])
+    other = agent.mean({**params, "estimator": louder}, obs, z)
+    assert np.abs(other - agent.mean(params, obs, z)).max() > 1e-6
+
+
+def test_told_velocity_is_near_one_in_a_walk():
+    env = WalkEnv(BatchSim(SPEC, 1, 1), proprioception(SPEC), WalkConfig(start_noise=0.0))
+    qvel = np.zeros(18)
+    qvel[0] = 0.58
+    env.robots.reset(np.array([0]), SPEC.home_qpos, qvel)
+    # A quarter of sqrt(9.81 m/s^2 * 0.5488 m) is 0.58 m/s.
+    np.testing.assert_allclose(env.observe()["velocity"], [[1.0, 0.0, 0.0]], atol=1e-3)
+
+
 def test_action_is_what_the_skill_module_decodes(module):
     agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
     obs = _observations(5)
@@ -76,15 +115,51 @@ def test_action_is_what_the_skill_module_decodes(module):
     np.testing.assert_allclose(decision.action, wanted, atol=1e-6)
 
 
+def test_a_policy_does_the_mirror_image_of_mirror_images(module):
+    """All of the agent but the decoder's weights, which a training of skills makes symmetric."""
+    env = WalkEnv(BatchSim(SPEC, 1, 1), proprioception(SPEC), WalkConfig())
+    agent = make_agent(env, 3, FrozenDecoder.of(module), SMALL)
+    symmetry = Symmetry(SPEC)
+    task, privileged = env.mirrored(symmetry)
+    params, obs = agent.init(jax.random.key(1)), _observations(5)
+    latent = symmetry.copies(agent.latent_size)
+    kinds = {
+        "proprioception": symmetry.proprioception(env.robots.contract),
+        "task": task,
+        "privileged": privileged,
+        "velocity": symmetry.polar,
+    }
+    # Larger weights, so that what is added to the latent before, and the velocity, can be seen.
+    params = {**params, **{n: jax.tree.map(lambda x: 5.0 * x, params[n]) for n in BIG}}
+    z = np.random.default_rng(2).standard_normal((5, agent.latent_size)).astype(np.float32)
+    z = jnp.asarray(z)
+    mean, velocity = agent.mean(params, obs, z), agent.velocity(params, obs)
+    assert np.abs(mean - 0.95 * z).max() > 0.1 and np.abs(velocity).max() > 0.1
+    for g in range(symmetry.order):
+        image = {
+            name: jnp.asarray(kind.apply(g, np.asarray(obs[name])), jnp.float32)
+            for name, kind in kinds.items()
+        }
+        z_image = jnp.asarray(latent.apply(g, np.asarray(z)), jnp.float32)
+        found = agent.mean(params, image, z_image)
+        np.testing.assert_allclose(found, latent.apply(g, np.asarray(mean)), atol=1e-4)
+        found = agent.velocity(params, image)
+        np.testing.assert_allclose(found, symmetry.polar.apply(g, np.asarray(velocity)), atol=1e-4)
+        found = agent.value(params, image["privileged"])
+        np.testing.assert_allclose(found, agent.value(params, obs["privileged"]), atol=1e-4)
+
+
+TRAINING = WalkTrainingConfig(
+    run=RunConfig(total_steps=2 * 6 * 8, num_envs=8, num_threads=1),
+    ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+    architecture=SMALL,
+)
+
+
 @pytest.fixture(scope="module")
 def trained(module, tmp_path_factory):
     out = tmp_path_factory.mktemp("walk")
-    config = WalkTrainingConfig(
-        run=RunConfig(total_steps=2 * 6 * 8, num_envs=8, num_threads=1),
-        ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
-        architecture=SMALL,
-    )
-    return train_walk(SPEC, module, config, out), out / "walk.npz"
+    return train_walk(SPEC, module, TRAINING, out), out / "walk.npz"
 
 
 @pytest.mark.standard_dtypes
@@ -100,6 +175,16 @@ def test_training_leaves_the_decoder_alone_and_writes_the_policy(trained, module
         np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(policy.params["log_std"], result.learner.average["log_std"])
     assert policy.summary["skills"] == module.summary
+
+
+@pytest.mark.standard_dtypes
+def test_a_run_is_not_gone_on_with_on_another_decoder(trained, module):
+    _, path = trained
+    decoder = jax.tree.map(lambda x: x + np.float32(1e-6), module.params["decoder"])
+    other = dataclasses.replace(module, params={**module.params, "decoder": decoder})
+    assert other.summary == module.summary
+    with pytest.raises(ContractError, match="checkpoint's decoder is"):
+        train_walk(SPEC, other, TRAINING, path.parent)
 
 
 @pytest.mark.standard_dtypes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.mocap.library import load_clips, shipped_clips
+from legged_skills.mocap.library import HELD_OUT, load_clips, shipped_clips
 from legged_skills.robots.contract import proprioception
 from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.evaluate import shipped_module, summarize, track_clips
@@ -33,9 +33,11 @@ def test_weights_were_trained_for_the_robot_as_it_is_now(skills, policy):
     # Clips are named after their recording, with a number.
     recordings = {path.stem.rpartition("_")[0] for path in shipped_clips("anymal_c")}
     assert {clip.rpartition("_")[0] for clip in skills.clips} <= recordings
-    # The module's last stage was stopped when it gained no more.
-    assert skills.summary["steps"] > 20_000_000
+    assert skills.summary["finished"] and skills.summary["tracker"]["steps"] > 5_000_000
     assert policy.summary["finished"]
+    # What is held out was not trained on.
+    held_out = set(HELD_OUT["anymal_c"])
+    assert not held_out & {clip.rpartition("_")[0] for clip in skills.clips}
 
 
 def test_walking_policy_moves_the_shipped_decoder(skills, policy):
@@ -67,4 +69,5 @@ def test_walks_under_the_full_gap(policy):
     run = evaluate_walk.walk_on_commands(SPEC, policy, commands, num_threads=1, gap=gap)
     assert run.fell.mean() <= 0.05
     error = np.linalg.norm(run.achieved[:, 0, :2] - commands[:, 0, :2], axis=1)
-    assert error.mean() < 0.12  # [m/s]
+    # A command that a fall cut off was not carried out.
+    assert np.nanmean(error) < 0.12  # [m/s]

@@ -22,6 +22,7 @@ from legged_skills.tasks.validate import (
 from legged_skills.tasks.validate_figures import Gates
 from legged_skills.tasks.validate_plots import tornado
 from legged_skills.tasks.validate_walk import WalkTrialConfig
+from legged_skills.tasks.walk import PACES
 
 SPEC = robots.get("anymal_c")
 WALK = WalkTrialConfig(episode_s=0.8, command_s=0.4, average_s=0.2)
@@ -47,7 +48,8 @@ def test_a_robot_that_stands_is_as_wrong_as_its_commands_are_fast(
     figures: dict[str, Any],
 ) -> None:
     nominal = figures["engines"]["nominal"]
-    low, high = [-0.3, -0.3, -0.8], [1.0, 0.3, 0.8]
+    own = PACES["anymal_c"]
+    low, high = np.transpose([own.vx_range, own.vy_range, own.yaw_range])
     commands = np.random.default_rng(5).uniform(low, high, (3, 2, 3))
     speed = np.linalg.norm(commands[..., :2], axis=-1).mean()
     assert nominal["velocity_error_mps"] == pytest.approx(speed, abs=0.02)

@@ -12,7 +12,6 @@ from legged_skills.tasks.validate_walk import (
     WalkTrialConfig,
     draw_commands,
     heading_twist,
-    wilson,
 )
 
 SPEC = robots.get("anymal_c")
@@ -43,7 +42,7 @@ def upright(n: int) -> FakeTruth:
 
 def test_commands_are_those_of_evaluate_walk_if_the_ranges_are() -> None:
     ranges = WalkEvaluationConfig()
-    ends = (ranges.vx_range, ranges.vy_range, ranges.yaw_range)
+    ends = list(ranges.ranges("anymal_c").values())
     components = [CommandComponent(name="x", unit="1", low=low, high=high) for low, high in ends]
     commands = draw_commands(components, WalkTrialConfig(), 7, ranges.seed)
     low, high = np.transpose(ends)
@@ -142,16 +141,6 @@ def test_what_a_fall_is(how: str) -> None:
     assert down.tolist() == [False, True]
     assert not trial.over
     assert trial.figures(slice(None))["fall_rate"] == 0.5
-
-
-def test_wilson_interval() -> None:
-    # Closed form without hits: z^2 / (n + z^2); with z = 1.96 and n = 100: 3.70 %.
-    assert wilson(0, 100) == pytest.approx((0.0, 1.959964**2 / (100.0 + 1.959964**2)))
-    # Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662, 15 of 148 is 0.0624 to 0.1605.
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    low, high = wilson(100, 100)
-    assert low == pytest.approx(1.0 - wilson(0, 100)[1]) and high == 1.0
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
-from legged_skills.tasks.walk import Velocity, WalkConfig, WalkEnv, walk_reward
+from legged_skills.skill_module.symmetry import Symmetry
+from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
+from legged_skills.tasks.walk import PACES, Velocity, WalkConfig, WalkEnv, walk_reward
 
 SPEC = robots.get("anymal_c")
 CONTRACT = proprioception(SPEC)
@@ -36,9 +39,9 @@ def test_velocity_is_in_the_heading_frame():
 def test_reward_by_hand():
     velocity = Velocity(np.array([[0.5, 0.0], [0.0, 0.0]], np.float32), np.array([0.1, 0.0]))
     command = np.array([[0.5, 0.0, 0.1], [0.3, 0.4, 0.2]], np.float32)
-    config = WalkConfig(velocity_scale=10.0, yaw_scale=10.0)
-    reward, terms = walk_reward(config, velocity, command)
-    # Second robot: squared error 0.25 -> exp(-2.5); yaw error 0.2 -> exp(-0.4).
+    config = WalkConfig(velocity_kernel_mps=0.2, yaw_kernel_radps=0.5)
+    reward, terms = walk_reward(config, config.paces("anymal_c"), velocity, command)
+    # Second robot: error 0.5 -> exp(-2.5); yaw error 0.2 -> exp(-0.4).
     wanted = [1.0, 2 / 3 * np.exp(-2.5) + 1 / 3 * np.exp(-0.4)]
     np.testing.assert_allclose(reward, wanted, rtol=1e-5)
     np.testing.assert_allclose(terms["velocity_error_mps"], [0.0, 0.5], atol=1e-6)
@@ -53,8 +56,64 @@ def test_commands_stay_in_range_and_change_at_the_stated_rate():
         changed += (env.command != before).mean(axis=0)
     # Each component changes with probability 0.02 / 0.2 a step.
     np.testing.assert_allclose(changed / 50, 0.1, atol=0.015)
-    assert env.command[:, 0].min() >= -0.3 and env.command[:, 0].max() <= 1.0
-    assert np.abs(env.command[:, 1]).max() <= 0.3
+    own = PACES["anymal_c"]
+    assert own.vx_range[0] <= env.command[:, 0].min() < own.vx_range[0] + 0.05
+    assert own.vx_range[1] - 0.05 < env.command[:, 0].max() <= own.vx_range[1]
+    assert np.abs(env.command[:, 1]).max() <= own.vy_range[1]
+
+
+def test_paces_are_the_robots_own_where_nothing_is_given():
+    given = WalkConfig(vx_range=(0.0, 0.1)).paces("op3")
+    assert given.vx_range == (0.0, 0.1) and given.vy_range == PACES["op3"].vy_range
+    with pytest.raises(SettingsError, match="spot has no paces, expected one of anymal_c, op3"):
+        WalkConfig().paces("spot")
+
+
+def test_commands_by_shares_of_the_paces():
+    paces = PACES["op3"]
+    assert paces.command((0.5, -0.5, 1.0)) == (0.21, -0.06, 0.8)
+    assert paces.command((-1.0, 1.0, -0.5)) == (-0.12, 0.12, -0.4)
+    assert paces.command((0.0, 0.0, 0.0)) == (0.0, 0.0, 0.0)
+
+
+def test_tests_command_what_suits_the_robot():
+    given = WalkEvaluationConfig(vx_range=(0.0, 0.1))
+    paces = PACES["op3"]
+    wanted = {"vx_range": (0.0, 0.1), "vy_range": paces.vy_range, "yaw_range": paces.yaw_range}
+    assert given.ranges("op3") == wanted
+    assert WalkEvaluationConfig().ranges("anymal_c")["vx_range"] == (-0.6, 1.3)
+
+
+def test_observations_are_mirrored_as_the_motion_is():
+    """A mirrored robot with a mirrored command has the mirrored observations."""
+    symmetry, env = Symmetry(SPEC), _env(4)
+    joints = SPEC.default_joint_pos + 0.1 * np.arange(12.0)
+    base = np.array([0.0, 0.0, 0.6, 0.98, 0.1, 0.05, 0.15])
+    base[3:] /= np.linalg.norm(base[3:])
+    world, turn = np.array([0.5, 0.2, -0.1]), np.array([0.3, -0.2, 0.7])
+    # Element 1 reflects y, element 2 reflects x; in the world as in the robot.
+    qpos, qvel = np.zeros((4, 19)), np.zeros((4, 18))
+    for g in range(4):
+        qpos[g, :3] = symmetry.polar.apply(g, base[:3])
+        qpos[g, 3], qpos[g, 4:7] = base[3], symmetry.axial.apply(g, base[4:])
+        qpos[g, 7:] = symmetry.joints.apply(g, joints)
+        qvel[g, :3] = symmetry.polar.apply(g, world)
+        qvel[g, 3:6] = symmetry.axial.apply(g, turn)
+        qvel[g, 6:] = symmetry.joints.apply(g, joints)
+        env.command[g] = [*symmetry.planar.apply(g, world[:2]), symmetry.turning.sign[g, 0]]
+    env.robots.reset(np.arange(4), qpos, qvel)
+    seen, (task, privileged) = env.observe(), env.mirrored(symmetry)
+    told = symmetry.proprioception(env.robots.contract)
+    kinds = {
+        "task": task,
+        "privileged": privileged,
+        "proprioception": told,
+        "velocity": symmetry.polar,
+    }
+    for name, kind in kinds.items():
+        for g in range(4):
+            image = kind.apply(g, seen[name][0])
+            np.testing.assert_allclose(seen[name][g], image, atol=1e-4, err_msg=f"{name} {g}")
 
 
 def test_some_commands_are_to_stand():
@@ -80,7 +139,7 @@ def test_observations_hold_the_command():
     np.testing.assert_array_equal(obs["task"], env.command * [2, 4, 2])
     np.testing.assert_array_equal(obs["privileged"][:, -3:], obs["task"])
     obs["task"][:] = 9.0
-    assert np.abs(env.command).max() <= 1.0
+    assert np.abs(env.command).max() < 2.0
 
 
 def test_exact_restore():

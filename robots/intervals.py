@@ -1,0 +1,59 @@
+"""95 % confidence intervals of shares, means and medians."""
+
+import numpy as np
+from scipy.special import bdtr, stdtrit
+
+_CI95 = 1.959964
+"""Half the width of the middle 95 % of a normal distribution, in standard deviations."""
+_NONE = (float("nan"), float("nan"))
+
+
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share (Wilson 1927): ends that are right for few hits.
+
+    Args:
+        hits: how often it happened.
+        trials: how often it could have; at least 1.
+    """
+    share, square = hits / trials, _CI95**2 / trials
+    centre = (share + square / 2.0) / (1.0 + square)
+    spread = np.sqrt(square * (share * (1.0 - share) + square / 4.0)) / (1.0 + square)
+    return max(0.0, float(centre - spread)), min(1.0, float(centre + spread))
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % confidence interval of a mean, by Student's t distribution.
+
+    Args:
+        values: (n,) independent values; NaN are left out.
+
+    Returns:
+        Low and high end; NaN for fewer than two values.
+    """
+    known = values[np.isfinite(values)]
+    count = len(known)
+    if count < 2:
+        return _NONE
+    spread = float(stdtrit(count - 1, 0.975) * known.std(ddof=1) / np.sqrt(count))
+    mean = float(known.mean())
+    return mean - spread, mean + spread
+
+
+def median_interval(values: np.ndarray) -> tuple[float, float]:
+    """An interval that holds the median with at least 95 %: two of the values in their order.
+
+    Of n values as many lie below the median as heads in n tosses of a coin, whatever their
+    distribution.
+
+    Args:
+        values: (n,) independent values; NaN are left out.
+
+    Returns:
+        Low and high end; NaN for fewer than six values, which cannot say it.
+    """
+    known = np.sort(values[np.isfinite(values)])
+    count = len(known)
+    beyond = int((bdtr(np.arange(count), count, 0.5) <= 0.025).sum())
+    if beyond < 1:
+        return _NONE
+    return float(known[beyond - 1]), float(known[count - beyond])

@@ -1,0 +1,145 @@
+"""A tracker: a policy that follows references without a latent in between, to be distilled.
+
+It sees all that the encoder and the decoder see together, and its actions start from the
+reference's own joints. It learns in a fraction of the time that encoder and decoder take end to
+end, and then says, in every state that these get into, what they should have done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from legged_skills.skill_module import prior
+from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.networks import Mlp
+from legged_skills.skill_module.symmetry import (
+    Equivariance,
+    Representation,
+    Symmetry,
+    join,
+    mlp_layers,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerArchitecture:
+    """Sizes of a tracker's networks."""
+
+    policy_hidden: tuple[int, ...] = (256, 256)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the critic's hidden layers."""
+    initial_action_std: float = 0.4
+    """Exploration noise on the action at the start of training."""
+    min_action_std: float = 0.3
+    """It gets no smaller than this; see ``Architecture.min_action_std``."""
+
+
+@dataclass(frozen=True)
+class TrackerAgent:
+    """Policy pi(a_t | proprioception, privileged), critic V(privileged); no latent.
+
+    The mean action is the one that asks for the reference's joints, plus what the policy adds.
+
+    Attributes:
+        architecture: sizes.
+        proprioception_size: length of the "proprioception" observation.
+        privileged_size: length of the "privileged" observation.
+        action_size: J.
+        equivariance: how networks are mirrored; None if they are not.
+    """
+
+    architecture: TrackerArchitecture
+    proprioception_size: int
+    privileged_size: int
+    action_size: int
+    equivariance: Equivariance | None = None
+
+    @property
+    def latent_size(self) -> int:
+        """There is no latent."""
+        return 0
+
+    @cached_property
+    def policy(self) -> Mlp:
+        """Proprioception and privileged -> what is added to the reference's action."""
+        return Mlp(self.architecture.policy_hidden, self.action_size, out_scale=0.01)
+
+    @cached_property
+    def critic(self) -> Mlp:
+        """Privileged -> value."""
+        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
+        policy, critic = jax.random.split(key)
+        both = jnp.zeros((1, self.proprioception_size + self.privileged_size))
+        log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
+        params = {
+            "policy": self.policy.init(policy, both)["params"],
+            "critic": self.critic.init(critic, both[:, : self.privileged_size])["params"],
+            "action_log_std": jnp.full((self.action_size,), log_std),
+        }
+        return params if self.equivariance is None else self.equivariance.begin(params)
+
+    def project(self, gradient: Params) -> Params:
+        """The equivariant part of a gradient, if networks are mirrored."""
+        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+
+    def mean(self, params: Params, obs: Observations) -> Array:
+        """The mean action (..., J)."""
+        both = jnp.concatenate([obs["proprioception"], obs["privileged"]], axis=-1)
+        added: Any = self.policy.apply({"params": params["policy"]}, both)
+        return obs["reference_action"] + added
+
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Draws an action, or takes its mean."""
+        mean = self.mean(params, obs)
+        if deterministic:
+            return Decision(mean, z_tm1, {})
+        log_std = self._log_std(params)[None, :]
+        action = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        record = {"action": action, "log_prob": prior.log_prob(action, mean, log_std)}
+        return Decision(action, z_tm1, record)
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
+        """Likelihood of recorded actions; there is no divergence, for want of a latent."""
+        mean = self.mean(params, obs)
+        log_std = jnp.broadcast_to(self._log_std(params), mean.shape)
+        return Evaluation(
+            log_prob=prior.log_prob(record["action"], mean, log_std),
+            kl=jnp.zeros(mean.shape[:-1]),
+            entropy=prior.entropy(log_std),
+        )
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate."""
+        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
+        return value[..., 0]
+
+    def _log_std(self, params: Params) -> Array:
+        return jnp.maximum(params["action_log_std"], jnp.log(self.architecture.min_action_std))
+
+
+def tracker_equivariance(
+    symmetry: Symmetry,
+    architecture: TrackerArchitecture,
+    proprioception: Representation,
+    privileged: Representation,
+) -> Equivariance:
+    """How the networks of a ``TrackerAgent`` are mirrored; see ``imitation_equivariance``."""
+    both = join([proprioception, privileged])
+    networks = {
+        "policy": mlp_layers(symmetry, both, architecture.policy_hidden, symmetry.joints),
+        "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
+    }
+    return Equivariance(networks, {"action_log_std": symmetry.joints.unsigned()})

@@ -1,0 +1,321 @@
+"""Reuse of a skill module beside the same training without it: is the prior worth having?
+
+Everything but the module is the same: environment, observations, reward, gap, steps, PPO, mirrored
+networks and their size.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from legged_skills.mocap.walking import Walking
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap, load_gap
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.training import Result
+from legged_skills.tasks.compare_tasks import ComparedTask, Examined, Metric
+from legged_skills.tasks.film import Scene
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import FrozenDecoder
+from legged_skills.tasks.scratch_file import ScratchPolicy
+from legged_skills.tasks.train_policy import PolicyTrainingConfig
+from legged_skills.tasks.train_scratch import train_scratch
+
+SCRATCH, REUSE = "scratch", "reuse"
+SMOOTHING = 0.05
+"""Learning curves are averaged over this share of a training before they are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What is compared, on what."""
+
+    spec: RobotSpec
+    """The robot."""
+    task: ComparedTask
+    """The task."""
+    modules: Sequence[SkillModule]
+    """Skill modules; the first is compared with training from scratch, all are in the sweep."""
+    names: Sequence[str]
+    """What to call each of them."""
+    training: PolicyTrainingConfig
+    """Settings of all trainings."""
+    evaluation: Any
+    """Settings of the test, of the type ``task.evaluation``."""
+    walking: Walking | None
+    """What walks look like in clips; None if there are none to compare with."""
+    sweep: Sequence[float] = ()
+    """Weights of the divergence from the prior to train reuse with, per nat; if there are none but
+    several modules, the task's own."""
+
+    def __post_init__(self) -> None:
+        """Checks the sweep.
+
+        Raises:
+            SettingsError: a weight is negative, or there is no gap, without which torques are not
+                recorded.
+        """
+        for weight in self.sweep:
+            if not 0.0 <= weight < math.inf:
+                raise SettingsError(f"a KL weight is {weight}, expected at least 0.")
+        if len(self.runs) > 2 and self.training.gap == "none":
+            raise SettingsError(
+                "a sweep compares torques, which are recorded only with a gap: gap is 'none', "
+                "expected full or a file of settings."
+            )
+
+    @property
+    def runs(self) -> "list[Run]":
+        """All trainings: from scratch, the first module's reuse, and the rest of the sweep."""
+        return planned(len(self.modules), self.sweep, self.training.ppo.kl_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training."""
+
+    name: str
+    """Its folder within that of the comparison."""
+    module: int | None
+    """Index of its skill module; None if it has none."""
+    kl_weight: float
+    """Weight of the divergence from the prior, per nat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What ``compare`` finds."""
+
+    figures: dict[str, Any]
+    """See ``compare``."""
+    scenes: tuple[Scene, Scene]
+    """The same episode without and with the skill module."""
+
+
+def planned(modules: int, sweep: Sequence[float], own_weight: float) -> list[Run]:
+    """The trainings of a comparison.
+
+    Args:
+        modules: number of skill modules.
+        sweep: weights of the divergence from the prior, per nat.
+        own_weight: that of the task's trainings.
+
+    Returns:
+        From scratch, reuse of the first module with the task's own weight, and all other pairs of
+        module and weight that a sweep needs.
+    """
+    runs = [
+        Run(name=SCRATCH, module=None, kl_weight=own_weight),
+        Run(name=REUSE, module=0, kl_weight=own_weight),
+    ]
+    for module in range(modules if sweep or modules > 1 else 0):
+        runs += [
+            Run(name=f"sweep/skills{module + 1}_kl{weight}", module=module, kl_weight=weight)
+            for weight in dict.fromkeys(sweep or [own_weight])
+            if (module, weight) != (0, own_weight)
+        ]
+    return runs
+
+
+def compare(
+    what: Compared, out: Path, say: Callable[[str], None] = lambda text: None
+) -> Comparison | None:
+    """Trains all that is not trained yet, tests it, and compares.
+
+    Args:
+        what: robot, task, modules and settings.
+        out: folder of the runs; they go on from their checkpoints, and finished ones are kept.
+        say: is told what is being done.
+
+    Returns:
+        None if a training was stopped. The figures are: "robot", "task", "skills" (names of the
+        modules), "steps", "seed", "gap"; "runs": for "scratch" and "reuse" each "steps", "seconds",
+        "weights" (their number in all networks that act), "final_reward" (per step, in training),
+        "steps_to_other" (after which the learning curve reached the other's final reward; None if
+        it never did), "evaluation" and "naturalness"; "curves": for both "steps" and "reward";
+        "ratios": of reuse to scratch by metric; "sweep": for each training on a module "run",
+        "skills" (index), "skills_kl_weight", "kl_weight", "kl_prior" at the end of the training
+        [nat/step], "evaluation" and "naturalness"; no entries without a sweep.
+
+    Raises:
+        FileFormatError: a file cannot be read or written.
+        ContractError: a run in ``out`` is of other settings or skills.
+        SettingsError: a setting is not possible.
+    """
+    for run in what.runs:
+        say(f"{run.name}: training in {out / run.name}")
+        if not _train(what, run, out / run.name).finished:
+            return None
+    gap = load_gap(what.training.gap, what.spec.name, what.task.gaps)
+    found: dict[str, dict[str, Any]] = {}
+    scenes: list[Scene] = []
+    for run in what.runs:
+        say(f"{run.name}: testing")
+        policy = _load(what, run, out)
+        examined = _examine(what, policy, gap)
+        if run.name in (SCRATCH, REUSE):
+            title = "from scratch" if run.name == SCRATCH else "with skills"
+            scenes.append(examined.scene(title))
+        found[run.name] = _figures(policy, examined)
+    curves = {name: read_curve(out / name / "progress.jsonl") for name in (SCRATCH, REUSE)}
+    figures = _compared(what, found, curves) | {"sweep": _sweep(what, found)}
+    return Comparison(figures=figures, scenes=(scenes[0], scenes[1]))
+
+
+def _train(what: Compared, run: Run, out: Path) -> Result:
+    spec, task = what.spec, what.task
+    config = replace(what.training, ppo=replace(what.training.ppo, kl_weight=run.kl_weight))
+    module = what.modules[run.module or 0]
+    if run.module is None:
+        env = task.make_env(spec, module, config)
+        settings = task.settings(env)
+        return train_scratch(task.name, env, task.task_size, settings, module, config, out)
+    # A checkpoint knows the seed and steps of its skills, which may be those of others too.
+    path = out / f"{task.name}.npz"
+    if path.exists():
+        before = TaskPolicy.load(path, spec.name, task.name)
+        if before.decoder.digest != FrozenDecoder.of(module).digest:
+            raise ContractError(f"{path}: the policy is on other skills; take another folder.")
+    return task.train(spec, module, config, out)
+
+
+def _load(what: Compared, run: Run, out: Path) -> TaskPolicy | ScratchPolicy:
+    kind = ScratchPolicy if run.module is None else TaskPolicy
+    return kind.load(out / run.name / f"{what.task.name}.npz", what.spec.name, what.task.name)
+
+
+def _examine(what: Compared, policy: TaskPolicy | ScratchPolicy, gap: Gap | None) -> Examined:
+    threads = what.training.run.num_threads
+    return what.task.examine(what.spec, policy, what.evaluation, what.walking, gap, threads)
+
+
+def _figures(policy: TaskPolicy | ScratchPolicy, examined: Examined) -> dict[str, Any]:
+    acting = [policy.params, policy.decoder.params if isinstance(policy, TaskPolicy) else {}]
+    return {
+        "steps": policy.summary["steps"],
+        "seconds": policy.summary["seconds"],
+        "weights": sum(int(np.size(leaf)) for leaf in jax.tree.leaves(acting)),
+        "kl_prior": policy.summary["figures"].get("kl_prior"),
+        "evaluation": examined.evaluation,
+        "naturalness": examined.naturalness,
+    }
+
+
+def _compared(
+    what: Compared,
+    found: Mapping[str, Mapping[str, Any]],
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, Any]:
+    """All figures but those of the sweep."""
+    smooth = {name: smoothed(reward) for name, (_, reward) in curves.items()}
+    runs = {}
+    for name, other in ((SCRATCH, REUSE), (REUSE, SCRATCH)):
+        learning = {
+            "final_reward": float(smooth[name][-1]),
+            "steps_to_other": steps_to(curves[name][0], smooth[name], float(smooth[other][-1])),
+        }
+        runs[name] = {key: x for key, x in found[name].items() if key != "kl_prior"} | learning
+    return {
+        "robot": what.spec.name,
+        "task": what.task.name,
+        "skills": list(what.names),
+        "steps": what.training.run.total_steps,
+        "seed": what.training.run.seed,
+        "gap": what.training.gap,
+        "runs": runs,
+        "curves": {
+            name: {"steps": steps.tolist(), "reward": reward.tolist()}
+            for name, (steps, reward) in curves.items()
+        },
+        "ratios": ratios(what.task.metrics, runs[REUSE], runs[SCRATCH]),
+    }
+
+
+def _sweep(what: Compared, found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if len(what.runs) <= 2:
+        return []
+    rows = []
+    for run in what.runs:
+        if run.module is None:
+            continue
+        summary, figures = what.modules[run.module].summary, found[run.name]
+        rows.append(
+            {
+                "run": run.name,
+                "skills": run.module,
+                "skills_kl_weight": summary.get("ppo", {}).get("kl_weight"),
+                "kl_weight": run.kl_weight,
+                **{name: figures[name] for name in ("kl_prior", "evaluation", "naturalness")},
+            }
+        )
+    return sorted(rows, key=lambda row: (row["skills"], row["kl_weight"]))
+
+
+def value(metric: Metric, figures: Mapping[str, Any]) -> float:
+    """A metric out of the figures of one run; NaN if it is not known."""
+    return float(figures[metric.part].get(metric.name, float("nan")))
+
+
+def ratios(
+    metrics: Sequence[Metric], reuse: Mapping[str, Any], scratch: Mapping[str, Any]
+) -> dict[str, float]:
+    """Each metric with the skill module over that without; NaN where that is 0 or not known."""
+    found = {}
+    for metric in metrics:
+        below = value(metric, scratch)
+        found[metric.name] = value(metric, reuse) / below if below else float("nan")
+    return found
+
+
+def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The learning curve out of a training's progress.jsonl.
+
+    A training that was killed did some iterations again, with the same outcome, and may have left
+    half a line: of each iteration the last whole line counts.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (I,) control steps of all environments so far, and (I,) mean reward per step, by iteration.
+
+    Raises:
+        FileFormatError: the file cannot be read, or has no lines.
+    """
+    rows: dict[int, tuple[float, float]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}).") from error
+    for line in lines:
+        try:
+            row = json.loads(line)
+            rows[row["iteration"]] = (row["steps"], row["reward"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    if not rows:
+        raise FileFormatError(f"{path}: there is no learning curve in it.")
+    steps, reward = np.array([rows[iteration] for iteration in sorted(rows)], dtype=float).T
+    return steps, reward
+
+
+def smoothed(reward: np.ndarray) -> np.ndarray:
+    """(I,) means over the last iterations, ``SMOOTHING`` of all; at the start there are fewer."""
+    window = max(1, round(SMOOTHING * len(reward)))
+    total = np.concatenate([[0.0], np.cumsum(reward)])
+    ends = np.arange(1, len(reward) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (total[ends] - total[starts]) / (ends - starts)
+
+
+def steps_to(steps: np.ndarray, reward: np.ndarray, level: float) -> int | None:
+    """The first of ``steps`` (I,) at which the reward (I,) is at least a level; None if never."""
+    reached = np.flatnonzero(reward >= level)
+    return int(steps[reached[0]]) if len(reached) else None

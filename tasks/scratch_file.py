@@ -1,0 +1,109 @@
+"""A trained policy without a skill module as one file; nothing but comparisons reads it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from legged_skills import robots
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.skill_module.module_file import as_tuples, check_weights, read_contract
+from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
+
+KIND = "scratch policy"
+_TRAINED = ("policy", "estimator", "action_log_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchPolicy:
+    """A task policy that was trained from scratch, without a skill module."""
+
+    task: str
+    """Name of the task, e.g. "walk"."""
+    contract: ObservationContract
+    """What it is told of the robot."""
+    task_size: int
+    """Length of the "task" observation."""
+    architecture: ScratchArchitecture
+    """Sizes of its networks."""
+    params: dict[str, Any]
+    """Weights: "policy", "estimator", "action_log_std"."""
+    config: dict[str, Any]
+    """Settings of the task it was trained on."""
+    summary: dict[str, Any]
+    """How it was trained: steps, seconds, seed, versions, last figures."""
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        return self.contract.robot
+
+    @property
+    def agent(self) -> ScratchAgent:
+        """The agent whose parameters these are; its critic is not part of the file."""
+        return ScratchAgent(
+            self.architecture,
+            self.contract.size,
+            privileged_size=1,
+            action_size=robots.get(self.robot).num_joints,
+            task_size=self.task_size,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy to one file, atomically.
+
+        Raises:
+            FileFormatError: it cannot be written.
+        """
+        flat = flatten_dict({name: self.params[name] for name in _TRAINED}, sep="/")
+        header = {
+            "task": self.task,
+            "robot": self.robot,
+            "contract": self.contract.to_json(),
+            "contract_hash": self.contract.hash,
+            "task_size": self.task_size,
+            "architecture": asdict(self.architecture),
+            "config": self.config,
+            "summary": self.summary,
+        }
+        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+
+    @classmethod
+    def load(cls, path: str | Path, robot: str, task: str) -> "ScratchPolicy":
+        """Reads a policy.
+
+        Args:
+            path: the file.
+            robot: the robot it must be for.
+            task: the task it must be for.
+
+        Raises:
+            FileFormatError: the file is missing, damaged, or not a policy from scratch.
+            ContractError: it is for another robot or task, or its contract is not its own.
+        """
+        arrays, header = read_archive(path, KIND)
+        try:
+            policy = cls(
+                task=header["task"],
+                contract=read_contract(path, header),
+                task_size=header["task_size"],
+                architecture=ScratchArchitecture(**as_tuples(header["architecture"])),
+                params=unflatten_dict(arrays, sep="/"),
+                config=header["config"],
+                summary=header["summary"],
+            )
+        except (KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: the scratch policy lacks {error}.") from error
+        if (policy.robot, policy.task) != (robot, task):
+            raise ContractError(
+                f"{path}: the policy is for {policy.task} of {policy.robot}, "
+                f"expected {task} of {robot}."
+            )
+        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        return policy

@@ -1,0 +1,163 @@
+"""Training a task policy on a frozen skill module, whatever the task."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from legged_skills.robots.errors import ContractError
+from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.skill_module import training
+from legged_skills.skill_module.environment import Environment
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.symmetry import Representation, Symmetry
+from legged_skills.skill_module.train import gap_json
+from legged_skills.skill_module.training import Result, RunConfig
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import (
+    FrozenDecoder,
+    PolicyArchitecture,
+    ReuseAgent,
+    reuse_equivariance,
+    to_numpy,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyTrainingConfig:
+    """The settings that trainings of all tasks have in common."""
+
+    run: RunConfig = field(
+        default_factory=lambda: RunConfig(total_steps=8_000_000, kl_ramp_share=0.1)
+    )
+    """Length, seed, number of environments."""
+    ppo: PpoConfig = field(
+        default_factory=lambda: PpoConfig(epochs=3, gamma=0.99, kl_weight=1e-2, target_kl=0.02)
+    )
+    """Settings of PPO."""
+    architecture: PolicyArchitecture = field(default_factory=PolicyArchitecture)
+    """Sizes of the networks."""
+    gap: str = "full"
+    """What is between policy and physics: none, full, or a file of settings."""
+    noise_scale: float = 0.0
+    """Factor on the contract's sensor noise, if there is no gap."""
+
+
+class TaskEnvironment(Environment, Protocol):
+    """An environment of a task."""
+
+    robots: SensedRobots
+    """The robots."""
+
+    @property
+    def privileged_size(self) -> int:
+        """Length of a privileged observation."""
+        ...
+
+    def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
+        """How "task" and "privileged" observations are mirrored."""
+        ...
+
+
+def train_policy(
+    task: str,
+    env: TaskEnvironment,
+    task_size: int,
+    settings: Mapping[str, Any],
+    module: SkillModule,
+    config: PolicyTrainingConfig,
+    out: str | Path,
+    start: TaskPolicy | None = None,
+) -> Result:
+    """Trains a policy on the frozen decoder, and writes ``out``/TASK.npz.
+
+    Goes on from the checkpoint in ``out`` if there is one.
+
+    Args:
+        task: name of the task.
+        env: its environments.
+        task_size: length of their "task" observation.
+        settings: of the task, as plain dicts, lists, numbers and strings; part of the policy.
+        module: the robot's skill module.
+        config: all other settings.
+        out: folder of the run.
+        start: a policy to begin with, of the same task, on the same skill module.
+
+    Raises:
+        FileFormatError: a file cannot be written, or a checkpoint is damaged.
+        ContractError: the checkpoint in ``out`` is of another robot, contract, configuration or
+            decoder, or the policy to start from is on other skills.
+    """
+    decoder = FrozenDecoder.of(module)
+    agent = make_agent(env, task_size, decoder, config.architecture)
+    if start is not None:
+        _check_start(start, module, config.architecture, decoder)
+    identity = {
+        "task": task,
+        "robot": module.contract.robot,
+        "contract_hash": module.contract.hash,
+        "architecture": asdict(config.architecture),
+        task: dict(settings),
+        "noise_scale": config.noise_scale,
+        "gap": gap_json(env.robots),
+        "start": None if start is None else start.summary["steps"],
+        "decoder": decoder.digest,
+    }
+
+    def write_policy(result: Result) -> None:
+        TaskPolicy(
+            task=task,
+            contract=module.contract,
+            task_size=task_size,
+            architecture=config.architecture,
+            decoder=decoder,
+            params=to_numpy(result.learner.average),
+            config=dict(settings),
+            summary=training.summary(result, config.run, config.ppo)
+            | {
+                "skills": module.summary,
+                "gap": identity["gap"],
+                "start": None if start is None else start.summary,
+            },
+        ).save(Path(out) / f"{task}.npz")
+
+    initial = None if start is None else start.params
+    return training.train(
+        agent, env, config.ppo, config.run, out, identity, write_policy, initial=initial
+    )
+
+
+def make_agent(
+    env: TaskEnvironment, task_size: int, decoder: FrozenDecoder, architecture: PolicyArchitecture
+) -> ReuseAgent:
+    """The agent for an environment of a task."""
+    symmetry, contract = Symmetry(env.robots.spec), env.robots.contract
+    task, privileged = env.mirrored(symmetry)
+    equivariance = reuse_equivariance(
+        symmetry,
+        architecture,
+        decoder.latent_size,
+        symmetry.proprioception(contract),
+        task,
+        privileged,
+    )
+    return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance)
+
+
+def _check_start(
+    start: TaskPolicy,
+    module: SkillModule,
+    architecture: PolicyArchitecture,
+    decoder: FrozenDecoder,
+) -> None:
+    """Checks that a training can begin with a policy.
+
+    Raises:
+        ContractError: it has another contract, other networks or other skills.
+    """
+    module.contract.require_same(start.contract, "the policy to start from")
+    explores = {name: getattr(architecture, name) for name in ("initial_std", "min_std")}
+    like = replace(start.architecture, **explores)
+    if like != architecture or start.decoder.digest != decoder.digest:
+        raise ContractError("the policy to start from has other networks or skills.")

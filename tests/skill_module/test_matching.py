@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.rotations import from_yaw, multiply, rotate
+from legged_skills.robots.simulation import BatchSim
+from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv
+from legged_skills.skill_module.matching import FreeConfig, MotionMatcher
+from legged_skills.skill_module.reference import build_reference
+
+SPEC = robots.get("anymal_c")
+
+
+def _env(clip, free: FreeConfig | None = None) -> ImitationEnv:
+    reference = build_reference(SPEC, [clip], mirrored=True)
+    sim = BatchSim(SPEC, 4, 1)
+    return ImitationEnv(sim, proprioception(SPEC), reference, ImitationConfig(), seed=3, free=free)
+
+
+def test_nearest_row_is_the_own_one_wherever_the_robot_stands(wiggling_clip):
+    env = _env(wiggling_clip)
+    rows = np.array([0, 30, 71, 140])
+    env.reset(np.arange(4), rows)
+    matcher = MotionMatcher(SPEC, env.reference, 10)
+    np.testing.assert_array_equal(matcher.nearest(env.robots, np.arange(4)), rows)
+    turn = from_yaw(np.array([0.3, -2.0, 3.0, 1.0], np.float32))
+    qpos = env.reference.qpos[rows].astype(np.float64)
+    qpos[:, :2] += 5.0
+    qpos[:, 3:7] = multiply(turn, qpos[:, 3:7])
+    qvel = env.reference.qvel[rows].astype(np.float64)
+    qvel[:, :3] = rotate(turn, qvel[:, :3])
+    env.robots.reset(np.arange(4), qpos, qvel)
+    np.testing.assert_array_equal(matcher.nearest(env.robots, np.arange(4)), rows)
+
+
+def test_anchored_robots_stand_on_their_references(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig(share=0.9, mean_s=0.05, match_period_s=0.02))
+    hold = np.zeros((4, SPEC.num_joints))
+    for _ in range(5):
+        env.advance(hold)
+    rows = env.row.copy()
+    env._anchor(np.arange(4))
+    error = env.tracking_error()
+    # Beside the height, the base is where its reference is, and heads as it does.
+    height = np.abs(env.robots.pos_w[:, 2] - env.reference.qpos[rows, 2])
+    np.testing.assert_allclose(error.root_pos, height, atol=1e-5)
+    np.testing.assert_allclose(error.root_rot, error.tilt, atol=0.02)
+
+
+def test_share_and_length_of_free_times(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig(share=0.25, mean_s=0.2))
+    seen = []
+    for _ in range(4000):
+        env._let_go(FreeConfig(share=0.25, mean_s=0.2))
+        seen.append(env.free.copy())
+    free = np.array(seen[100:])
+    np.testing.assert_allclose(free.mean(), 0.25, atol=0.03)
+    starts = (free[1:] & ~free[:-1]).sum()
+    # 0.2 s are ten control steps.
+    np.testing.assert_allclose(free.sum() / starts, 10.0, rtol=0.15)
+
+
+def test_share_holds_from_the_first_step_on(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig(share=0.6, mean_s=1000.0))
+    free = []
+    for _ in range(400):
+        env.reset(np.arange(4))
+        free.append(env.free.copy())
+    np.testing.assert_allclose(np.mean(free), 0.6, atol=0.05)
+    # Rows that are given are there to be followed.
+    env.reset(np.arange(4), np.zeros(4, dtype=int))
+    assert not env.free.any()
+
+
+def test_references_of_free_robots_go_on_after_the_end_of_a_clip(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig(share=0.9, mean_s=1000.0, match_period_s=0.02))
+    env.reset(np.arange(4), np.full(4, 97))
+    env.free[:] = [True, True, True, False]
+    ends = []
+    for _ in range(5):
+        hold = env.observe()["reference_action"]
+        ends.append(env.step(hold).truncated.copy())
+    # The clip of 100 rows ends for the one that follows it, and for nobody else.
+    assert np.array(ends).any(axis=0).tolist() == [False, False, False, True]
+    assert (env.reference.last[env.row[:3]] - env.row[:3] > 0).all()
+
+
+def test_only_robots_that_follow_tell_where_tracking_is_lost(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig(share=0.5))
+    env.reset(np.arange(4), np.array([0, 30, 60, 60]))
+    before = env.loss_rate.copy()
+    env.row[:] = [10, 40, 0, 70]
+    env.age[:] = 10
+    env._strayed[:] = [False, False, True, False]
+    none = np.zeros(4, dtype=bool)
+    env._count_losses(np.array([True, False, True, False]), none)
+    # Lost in the bin in which it began: both updates, by 0.05 of the way to 1.
+    wanted = before.copy()
+    wanted[0] += 0.05 * (1.0 - wanted[0])
+    wanted[0] += 0.05 * (1.0 - wanted[0])
+    np.testing.assert_allclose(env.loss_rate, wanted)
+
+
+def test_free_robots_are_not_lost_by_distance_but_by_falling(wiggling_clip):
+    env = _env(wiggling_clip, FreeConfig())
+    env.reset(np.arange(4), np.zeros(4, dtype=int))
+    env.free[:] = [True, False, True, True]
+    env.robots.pos_w[:2, 1] += 0.6
+    env.robots.pos_w[2, 2] = 0.2
+    np.testing.assert_array_equal(env.lost(env.tracking_error()), [False, True, True, False])
+    assert env.observe()["free"].ravel().tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_state_goes_on_exactly_with_free_robots(wiggling_clip):
+    config = FreeConfig(share=0.5, mean_s=0.1)
+    one, other = _env(wiggling_clip, config), _env(wiggling_clip, config)
+    hold = np.zeros((4, SPEC.num_joints))
+    for _ in range(20):
+        one.step(hold)
+    other.restore(*one.state())
+    for _ in range(20):
+        np.testing.assert_array_equal(one.step(hold).reward, other.step(hold).reward)
+        np.testing.assert_array_equal(one.free, other.free)
+        for name, value in one.observe().items():
+            np.testing.assert_array_equal(value, other.observe()[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"share": 1.0}, "share is 1.0, expected at least 0 and less than 1"),
+        ({"mean_s": 0.0}, "mean_s is 0.0, expected more than 0"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        FreeConfig(**settings)

@@ -1,0 +1,84 @@
+"""Latents from the prior alone, and what robots do by them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.intervals import wilson
+from legged_skills.robots.rotations import from_yaw
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.prior_rollouts import (
+    PriorConfig,
+    PriorRollouts,
+    _next,
+    roll_prior,
+    summarize_prior,
+)
+
+SPEC = robots.get("anymal_c")
+
+
+def test_figures_by_hand() -> None:
+    # Three robots for 2 s: one goes ahead at 0.5 m/s, one stands and turns, one falls.
+    steps, time = 100, 0.02 * np.arange(100)
+    qpos = np.tile(SPEC.home_qpos.astype(np.float32), (steps, 3, 1))
+    qpos[:, 0, 0] = 0.5 * time
+    qpos[:, 1, 3:7] = from_yaw(-0.8 * time)
+    qpos[:, 2, 0] = 9.0 * time
+    run = PriorRollouts(qpos=qpos, fallen_at=np.array([steps, steps, 40]), period_s=0.02)
+    np.testing.assert_allclose(run.speeds_mps, [0.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(run.turns_radps, [0.0, 0.8], atol=1e-6)
+    figures = summarize_prior(run)
+    assert (figures["robots"], figures["seconds"]) == (3, 2.0)
+    assert figures["fall_rate"] == pytest.approx(1 / 3)
+    assert figures["fall_rate_ci95"] == list(wilson(1, 3))
+    assert figures["median_speed_mps"] == pytest.approx(0.25, abs=1e-6)
+    assert figures["median_turn_radps"] == pytest.approx(0.4, abs=1e-6)
+    assert figures["speed_mps"]["mean"] == pytest.approx(0.25, abs=1e-6)
+    assert figures["speed_mps"]["p75"] == pytest.approx(0.375, abs=1e-6)
+    assert len(figures["speeds_mps"]) == len(figures["turns_radps"]) == 2
+
+
+def test_nothing_is_known_if_all_fall() -> None:
+    qpos = np.tile(SPEC.home_qpos.astype(np.float32), (60, 2, 1))
+    run = PriorRollouts(qpos=qpos, fallen_at=np.array([3, 5]), period_s=0.02)
+    figures = summarize_prior(run)
+    assert figures["fall_rate"] == 1.0 and figures["speeds_mps"] == []
+    assert np.isnan([figures["median_speed_mps"], figures["speed_mps"]["p5"]]).all()
+
+
+def test_latents_are_stationary_and_remember() -> None:
+    key, start = jax.random.split(jax.random.key(0))
+    z = first = jax.random.normal(start, (20_000, 2))
+    for _ in range(10):
+        z, key = _next(z, key, 0.9)
+    np.testing.assert_allclose(np.std(z), 1.0, atol=0.02)
+    # Ten steps on, the correlation is 0.9^10 = 0.349.
+    assert float((z * first).mean()) == pytest.approx(0.9**10, abs=0.02)
+
+
+def test_a_decoder_that_says_nothing_stands(
+    wiggling_clip: RobotClip, constant_module: Callable[[float], SkillModule]
+) -> None:
+    config, still = PriorConfig(robots=6, seconds=1.5), constant_module(0.0)
+    runs = [roll_prior(SPEC, still, [wiggling_clip], config, 1) for _ in range(2)]
+    assert runs[0].qpos.shape == (75, 6, 19) and not runs[0].fell.any()
+    np.testing.assert_array_equal(runs[0].qpos, runs[1].qpos)
+    # They start on different rows.
+    assert len(np.unique(runs[0].qpos[0, :, 7])) > 1
+    # One that throws all joints to one side falls.
+    wild = roll_prior(SPEC, constant_module(5.0), [wiggling_clip], config, 1)
+    assert wild.fell.all()
+
+
+@pytest.mark.parametrize("given", [{"robots": 0}, {"seed": -1}, {"seconds": 0.5}])
+def test_settings_must_make_sense(given: dict[str, Any]) -> None:
+    name = next(iter(given))
+    with pytest.raises(SettingsError, match=f"{name} is .*, expected at least"):
+        PriorConfig(**given)

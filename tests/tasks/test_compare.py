@@ -1,0 +1,244 @@
+"""Reuse beside training from scratch: figures by hand, and tiny comparisons from end to end."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.walking import Walking
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks import compare_plots, compare_report
+from legged_skills.tasks.compare import (
+    Compared,
+    Comparison,
+    compare,
+    planned,
+    ratios,
+    read_curve,
+    smoothed,
+    steps_to,
+)
+from legged_skills.tasks.compare_tasks import TASKS, Metric
+from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig
+from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
+from legged_skills.tasks.film import FilmSettings
+from legged_skills.tasks.reuse import PolicyArchitecture
+
+SPEC = robots.get("anymal_c")
+WALKING = Walking(
+    names=("clip",), joints=SPEC.default_joint_pos[None].copy(), height_range_m=(0.5, 0.6)
+)
+
+
+def compared(task: str, modules: list[SkillModule], evaluation: Any, **given: Any) -> Compared:
+    small = PolicyArchitecture(policy_hidden=(8,), critic_hidden=(8,), estimator_hidden=(8,))
+    training = TASKS[task].training(
+        run=RunConfig(total_steps=2 * 6 * 8, num_envs=8, num_threads=1),
+        ppo=PpoConfig(steps=6, epochs=1, minibatches=2, kl_weight=0.01),
+        architecture=small,
+        gap=given.pop("gap", "full"),
+    )
+    return Compared(
+        spec=SPEC,
+        task=TASKS[task],
+        modules=modules,
+        names=[f"m{i}" for i in range(len(modules))],
+        training=training,
+        evaluation=evaluation,
+        walking=WALKING,
+        **given,
+    )
+
+
+WALK_TEST = WalkEvaluationConfig(episodes=2, episode_s=0.8, command_s=0.4, average_s=0.2)
+
+
+def done(what: Compared, out: Path) -> Comparison:
+    with jax.numpy_dtype_promotion("standard"):
+        found = compare(what, out)
+    assert found is not None
+    return found
+
+
+def test_trainings_that_are_needed() -> None:
+    pair = [run.name for run in planned(1, (), 0.01)]
+    assert pair == ["scratch", "reuse"]
+    # The task's own weight with the first module is the run "reuse".
+    runs = planned(2, (0.01, 0.1, 0.1), 0.01)
+    assert [(run.name, run.module, run.kl_weight) for run in runs[2:]] == [
+        ("sweep/skills1_kl0.1", 0, 0.1),
+        ("sweep/skills2_kl0.01", 1, 0.01),
+        ("sweep/skills2_kl0.1", 1, 0.1),
+    ]
+    assert [run.name for run in planned(2, (), 0.01)][2:] == ["sweep/skills2_kl0.01"]
+
+
+def test_learning_curves_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    # It was killed in the third iteration, and did the second one again.
+    rows = [(1, 0.1), (2, 0.2), (2, 0.3), (3, 0.5)]
+    lines = [json.dumps({"iteration": i, "steps": 10.0 * i, "reward": r}) for i, r in rows]
+    path.write_text("\n".join([*lines[:2], lines[2][:9], *lines[2:]]) + "\n")
+    steps, reward = read_curve(path)
+    assert steps.tolist() == [10.0, 20.0, 30.0] and reward.tolist() == [0.1, 0.3, 0.5]
+    path.write_text("")
+    with pytest.raises(FileFormatError, match="there is no learning curve"):
+        read_curve(path)
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        read_curve(tmp_path / "none.jsonl")
+    # A twentieth of 40 iterations is two.
+    np.testing.assert_allclose(smoothed(np.arange(40.0))[:3], [0.0, 0.5, 1.5])
+    assert steps_to(steps, reward, 0.3) == 20
+    assert steps_to(steps, reward, 0.6) is None
+
+
+def test_ratios_by_hand() -> None:
+    metrics = [Metric(name=name, label=name, part="evaluation") for name in ("error", "falls")]
+    metrics.append(Metric(name="slide", label="slide", part="naturalness"))
+    scratch = {"evaluation": {"error": 0.2, "falls": 0.0}, "naturalness": {}}
+    reuse = {"evaluation": {"error": 0.1, "falls": 0.1}, "naturalness": {"slide": 0.3}}
+    found = ratios(metrics, reuse, scratch)
+    assert found["error"] == pytest.approx(0.5)
+    assert np.isnan(found["falls"]) and np.isnan(found["slide"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sweep": (-0.1,)}, "a KL weight is -0.1, expected at least 0"),
+        ({"sweep": (0.1,), "gap": "none"}, "torques, which are recorded only with a gap"),
+    ],
+)
+def test_unusable_sweeps(still_module: SkillModule, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        compared("walk", [still_module], WALK_TEST, **given)
+
+
+@pytest.fixture(scope="module")
+def other_module(still_module: SkillModule) -> SkillModule:
+    """The same sizes, seed and steps, but another decoder."""
+    decoder = jax.tree.map(lambda x: x + np.float32(0.01), still_module.params["decoder"])
+    return dataclasses.replace(
+        still_module,
+        params=still_module.params | {"decoder": decoder},
+        summary=still_module.summary | {"ppo": {"kl_weight": 0.05}},
+    )
+
+
+@pytest.fixture(scope="module")
+def walked(
+    still_module: SkillModule, other_module: SkillModule, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Compared, Comparison, Path]:
+    out = tmp_path_factory.mktemp("walked")
+    what = compared("walk", [still_module, other_module], WALK_TEST)
+    return what, done(what, out), out
+
+
+def test_walking_with_and_without_skills(walked: tuple[Compared, Comparison, Path]) -> None:
+    what, found, out = walked
+    figures, runs = found.figures, found.figures["runs"]
+    assert figures["robot"] == "anymal_c" and figures["task"] == "walk"
+    assert figures["skills"] == ["m0", "m1"] and figures["gap"] == "full"
+    told = what.modules[0].contract.size
+    estimator = 8 * (told + 1) + 3 * 9
+    # A policy of one layer of 16 and twelve standard deviations.
+    assert runs["scratch"]["weights"] == estimator + 16 * (told + 7) + 12 * 17 + 12
+    # Policy, decoder, filter constant, four standard deviations.
+    policy, decoder = 8 * (told + 11) + 4 * 9, 8 * (told + 5) + 12 * 9
+    assert runs["reuse"]["weights"] == estimator + policy + decoder + 1 + 4
+    for name, run in runs.items():
+        assert run["steps"] == 96 and run["evaluation"]["episodes"] == 2
+        assert "commands" not in run["evaluation"]
+        assert run["naturalness"]["torque_squared"] > 0.0
+        curve = figures["curves"][name]
+        assert curve["steps"] == [48.0, 96.0]
+        assert run["final_reward"] == pytest.approx(curve["reward"][-1])
+    acceleration = "joint_acceleration_radps2"
+    by_hand = runs["reuse"]["naturalness"][acceleration]
+    by_hand /= runs["scratch"]["naturalness"][acceleration]
+    assert figures["ratios"][acceleration] == pytest.approx(by_hand)
+    assert [row["run"] for row in figures["sweep"]] == ["reuse", "sweep/skills2_kl0.01"]
+    assert [row["skills_kl_weight"] for row in figures["sweep"]] == [None, 0.05]
+    assert all(row["kl_prior"] > 0.0 for row in figures["sweep"])
+    scratch, reuse = found.scenes
+    assert scratch.qpos.shape == reuse.qpos.shape == (40, 19)
+    assert (out / "scratch" / "checkpoint.npz").exists()
+
+
+def test_what_is_finished_is_kept(walked: tuple[Compared, Comparison, Path]) -> None:
+    what, found, out = walked
+    progress = [out / run.name / "progress.jsonl" for run in what.runs]
+    before = [path.read_text() for path in progress]
+    again = done(what, out)
+    assert [path.read_text() for path in progress] == before
+    # As text, where NaN is NaN.
+    assert json.dumps(again.figures) == json.dumps(found.figures)
+
+
+def test_other_skills_or_settings_are_refused(
+    walked: tuple[Compared, Comparison, Path], other_module: SkillModule
+) -> None:
+    what, _, out = walked
+    swapped = dataclasses.replace(what, modules=[other_module, what.modules[0]])
+    with pytest.raises(ContractError, match="the policy is on other skills"):
+        compare(swapped, out)
+    run = dataclasses.replace(what.training.run, total_steps=960)
+    longer = dataclasses.replace(what, training=dataclasses.replace(what.training, run=run))
+    with pytest.raises(ContractError, match="cannot be resumed with other settings"):
+        compare(longer, out)
+
+
+def test_report(
+    walked: tuple[Compared, Comparison, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, found, _ = walked
+    quick = FilmSettings(size=(96, 64), fps=5.0, backend="sketch")
+    monkeypatch.setattr(compare_report, "_FILM", quick)
+    shown = []
+    page = compare_report.write_comparison(
+        tmp_path, what, found, lambda *progress: shown.append(progress)
+    )
+    text = page.read_text()
+    assert "joint acceleration" in text and "Obedience against effort" in text
+    # 0.8 s at 5 frames/s.
+    assert shown[-1] == (4, 4)
+    for name in ("curves.png", "bars.png", "trade_off.png", "side_by_side.mp4"):
+        assert (tmp_path / name).stat().st_size > 1000
+    read = json.loads((tmp_path / "comparison.json").read_text())
+    assert read["runs"]["reuse"]["weights"] == found.figures["runs"]["reuse"]["weights"]
+
+
+def test_a_stopped_training_ends_the_comparison(still_module: SkillModule, tmp_path: Path) -> None:
+    what = compared("walk", [still_module], WALK_TEST, gap="none")
+    run = dataclasses.replace(what.training.run, minutes=0.0)
+    what = dataclasses.replace(what, training=dataclasses.replace(what.training, run=run))
+    said: list[str] = []
+    with jax.numpy_dtype_promotion("standard"):
+        assert compare(what, tmp_path, said.append) is None
+    assert [text.partition(":")[0] for text in said] == ["scratch"]
+
+
+def test_dribbling_with_and_without_skills(still_module: SkillModule, tmp_path: Path) -> None:
+    test = DribbleEvaluationConfig(episodes=4, episode_s=0.4, skip_s=0.1)
+    figures = done(compared("dribble", [still_module], test), tmp_path).figures
+    assert figures["sweep"] == []
+    for run in figures["runs"].values():
+        assert 0.0 < run["evaluation"]["distance_m"] < 0.5
+        assert run["naturalness"]["torque_squared"] > 0.0
+        assert run["naturalness"]["nearest_pose_rad"] >= 0.0
+    assert figures["ratios"]["time_near_target"] == 1.0
+    rows = compare_report.metric_rows(TASKS["dribble"].metrics, figures)
+    assert rows[0][0] == "ball to target [m]" and rows[1][1:] == ("1", "1", "1.00")
+
+
+def test_figures_are_short() -> None:
+    shown = [compare_plots.short(x) for x in (2345.6, 0.01234, 0.0, float("nan"))]
+    assert shown == ["2,346", "0.0123", "0", "?"]

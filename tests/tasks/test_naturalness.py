@@ -1,0 +1,109 @@
+"""How a walk looks."""
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.walking import Walking
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import Kinematics
+from legged_skills.robots.rotations import from_axis_angle
+from legged_skills.tasks.evaluate_walk import WalkEpisodes
+from legged_skills.tasks.naturalness import foot_slides, naturalness, walking_steps
+
+SPEC = robots.get("anymal_c")
+KINEMATICS, FEET = Kinematics(SPEC.model()), Feet.of(SPEC.model(), SPEC)
+WALKING = Walking(
+    names=("clip",), joints=SPEC.default_joint_pos[None].copy(), height_range_m=(0.5, 0.6)
+)
+
+
+def _run(qpos: np.ndarray, commands: np.ndarray, fallen_at: list[int]) -> WalkEpisodes:
+    steps, episodes, _ = qpos.shape
+    return WalkEpisodes(
+        commands=commands,
+        achieved=np.zeros(commands.shape),
+        fallen_at=np.array(fallen_at),
+        velocity=np.zeros((steps, episodes, 3)),
+        qpos=qpos,
+        torque_squared=np.full((steps, episodes), 7.0),
+    )
+
+
+def _standing(height_m: float) -> np.ndarray:
+    """Standing with the feet just on the floor for a base of the default height."""
+    qpos = SPEC.home_qpos.copy()
+    qpos[2] = height_m
+    return qpos
+
+
+def test_only_upright_robots_that_shall_go_somewhere_count() -> None:
+    commands = np.array([[[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]], [[0.0, 0.2, 0.0], [0.0, 0.0, 1.0]]])
+    run = _run(np.zeros((6, 2, 19)), commands, [5, 2])
+    wanted = [[False] * 3 + [True] * 2 + [False], [True] * 2 + [False] * 4]
+    assert walking_steps(run).T.tolist() == wanted
+
+
+def test_figures_by_hand() -> None:
+    # One robot at 0.55 m, one at 0.45 m whose joints are all 0.2 rad off.
+    qpos = np.stack([_standing(0.55), _standing(0.45)])[None].repeat(40, axis=0)
+    qpos[:, 1, 7:] += 0.2
+    # The first rolls steadily by 1 rad/s.
+    qpos[:, 0, 3:7] = from_axis_angle(np.array([1.0, 0.0, 0.0]), 0.02 * np.arange(40))
+    # A joint of the second is accelerated by 3 rad/s^2.
+    qpos[:, 1, 7] += 0.5 * 3.0 * np.square(0.02 * np.arange(40))
+    run = _run(qpos, np.full((2, 1, 3), 0.5), [40, 40])
+    figures = naturalness(SPEC, run, WALKING)
+    assert figures["height_in_range"] == 0.5 and figures["height_m"] == pytest.approx(0.5)
+    assert figures["walking_clips"] == ["clip"]
+    # Every tenth of 40 steps, at 5 Hz. The second robot's first joint goes on by 0, 0.06, ...
+    rows = 0.02 * np.arange(0, 40, 10)
+    first = 0.2 + 1.5 * np.square(rows)
+    second = np.sqrt((11 * 0.04 + np.square(first)) / 12.0).mean()
+    assert figures["nearest_pose_rad"] == pytest.approx(0.5 * second)
+    assert figures["roll_pitch_rate_radps"] == pytest.approx(np.sqrt(0.5), rel=1e-3)
+    assert figures["joint_acceleration_radps2"] == pytest.approx(3.0 / np.sqrt(24.0), rel=1e-6)
+    assert figures["torque_squared"] == 7.0
+    assert "nearest_pose_rad" not in naturalness(SPEC, run, None)
+    # Nobody is told to go anywhere.
+    still = naturalness(SPEC, _run(qpos, np.zeros((2, 1, 3)), [40, 40]), WALKING)
+    assert all(
+        np.isnan(still[name])
+        for name in ("nearest_pose_rad", "height_in_range", "foot_slide_mps", "torque_squared")
+    )
+
+
+def test_standing_feet_that_slide() -> None:
+    feet_down = (
+        SPEC.standing_height_m
+        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
+    )
+    qpos = np.tile(_standing(float(feet_down)), (5, 1))
+    # The whole robot is moved at 0.3 m/s, and is in the air in the last step.
+    qpos[:, 1] = 0.3 * 0.02 * np.arange(5)
+    qpos[4, 2] += 0.1
+    slides = foot_slides(KINEMATICS, FEET, qpos, 0.02)
+    assert slides.shape == (4, 4)
+    stands = np.isfinite(slides[0])
+    assert stands.any()
+    np.testing.assert_allclose(slides[:3, stands], 0.3, rtol=1e-9)
+    assert np.isnan(slides[3]).all()
+
+
+def test_a_ball_that_rolls_does_not_slide() -> None:
+    feet_down = (
+        SPEC.standing_height_m
+        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
+    )
+    qpos = np.tile(_standing(float(feet_down)), (2, 1))
+    # A small pitch of the whole robot, about the point where the first foot meets the floor.
+    angle = np.array(1e-3)
+    quat = from_axis_angle(np.array([0.0, 1.0, 0.0]), angle)
+    centre = KINEMATICS.points(KINEMATICS.poses(qpos[:1]), FEET.centres)[0, 0]
+    pivot = centre - [0.0, 0.0, SPEC.foot_radius_m]
+    arm = qpos[0, :3] - pivot
+    qpos[1, :3] = pivot + arm + angle * np.cross([0.0, 1.0, 0.0], arm)
+    qpos[1, 3:7] = quat
+    speed = foot_slides(KINEMATICS, FEET, qpos, 0.02)[0, 0]
+    # The centre moves at 1e-3 * radius / 20 ms; the point on the floor hardly.
+    assert speed < 0.02 * 1e-3 * SPEC.foot_radius_m / 0.02

@@ -1,0 +1,193 @@
+"""From training to bundle, film and figures, with an untrained skill module."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.ball_gap import BALL_GAPS
+from legged_skills.sim2real.runtime import Runtime
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.rollout import act
+from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks import dribble_film, film
+from legged_skills.tasks.dribble_config import SIZES, DribbleConfig, task_scale
+from legged_skills.tasks.evaluate_dribble import (
+    DribbleEpisodes,
+    DribbleEvaluationConfig,
+    dribble_on_paths,
+    summarize,
+)
+from legged_skills.tasks.export import export_bytes, policy_bundle
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import PolicyArchitecture
+from legged_skills.tasks.target_paths import PATHS
+from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
+
+SPEC = robots.get("anymal_c")
+CONFIG = DribbleTrainingConfig(
+    run=RunConfig(total_steps=4 * 6 * 8, num_envs=8, num_threads=1),
+    ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+    architecture=PolicyArchitecture(policy_hidden=(16,), critic_hidden=(16,)),
+    gap="none",
+)
+SHORT = DribbleEvaluationConfig(episodes=4, episode_s=0.4, skip_s=0.1)
+
+
+@pytest.fixture(scope="module")
+def run_folder(still_module: SkillModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dribble")
+    with jax.numpy_dtype_promotion("standard"):
+        result = train_dribble(SPEC, still_module, CONFIG, out)
+    assert result.finished and result.figures["ball_distance_m"] < 0.1
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(run_folder: Path) -> TaskPolicy:
+    return TaskPolicy.load(run_folder / "dribble.npz", "anymal_c", "dribble")
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with(still_module, run_folder):
+    other = dataclasses.replace(CONFIG, dribble=DribbleConfig(kernel_m=0.5))
+    with pytest.raises(ContractError, match="checkpoint's dribble is kernel_m"):
+        train_dribble(SPEC, still_module, other, run_folder)
+
+
+def test_the_policy_knows_its_sizes(trained):
+    assert trained.task_size == 7
+    assert trained.config["kernel_m"] == 1.0 and trained.config["range_m"] == 6.0
+    assert trained.summary["ppo"]["steps"] == 6
+    assert DribbleTrainingConfig().ppo.kl_weight == 1e-2
+
+
+def test_bundles_do_what_the_policy_does(trained):
+    bundle = policy_bundle(trained)
+    header = bundle.header
+    assert (header.task, header.command_name) == ("dribble", "ball_and_target")
+    names = ["ball_x", "ball_y", "ball_vx", "ball_vy", "ball_age", "target_x", "target_y"]
+    assert [component.name for component in header.command] == names
+    assert [c.unit for c in header.command] == ["m", "m", "m/s", "m/s", "s", "m", "m"]
+    assert (header.command[0].low, header.command[0].high) == (-6.0, 6.0)
+    assert (header.command[4].low, header.command[4].high) == (0.0, 2.0)
+    runtime = Runtime(bundle)
+    runtime.signals["gravity"][:] = [0.0, 0.0, -1.0]
+    runtime.signals["joint_pos"][:] = SPEC.default_joint_pos
+    told = np.array([[1.2, -0.4, 0.3, 0.1, 0.05, -2.0, 1.0]], np.float32)
+    runtime.command[:] = told
+    runtime.step()
+    obs = {
+        "proprioception": np.tile(
+            trained.contract.frame(
+                {
+                    "gravity": np.array([[0.0, 0.0, -1.0]], np.float32),
+                    "angular_velocity": np.zeros((1, 3), np.float32),
+                    "joint_pos": SPEC.default_joint_pos[None].astype(np.float32),
+                    "joint_vel": np.zeros((1, 12), np.float32),
+                    "last_action": np.zeros((1, 12), np.float32),
+                }
+            ),
+            trained.contract.history,
+        ),
+        "task": told * task_scale(SIZES["anymal_c"]),
+    }
+    z = np.zeros((1, 4), np.float32)
+    decision = act(trained.agent, trained.params, obs, z, jax.random.key(0), deterministic=True)
+    np.testing.assert_allclose(runtime.z, decision.z, atol=1e-5)
+    with pytest.raises(SettingsError, match="known tasks: walk, dribble"):
+        export_bytes(dataclasses.replace(trained, task="juggle"))
+
+
+def test_summary_by_hand():
+    steps, spread = 1000, np.zeros((1000, 4, 2))
+    # Balls 0.4, 1.6 and 0.4 m from targets at rest; the third robot falls after 10 s.
+    spread[:, :, 0] = [0.4, 1.6, 0.4, 0.4]
+    spread[500:, 0, 0] = 1.6
+    run = DribbleEpisodes(
+        paths=("straight", "straight", "jumps", "jumps"),
+        robot_w=np.zeros((steps, 4, 2)),
+        ball_w=spread,
+        target_w=np.zeros((steps, 4, 2)),
+        fallen_at=np.array([steps, steps, 500, steps]),
+        qpos=np.zeros((steps, 1, 26)),
+    )
+    figures = summarize(SPEC, run, skip_s=5.0)
+    # Of 750 counted steps each: 250 and none on the straight; 250 and all with the jumps.
+    shares = {part["name"]: part["time_near_target"] for part in figures["paths"]}
+    assert shares == pytest.approx({"straight": 1 / 6, "jumps": 2 / 3})
+    assert figures["time_near_target"] == pytest.approx(1 / 6)
+    assert figures["near_m"] == 1.0 and figures["target_speed_mps"] == 0.5
+    assert figures["fall_rate"] == 0.25 and figures["episodes"] == 4
+    straight, jumps = figures["paths"]
+    assert straight["distance_m"] == pytest.approx((0.4 * 250 + 1.6 * 500 + 1.6 * 750) / 1500)
+    assert jumps["distance_m"] == pytest.approx(0.4) and jumps["fall_rate"] == 0.5
+    # Two episodes of 1/3 and 1 say nothing of their mean: 12.7 times 0.4714 / 2^0.5.
+    assert jumps["ci95"] == [0.0, 1.0]
+    # Ten times the same: Student's t is 2.093 for 19 degrees of freedom.
+    many = dataclasses.replace(
+        run,
+        **{"paths": 10 * run.paths, "fallen_at": np.tile(run.fallen_at, 10)},
+        **{n: np.tile(getattr(run, n), (1, 10, 1)) for n in ("robot_w", "ball_w", "target_w")},
+    )
+    jumps = summarize(SPEC, many, skip_s=5.0)["paths"][1]
+    half = 2.093 * (1 / 3) * (20 / 19) ** 0.5 / 20**0.5
+    assert jumps["ci95"] == pytest.approx([2 / 3 - half, 2 / 3 + half], abs=1e-3)
+
+
+def test_episodes_start_with_the_ball_ahead_and_are_deterministic(trained):
+    runs = [dribble_on_paths(SPEC, trained, PATHS, SHORT, 2, 1) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].qpos, runs[1].qpos)
+    run = runs[0]
+    assert run.qpos.shape == (20, 2, 26) and run.ball_w.shape == (20, 4, 2)
+    np.testing.assert_allclose(run.ball_w[0], [[0.8, 0.0]] * 4, atol=1e-3)
+    np.testing.assert_allclose(run.qpos[:, :, 19:21], run.ball_w[:, :2])
+    # The first step of 0.5 m/s, but for the target that jumps, within 0.5 rad of ahead.
+    moved = run.target_w[0] - [0.8, 0.0]
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), [0.01, 0.01, 0.01, 0.0], atol=1e-9)
+    assert moved[0, 0] >= 0.01 * np.cos(0.5)
+
+
+def test_every_robot_has_factors_of_its_own(trained, monkeypatch):
+    given = []
+
+    def draw(*arguments):
+        given.append(real(*arguments))
+        return given[-1]
+
+    real = ranges.draw
+    monkeypatch.setattr(ranges, "draw", draw)
+    config = dataclasses.replace(SHORT, episode_s=0.02)
+    dribble_on_paths(SPEC, trained, PATHS, config, 1, 1, BALL_GAPS["anymal_c"])
+    assert len(given[-1]["ball_mass"]) == 4 == len(set(given[-1]["ball_mass"][:, 0]))
+
+
+def test_film_and_plot(trained):
+    run = dribble_on_paths(SPEC, trained, PATHS[:2], SHORT, 1, 1)
+    scene = dribble_film.dribbling_scene(SPEC, run)
+    model, states = scene.pose()
+    assert states.shape == (20, model.nq)
+    settings = film.FilmSettings(size=(160, 96), backend="sketch")
+    frames = list(film.render_scene(scene, settings))
+    assert len(frames) == 10
+    bare = dataclasses.replace(scene, overlay=lambda frame, camera, row: frame)
+    orange = [_orange(frame) for frame in film.render_scene(bare, settings)]
+    assert min(orange) > 20
+    assert dribble_film.paths_from_above(run).startswith(b"\x89PNG")
+
+
+def _orange(frame: np.ndarray) -> int:
+    """Pixels that look like the ball."""
+    red, green, blue = frame.astype(int).transpose(2, 0, 1)
+    return int(((red > green + 40) & (green > blue + 40)).sum())
+
+
+@pytest.mark.parametrize(("name", "value"), [("episodes", 3), ("seed", -1)])
+def test_unusable_evaluations(name: str, value: int):
+    with pytest.raises(SettingsError, match=f"{name} is {value}, expected at least"):
+        DribbleEvaluationConfig(**{name: value})
