@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.networks import Gaussian, Mlp
 from legged_skills.skill_module.symmetry import (
+    UNMIRRORED,
     Equivariance,
     Representation,
     Symmetry,
@@ -126,14 +127,14 @@ class ImitationAgent:
         proprioception_size: length of the "proprioception" observation.
         privileged_size: length of the "privileged" observation.
         action_size: J.
-        equivariance: how networks are mirrored; None if they are not.
+        equivariance: how networks are mirrored.
     """
 
     architecture: Architecture
     proprioception_size: int
     privileged_size: int
     action_size: int
-    equivariance: Equivariance | None = None
+    equivariance: Equivariance = UNMIRRORED
 
     @property
     def latent_size(self) -> int:
@@ -172,11 +173,11 @@ class ImitationAgent:
             "critic": self.critic.init(critic, privileged)["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
-        return params if self.equivariance is None else self.equivariance.begin(params)
+        return self.equivariance.begin(params)
 
     def project(self, gradient: Params) -> Params:
         """The equivariant part of a gradient, if networks are mirrored."""
-        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+        return self.equivariance.project(gradient)
 
     def encode(
         self, params: Params, privileged: ArrayLike, z_tm1: ArrayLike

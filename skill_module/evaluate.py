@@ -158,8 +158,18 @@ def _play(
         kl[step] = divergence
         diverged[step] = env.advance(np.asarray(action))
         qpos[step] = sim.qpos
+    # Its model is compiled once for all plays.
+    kinematics = Kinematics(spec.model(visible=False))
     return [
-        _track(spec, reference, index, play, (qpos[:, i], latents[:, i], kl[:, i]), diverged[:, i])
+        _track(
+            kinematics,
+            spec,
+            reference,
+            index,
+            play,
+            (qpos[:, i], latents[:, i], kl[:, i]),
+            diverged[:, i],
+        )
         for i, (index, play) in enumerate(np.ndindex(len(reference.starts), plays))
     ]
 
@@ -175,6 +185,7 @@ def _follow(
 
 
 def _track(
+    kinematics: Kinematics,
     spec: RobotSpec,
     reference: Reference,
     index: int,
@@ -185,7 +196,6 @@ def _track(
     """What was tracked of one play of a clip: everything before the robot is lost."""
     start, frames = int(reference.starts[index]), int(reference.lengths[index]) - 1
     wanted = reference.qpos[start + 1 : start + 1 + frames].astype(np.float64)
-    kinematics = Kinematics(spec.model(visible=False))
     astray = lost(spec, kinematics, done[0][:frames], wanted) | diverged[:frames]
     tracked = int(astray.argmax()) if astray.any() else frames
     qpos, latents, kl = (part[:tracked].copy() for part in done)

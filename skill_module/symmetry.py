@@ -163,6 +163,10 @@ class Equivariance:
         return found
 
 
+UNMIRRORED = Equivariance({}, {})
+"""Of networks that know of no symmetry: nothing is projected."""
+
+
 def mlp_layers(
     symmetry: Symmetry, inputs: Representation, hidden: Sequence[int], out: Representation
 ) -> list[Representation]:

@@ -18,6 +18,7 @@ from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
+    UNMIRRORED,
     Equivariance,
     Representation,
     Symmetry,
@@ -51,14 +52,14 @@ class TrackerAgent:
         proprioception_size: length of the "proprioception" observation.
         privileged_size: length of the "privileged" observation.
         action_size: J.
-        equivariance: how networks are mirrored; None if they are not.
+        equivariance: how networks are mirrored.
     """
 
     architecture: TrackerArchitecture
     proprioception_size: int
     privileged_size: int
     action_size: int
-    equivariance: Equivariance | None = None
+    equivariance: Equivariance = UNMIRRORED
 
     @property
     def latent_size(self) -> int:
@@ -85,11 +86,11 @@ class TrackerAgent:
             "critic": self.critic.init(critic, both[:, : self.privileged_size])["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
-        return params if self.equivariance is None else self.equivariance.begin(params)
+        return self.equivariance.begin(params)
 
     def project(self, gradient: Params) -> Params:
         """The equivariant part of a gradient, if networks are mirrored."""
-        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+        return self.equivariance.project(gradient)
 
     def mean(self, params: Params, obs: Observations) -> Array:
         """The mean action (..., J)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from legged_skills.robots.errors import SettingsError
+from legged_skills.tasks.robots_own import given_or_own
 
 TASK_SIZE = 7
 """Ball x and y, their rates of change, age; target x and y."""
@@ -78,9 +79,7 @@ class DribbleConfig:
         """
         if robot not in SIZES:
             raise SettingsError(f"{robot} has no ball, expected one of {', '.join(SIZES)}.")
-        own = SIZES[robot]
-        given = {name: getattr(self, name) for name in Sizes.__dataclass_fields__}
-        return Sizes(**{n: getattr(own, n) if v is None else v for n, v in given.items()})
+        return given_or_own(self, SIZES[robot])
 
 
 def task_scale(sizes: Sizes) -> np.ndarray:

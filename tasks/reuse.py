@@ -19,6 +19,7 @@ from legged_skills.skill_module.agents import Decision, Evaluation, Observations
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
+    UNMIRRORED,
     Equivariance,
     Representation,
     Symmetry,
@@ -126,14 +127,14 @@ class ReuseAgent:
         decoder: turns latents into actions; not trained.
         task_size: length of the "task" observation.
         privileged_size: length of the "privileged" observation.
-        equivariance: how networks are mirrored; None if they are not.
+        equivariance: how networks are mirrored.
     """
 
     architecture: PolicyArchitecture
     decoder: FrozenDecoder
     task_size: int
     privileged_size: int
-    equivariance: Equivariance | None = None
+    equivariance: Equivariance = UNMIRRORED
 
     @property
     def latent_size(self) -> int:
@@ -169,11 +170,11 @@ class ReuseAgent:
             "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((self.latent_size,), log_std),
         }
-        return params if self.equivariance is None else self.equivariance.begin(params)
+        return self.equivariance.begin(params)
 
     def project(self, gradient: Params) -> Params:
         """The equivariant part of a gradient, if networks are mirrored."""
-        return gradient if self.equivariance is None else self.equivariance.project(gradient)
+        return self.equivariance.project(gradient)
 
     def velocity(self, params: Params, obs: Observations) -> Array:
         """(N, 3) how fast the robots seem to move, in the unit of "velocity"."""

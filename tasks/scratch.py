@@ -68,7 +68,7 @@ class ScratchAgent(TrackerAgent):
         proprioception_size: length of the "proprioception" observation.
         privileged_size: length of the "privileged" observation.
         action_size: J.
-        equivariance: how networks are mirrored; None if they are not.
+        equivariance: how networks are mirrored.
         task_size: length of the "task" observation.
     """
 
@@ -92,7 +92,7 @@ class ScratchAgent(TrackerAgent):
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
-        return params if self.equivariance is None else self.equivariance.begin(params)
+        return self.equivariance.begin(params)
 
     def velocity(self, params: Params, obs: Observations) -> Array:
         """(N, 3) how fast the robots seem to move, in the unit of "velocity"."""

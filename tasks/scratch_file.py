@@ -12,7 +12,7 @@ from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
-from legged_skills.skill_module.module_file import as_tuples, check_weights, read_contract
+from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
 
 KIND = "scratch policy"
@@ -92,7 +92,7 @@ class ScratchPolicy:
                 task=header["task"],
                 contract=read_contract(path, header),
                 task_size=header["task_size"],
-                architecture=ScratchArchitecture(**as_tuples(header["architecture"])),
+                architecture=read_settings(path, ScratchArchitecture, header["architecture"]),
                 params=unflatten_dict(arrays, sep="/"),
                 config=header["config"],
                 summary=header["summary"],

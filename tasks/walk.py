@@ -15,6 +15,7 @@ from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.reuse import told_velocity
+from legged_skills.tasks.robots_own import given_or_own
 from legged_skills.tasks.standing import fallen, standing_qpos
 from legged_skills.tasks.validate_walk import heading_twist
 
@@ -115,9 +116,7 @@ class WalkConfig:
         """
         if robot not in PACES:
             raise SettingsError(f"{robot} has no paces, expected one of {', '.join(PACES)}.")
-        own = PACES[robot]
-        given = {name: getattr(self, name) for name in Paces.__dataclass_fields__}
-        return Paces(**{n: getattr(own, n) if v is None else v for n, v in given.items()})
+        return given_or_own(self, PACES[robot])
 
 
 class Velocity(NamedTuple):
