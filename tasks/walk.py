@@ -110,6 +110,10 @@ class WalkConfig:
     """Weight of the linear velocity in the reward."""
     yaw_weight: float = 1.0 / 3.0
     """Weight of the turning rate."""
+    fall_cost: float = 100.0
+    """What a fall takes from the reward, over the most that a control step can give. Without it a
+    fall costs no more than what the next two seconds would have brought, and a policy takes the
+    risk wherever its skills cannot do what is commanded."""
     max_tilt_rad: float = 1.0
     """Fallen when the base is tilted by more than this [rad]."""
     max_steps: int = 1000
@@ -236,6 +240,7 @@ class WalkEnv:
         self.age += 1
         reward, terms = walk_reward(config, self.paces, *self._compare())
         terminated = self.fallen() | diverged
+        reward[terminated] -= np.float32(config.fall_cost)
         truncated = (self.age >= config.max_steps) & ~terminated
         final = self._observe_privileged(truncated)
         self._change_commands()

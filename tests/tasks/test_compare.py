@@ -150,9 +150,9 @@ def test_walking_with_and_without_skills(walked: tuple[Compared, Comparison, Pat
     told = what.modules[0].contract.size
     estimator = 8 * (told + 1) + 3 * 9
     # A policy of one layer of 16 and twelve standard deviations.
-    assert runs["scratch"]["weights"] == estimator + 16 * (told + 7) + 12 * 17 + 12
+    assert runs["scratch"]["weights"] == estimator + 16 * (told + 10) + 12 * 17 + 12
     # Policy, decoder, filter constant, four standard deviations.
-    policy, decoder = 8 * (told + 11) + 4 * 9, 8 * (told + 5) + 12 * 9
+    policy, decoder = 8 * (told + 14) + 4 * 9, 8 * (told + 5) + 12 * 9
     assert runs["reuse"]["weights"] == estimator + policy + decoder + 1 + 4
     for name, run in runs.items():
         assert run["steps"] == 96 and run["evaluation"]["episodes"] == 2

@@ -97,7 +97,7 @@ def episode(policy: TaskPolicy) -> Episode:
     env = WalkEnv(BatchSim(SPEC, 1, 1), contract, WalkConfig(max_steps=steps + 1), seed=3)
     env.robots.reset(np.array([0]), SPEC.home_qpos, np.zeros(6 + SPEC.num_joints))
     env.age[:] = 0  # random at first, which would cut the episode short
-    z, key = np.zeros((1, policy.agent.latent_size), np.float32), jax.random.key(0)
+    z, key = np.zeros((1, policy.agent.carried_size), np.float32), jax.random.key(0)
     signals, actions, commands, targets, latents = [], [], [], [], []
     for _ in range(steps):
         obs = env.observe()

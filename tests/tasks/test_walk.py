@@ -168,6 +168,7 @@ def test_falling_terminates_and_time_truncates():
     np.testing.assert_array_equal(outcome.terminated, [False, False, True])
     np.testing.assert_array_equal(outcome.truncated, [False, True, False])
     assert outcome.final_privileged.shape == (1, env.privileged_size)
+    assert (outcome.reward[:2] > 0.0).all() and -100.0 <= outcome.reward[2] < -99.0
     np.testing.assert_array_equal(env.age, [1, 0, 0])
 
 
