@@ -54,6 +54,8 @@ class BallCamera:
             in it.
         age: (N,) how old that is [s].
         target: (N, 2) float32, where the target was in the last picture [m].
+        arrived: (N,) True where the last step brought a picture.
+        found: (N,) True where the ball was on it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class BallCamera:
             np.zeros((num_envs, 2), np.float32) for _ in range(3)
         )
         self.age = np.zeros(num_envs)
+        self.arrived, self.found = (np.zeros(num_envs, dtype=bool) for _ in range(2))
         # Ball, target, and whether there was a picture.
         self._line = DelayLine(num_envs, 5, round(max_delay_s / step_s))
         self._row = np.zeros((num_envs, 5), np.float32)
@@ -133,10 +136,10 @@ class BallCamera:
         self.age += self.step_s
         told = self._line.read(self._delay)
         seen = self._noisy(told[:, :4], self._noise, rng)
-        arrived = told[:, 4] > 0.0
+        self.arrived = arrived = told[:, 4] > 0.0
         self.target[arrived] = self._near(seen[arrived, 2:])
-        in_range = np.square(told[:, :2]).sum(axis=1) <= self.config.range_m**2
-        found = np.flatnonzero(arrived & in_range)
+        self.found = arrived & (np.square(told[:, :2]).sum(axis=1) <= self.config.range_m**2)
+        found = np.flatnonzero(self.found)
         age = self._delay[found] * self.step_s
         elapsed = np.maximum(self.age[found] - age, self.step_s)[:, None]
         rate = (seen[found, :2] - self.ball[found]) / elapsed
@@ -144,6 +147,11 @@ class BallCamera:
         weight = elapsed / (elapsed + self.config.smoothing_s)
         self.velocity[found] += (weight * (rate - self.velocity[found])).astype(np.float32)
         self.ball[found], self.age[found] = seen[found, :2], age
+
+    @property
+    def delay_s(self) -> np.ndarray:
+        """(N,) age of a picture that arrives [s]."""
+        return self._delay * self.step_s
 
     @property
     def told_age(self) -> np.ndarray:
