@@ -194,3 +194,22 @@ def within(points: np.ndarray, range_m: float) -> np.ndarray:
     distance = np.sqrt(np.square(points).sum(axis=1, keepdims=True))
     shrink = np.minimum(1.0, range_m / np.maximum(distance, 1e-6))
     return (points * shrink).astype(np.float32)
+
+
+def in_heading_frame(quat: np.ndarray, vectors_w: np.ndarray) -> np.ndarray:
+    """Horizontal vectors as seen from robots: x along the base's x axis, laid on the floor.
+
+    Args:
+        quat: (n, 4) orientations of the bases, wxyz.
+        vectors_w: (n, K, 2) in the world.
+
+    Returns:
+        (n, K, 2).
+    """
+    w, x, y, z = quat.T
+    forward = np.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)], axis=1)
+    forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-9
+    cosine, sine = forward[:, :1], forward[:, 1:]
+    along = cosine * vectors_w[..., 0] + sine * vectors_w[..., 1]
+    left = cosine * vectors_w[..., 1] - sine * vectors_w[..., 0]
+    return np.stack([along, left], axis=-1)

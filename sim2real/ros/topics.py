@@ -46,7 +46,7 @@ class Op3:
 
 
 class Op3StandIn:
-    """What the twin offers where ``robotis_controller_msgs`` is missing: the same on standard types.
+    """Offered by the twin where ``robotis_controller_msgs`` is missing: the same on standard types.
 
     Messages are std_msgs/String with the fields of ROBOTIS's message as JSON; the service is a
     std_srvs/Trigger whose answer's message is JSON, ``{joint: module}``. To set the module of the

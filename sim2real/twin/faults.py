@@ -21,6 +21,7 @@ COMMANDS = "commands"
 UNKNOWN_JOINT = "no_such_joint"
 """What a joint is called that the robot has not."""
 _FOREVER = np.inf
+_SAME_TIME_S = 1e-6
 _Message = TypeVar("_Message", JointMessage, ImuMessage)
 Value = float | str
 
@@ -211,7 +212,7 @@ class Faults:
         self._late: dict[str, deque[tuple[float, Any]]] = {
             stream: deque() for stream in (*SENSORS, COMMANDS)
         }
-        self._frozen: dict[str, JointMessage | ImuMessage] = {}
+        self._frozen: dict[str, Any] = {}
 
     def inject(self, text: str) -> Fault | None:
         """Begins a fault, or ends some.
@@ -239,9 +240,10 @@ class Faults:
         """Ends what is over at a time [s]; returns whether anything ended."""
         self.now_s = now_s
         count = len(self.active)
-        self.active = [fault for fault in self.active if fault.until_s > now_s + 1e-9]
-        if not self._of("freeze", *SENSORS):
-            self._frozen.clear()
+        self.active = [fault for fault in self.active if fault.until_s > now_s + _SAME_TIME_S]
+        for stream in list(self._frozen):
+            if not self._of("freeze", stream):
+                del self._frozen[stream]
         return len(self.active) != count
 
     def named(self, name: str) -> list[Fault]:
@@ -272,8 +274,8 @@ class Faults:
             self._late[stream].append((self._arrival(stream), spoil(message)))
         return self._arrived(stream)
 
-    def _of(self, name: str, *streams: str) -> list[Fault]:
-        return [f for f in self.active if f.name == name and set(streams) & set(f.streams)]
+    def _of(self, name: str, stream: str) -> list[Fault]:
+        return [f for f in self.active if f.name == name and stream in f.streams]
 
     def _lost(self, stream: str) -> bool:
         lost = any(self._rng.random() < fault.number("p") for fault in self._of("drop", stream))
@@ -287,13 +289,13 @@ class Faults:
     def _arrived(self, stream: str) -> list[Any]:
         """What is due; a message never overtakes one that was sent before it."""
         late, arrived = self._late[stream], []
-        while late and late[0][0] <= self.now_s + 1e-9:
+        while late and late[0][0] <= self.now_s + _SAME_TIME_S:
             arrived.append(late.popleft()[1])
         return arrived
 
     def _spoil_joints(self, message: JointMessage) -> JointMessage:
         if self._of("freeze", "joints"):
-            message = self._frozen.setdefault("joints", message)  # pyright: ignore
+            message = self._frozen.setdefault("joints", message)
         for fault in self._of("nan", "joints"):
             position = message.position.copy()
             position[_place(message.names, fault, 0)] = np.nan
@@ -309,7 +311,7 @@ class Faults:
 
     def _spoil_imu(self, message: ImuMessage) -> ImuMessage:
         if self._of("freeze", "imu"):
-            message = self._frozen.setdefault("imu", message)  # pyright: ignore
+            message = self._frozen.setdefault("imu", message)
         if self._of("nan", "imu"):
             rate = message.angular_velocity.copy()
             rate[0] = np.nan

@@ -39,6 +39,8 @@ class TwinInterface:
     """Poses it can start in, the first by default: (J,) joint angles in the robot's order [rad]."""
     battery_v: float
     """Voltage of a nominal battery [V]."""
+    camera_range_m: float
+    """A ball farther away is not found [m]."""
 
     def __post_init__(self) -> None:
         """Checks names and times.
@@ -91,6 +93,7 @@ def _op3() -> TwinInterface:
         imu_mount_wxyz=(1.0, 0.0, 0.0, 0.0),
         start_poses={"ini_pose": ini_pose, "default": spec.default_joint_pos},
         battery_v=12.0,
+        camera_range_m=3.0,
     )
 
 
@@ -114,6 +117,7 @@ def _anymal_c() -> TwinInterface:
             "lying": np.concatenate([np.tile([0.0, 1.5, -2.6], 2), np.tile([0.0, -1.5, 2.6], 2)]),
         },
         battery_v=48.0,
+        camera_range_m=6.0,
     )
 
 

@@ -49,4 +49,4 @@ class Truth:
     ang_vel_b: np.ndarray
     """(3,) base angular velocity in the base frame [rad/s]."""
     fallen: bool
-    """Whether the base is too low or too tilted."""
+    """Whether the base is too tilted, or too low after it has once stood."""

@@ -66,7 +66,6 @@ class TwinRobot:
     Attributes:
         spec: the robot.
         factors: (1, K) by name, what was drawn for it.
-        time_s: simulated time [s].
         torque_squared: sum over joints of the squared torque in the last cycle [N^2 m^2].
         extra_force_w: (3,) on the base's centre of mass, on top of the gap's pushes [N].
         diverged: how often the physics went bad and was put back.
@@ -109,7 +108,7 @@ class TwinRobot:
         self._mount = np.array(interface.imu_mount_wxyz)
         self.extra_force_w = np.zeros(3)
         self.diverged = 0
-        self.time_s = 0.0
+        self._cycles = 0
         self.start(next(iter(interface.start_poses.values())))
 
     def start(self, joint_pos: np.ndarray) -> None:
@@ -120,6 +119,7 @@ class TwinRobot:
         qpos[2] = _height(self.spec, joint_pos) + floor_levels(self.gap, roughness)[1][0]
         self.sim.reset(_ALL, qpos, np.zeros(6 + self.spec.num_joints))
         if self.sim.objects_qpos.shape[1]:
+            self.sim.objects_qpos[0, 2] *= self.factors["ball_radius"][0, 0]
             self.sim.objects_qpos[0, 2] += floor_levels(self.gap, roughness)[1][0]
         self._give()
         self._drives.reset(_ONE, self.sim.qpos[_ONE, 7:])
@@ -128,6 +128,7 @@ class TwinRobot:
         self._held = self.joint_pos.astype(np.float64)
         self._fresh, self._since = True, 0
         self._effort = np.zeros(self.spec.num_joints)
+        self._risen = False
 
     def _give(self) -> None:
         changed: Factors = {
@@ -178,7 +179,12 @@ class TwinRobot:
             self.diverged += 1
             self._sensors.reset(_ONE, self._rng)
         self._sensors.read(self._rng)
-        self.time_s += self.interface.cycle_s
+        self._cycles += 1
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since the twin began [s]."""
+        return self._cycles * self.interface.cycle_s
 
     @property
     def joint_pos(self) -> np.ndarray:
@@ -219,13 +225,14 @@ class TwinRobot:
         quat = qpos[3:7].copy()
         upright = float(rotate(quat, np.array([0.0, 0.0, 1.0]))[2])
         low = qpos[2] < self.spec.fallen_height_m
+        self._risen |= not low
         return Truth(
             time_s=self.time_s,
             pos_w=qpos[:3].copy(),
             quat_wxyz=quat,
             lin_vel_b=rotate_inverse(quat, qvel[:3]),
             ang_vel_b=qvel[3:6].copy(),
-            fallen=bool(low or upright < np.cos(MAX_TILT_RAD)),
+            fallen=bool((low and self._risen) or upright < np.cos(MAX_TILT_RAD)),
         )
 
     def tip_over(self, angle_rad: float) -> None:
