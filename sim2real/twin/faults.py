@@ -130,7 +130,7 @@ def parse(text: str, now_s: float, joint_names: tuple[str, ...]) -> Fault:
 
     Args:
         text: the line.
-        now_s: simulated time [s].
+        now_s: simulated time at which it begins [s].
         joint_names: the robot's.
 
     Raises:
@@ -204,7 +204,7 @@ class Faults:
             seed: of what gets lost.
         """
         self.active: list[Fault] = []
-        self.now_s = 0.0
+        self.now_s = self._next_s = 0.0
         self.lost = 0
         self._cycle_s, self._joint_names = cycle_s, joint_names
         self._rng = np.random.default_rng([seed, 8])
@@ -215,7 +215,7 @@ class Faults:
         self._frozen: dict[str, Any] = {}
 
     def inject(self, text: str) -> Fault | None:
-        """Begins a fault, or ends some.
+        """Begins a fault with the next cycle, or ends some.
 
         Returns:
             The fault; None for ``clear``.
@@ -231,14 +231,14 @@ class Faults:
                 )
             self.active = [f for f in self.active if len(words) == 2 and f.name != words[1]]
             return None
-        fault = parse(text, self.now_s, self._joint_names)
+        fault = parse(text, self._next_s, self._joint_names)
         if not KINDS[fault.name].once:
             self.active.append(fault)
         return fault
 
     def advance(self, now_s: float) -> bool:
         """Ends what is over at a time [s]; returns whether anything ended."""
-        self.now_s = now_s
+        self.now_s, self._next_s = now_s, now_s + self._cycle_s
         count = len(self.active)
         self.active = [fault for fault in self.active if fault.until_s > now_s + _SAME_TIME_S]
         for stream in list(self._frozen):
