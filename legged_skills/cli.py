@@ -23,6 +23,7 @@ from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips
 from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.dribble_commands import EvaluateDribble
 from legged_skills.tasks.evaluate_commands import EvaluateSkills, EvaluateWalk, Figures
+from legged_skills.tasks.twin_commands import RunTwin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "export": Export,
                 "validate": Validate,
                 "identify": Identify,
+                "twin": RunTwin,
                 "benchmark": Benchmark,
                 "play": Play,
                 "demo": Demo,
