@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.files import package_file
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.config import config_of
 from legged_skills.sim2real.deploy.controller import Controller, Output
@@ -13,6 +14,7 @@ from legged_skills.sim2real.deploy.parameters import replaced
 from legged_skills.sim2real.deploy.snapshot import CommandSnapshot, SensorSnapshot
 from legged_skills.sim2real.deploy.states import Event, State
 from legged_skills.tasks.export import export_bytes
+from legged_skills.tasks.policy_file import TaskPolicy
 
 GRAVITY = 9.80665
 
@@ -100,6 +102,13 @@ def bundles(bundle: Bundle, make_policy: Callable) -> dict[str, Bundle]:
     """A bundle for each robot."""
     op3 = Bundle.from_bytes(export_bytes(make_policy("op3")), "op3.onnx")
     return {"anymal_c": bundle, "op3": op3}
+
+
+@pytest.fixture(scope="session")
+def walk_bundle() -> Bundle:
+    """ANYmal's walk that comes with the package."""
+    path = package_file("legged_skills.tasks", "weights/anymal_c/walk.npz", "walk of anymal_c")
+    return Bundle.from_bytes(export_bytes(TaskPolicy.load(path)), "walk.onnx")
 
 
 @pytest.fixture(params=["anymal_c", "op3"])
