@@ -22,6 +22,8 @@ TARGET: Final = "/ball_target"
 HEADING_FRAME: Final = "base_footprint"
 """Under the base, x forward along the floor, y to the left, z up (REP 120)."""
 DIAGNOSTICS: Final = "/diagnostics"
+ROBOTIS_MESSAGES: Final = "robotis_controller_msgs"
+"""ROBOTIS's own package of messages and services, which is no part of ROS 2."""
 
 
 class Op3:

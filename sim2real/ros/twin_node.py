@@ -11,17 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.duration import Duration
+from rclpy import init
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
+from rclpy.utilities import ok, try_shutdown
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
@@ -162,7 +162,7 @@ class TwinNode:
             self.pace = pace = Pace(self.twin.interface.cycle_s, time.monotonic())
             self._second, self._cpu_s = (time.monotonic(), 0), time.process_time()
             until = time.monotonic() + seconds
-            while not stop.asked and rclpy.ok() and pace.deadline_s <= until:
+            while not stop.asked and ok() and pace.deadline_s <= until:
                 wait = pace.deadline_s - time.monotonic()
                 if wait > 0.0:
                     time.sleep(wait)
@@ -189,7 +189,8 @@ class TwinNode:
         if count % self._truth_every == 0:
             self._tell_truth(now)
         if sent.picture is not None:
-            taken = now - Duration(nanoseconds=round(1e9 * sent.picture.age_s))
+            taken_ns = now.nanoseconds - round(1e9 * sent.picture.age_s)
+            taken = Time(nanoseconds=taken_ns, clock_type=now.clock_type)
             radius = 0.0
             if sent.picture.ball is not None:
                 self._ball.publish(_point(HEADING_FRAME, taken, sent.picture.ball, radius))
@@ -337,7 +338,7 @@ def run_twin(
         SettingsError: robot, gap, pose or a fault are unknown.
     """
     twin = Twin(config, path)
-    rclpy.init(args=ros_arguments or [], signal_handler_options=SignalHandlerOptions.NO)
+    init(args=ros_arguments or [], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = TwinNode(twin, faults)
         where = os.environ.get("ROS_DOMAIN_ID", "0")
@@ -350,4 +351,4 @@ def run_twin(
         finally:
             node.close()
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()

@@ -5,6 +5,8 @@ stand-in on standard types (``topics.Op3StandIn``). The other topics have standa
 """
 
 import array
+import importlib
+import importlib.util
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +17,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from legged_skills.sim2real.ros.topics import Op3, Op3StandIn
+from legged_skills.sim2real.ros.topics import ROBOTIS_MESSAGES, Op3, Op3StandIn
 from legged_skills.sim2real.twin.messages import ImuMessage, JointMessage
 from legged_skills.sim2real.twin.op3_manager import Op3Manager
 from legged_skills.sim2real.twin.twin import Sent, Twin
@@ -76,14 +78,11 @@ class Op3Face:
         self._hear(String, Op3.ENABLE_CTRL_MODULE, self._enable_ctrl_module, 10)
         self._hear(String, Op3.INI_POSE, lambda m: self._manager.ini_pose(m.data), 5)
         self._hear(String, Op3.DXL_TORQUE, lambda _: self._manager.dxl_torque(), 1)
-        try:
-            import robotis_controller_msgs.msg  # noqa: F401
-        except ImportError:
-            self.true_messages = False
-            self._offer_stand_in()
-        else:
-            self.true_messages = True
+        self.true_messages = importlib.util.find_spec(ROBOTIS_MESSAGES) is not None
+        if self.true_messages:
             self._offer_true()
+        else:
+            self._offer_stand_in()
 
     @property
     def _manager(self) -> Op3Manager:
@@ -99,28 +98,27 @@ class Op3Face:
         self._node.create_subscription(kind, topic, callback, depth)
 
     def _set_joint_states(self, message: JointState) -> None:
-        self._twin.command(message.name, message.position)
+        self._twin.command(list(message.name), message.position)
 
     def _enable_ctrl_module(self, message: String) -> None:
         self._manager.enable_ctrl_module(message.data)
 
     def _offer_true(self) -> None:
-        from robotis_controller_msgs.msg import JointCtrlModule, StatusMsg, SyncWriteItem
-        from robotis_controller_msgs.srv import GetJointModule, SetJointModule, SetModule
-
+        msg = importlib.import_module(f"{ROBOTIS_MESSAGES}.msg")
+        srv = importlib.import_module(f"{ROBOTIS_MESSAGES}.srv")
         node, manager = self._node, lambda: self._manager
-        status = node.create_publisher(StatusMsg, Op3.STATUS, 1)
-        modules = node.create_publisher(JointCtrlModule, Op3.PRESENT_JOINT_CTRL_MODULES, 10)
+        status = node.create_publisher(msg.StatusMsg, Op3.STATUS, 1)
+        modules = node.create_publisher(msg.JointCtrlModule, Op3.PRESENT_JOINT_CTRL_MODULES, 10)
 
         def tell_status(kind: int, module: str, text: str) -> None:
-            message = StatusMsg(type=kind, module_name=module, status_msg=text)
+            message = msg.StatusMsg(type=kind, module_name=module, status_msg=text)
             message.header.stamp = node.get_clock().now().to_msg()
             status.publish(message)
 
         def tell_modules() -> None:
             table = manager().assignment()
             modules.publish(
-                JointCtrlModule(joint_name=list(table), module_name=list(table.values()))
+                msg.JointCtrlModule(joint_name=list(table), module_name=list(table.values()))
             )
 
         def get_modules(request: Any, response: Any) -> Any:
@@ -142,17 +140,17 @@ class Op3Face:
             return response
 
         self._tell_status, self._tell_modules = tell_status, tell_modules
-        node.create_service(GetJointModule, Op3.GET_MODULES_SERVICE, get_modules)
-        node.create_service(SetJointModule, Op3.SET_MODULES_SERVICE, set_modules)
-        node.create_service(SetModule, Op3.SET_MODULE_SERVICE, set_module)
+        node.create_service(srv.GetJointModule, Op3.GET_MODULES_SERVICE, get_modules)
+        node.create_service(srv.SetJointModule, Op3.SET_MODULES_SERVICE, set_modules)
+        node.create_service(srv.SetModule, Op3.SET_MODULE_SERVICE, set_module)
         self._hear(
-            JointCtrlModule,
+            msg.JointCtrlModule,
             Op3.SET_JOINT_CTRL_MODULES,
             lambda m: manager().set_joint_ctrl_modules(m.joint_name, m.module_name),
             10,
         )
         self._hear(
-            SyncWriteItem,
+            msg.SyncWriteItem,
             Op3.SYNC_WRITE_ITEM,
             lambda m: manager().sync_write_item(m.item_name, m.joint_name, m.value.tolist()),
             10,
