@@ -18,9 +18,9 @@ from legged_skills.sim2real.twin.twin import Twin, TwinConfig
 class Closed:
     """A twin, and a controller that hears what the twin says."""
 
-    def __init__(self, bundle: Bundle, seed: int) -> None:
+    def __init__(self, bundle: Bundle, seed: int, gap: str) -> None:
         self.spec = spec = robots.get(bundle.robot)
-        self.twin = Twin(TwinConfig(robot=spec.name, seed=seed))
+        self.twin = Twin(TwinConfig(robot=spec.name, seed=seed, gap=gap))
         if self.twin.manager is not None:
             self.twin.manager.enable_ctrl_module("none")
         self.controller = Controller(bundle, config_of(spec.name))
@@ -89,8 +89,8 @@ class Closed:
 
 @pytest.fixture
 def make(walk_bundle: Bundle, bundles: dict[str, Bundle]) -> Callable[..., Closed]:
-    def make(robot: str = "anymal_c", seed: int = 1) -> Closed:
-        return Closed(walk_bundle if robot == "anymal_c" else bundles[robot], seed)
+    def make(robot: str = "anymal_c", seed: int = 1, gap: str = "full") -> Closed:
+        return Closed(walk_bundle if robot == "anymal_c" else bundles[robot], seed, gap)
 
     return make
 
@@ -166,13 +166,16 @@ def test_what_a_walk_must_bear(make, fault):
 
 
 def test_op3_leaves_its_initial_pose_slowly(make):
-    closed = make("op3", 0)
+    # Without the gap's pushes: on the way nothing balances, and a real one hangs.
+    closed = make("op3", gap="none")
     closed.run(0.5)
     start = closed.sensors.joint_pos.copy()
     closed.ask(Event.PREPARE)
     closed.run(15.0, until=State.READY)
     assert closed.states == [State.IDLE, State.RAMP, State.READY]
-    path = np.array([start, *closed.sent])
+    path = np.array(closed.sent)
+    # The crouch is at the end of the knees' range, and a little beyond under load.
+    np.testing.assert_allclose(path[0], start, atol=0.03)
     steps = np.abs(np.diff(path, axis=0))
     assert steps.max() <= 0.5 * 0.024 * (1 + 1e-6)
     np.testing.assert_allclose(path[-1], closed.spec.default_joint_pos, atol=1e-9)
@@ -181,19 +184,20 @@ def test_op3_leaves_its_initial_pose_slowly(make):
     assert closed.twin.refused == 0 and closed.twin.ignored == 0
 
 
-def test_op3_with_a_servo_that_is_off_never_gets_ready(make):
-    closed = make("op3", 0)
+def test_op3_whose_servos_are_off_never_gets_ready(make):
+    closed = make("op3", gap="none")
     closed.run(0.5)
-    closed.twin.inject("servo_off joint=l_el")
+    closed.twin.inject("servo_off")
     closed.ask(Event.PREPARE)
     closed.run(15.0, until=State.FAULT)
     assert State.READY not in closed.states
     assert closed.output is not None
-    assert closed.output.faults[0].code.value in ("not_following", "joint_range")
+    # It does not follow, and may topple before that is sure.
+    assert closed.output.faults[0].code.value in ("not_following", "tilt")
 
 
 def test_low_battery_is_a_warning(make):
-    closed = make("op3", 0)
+    closed = make("op3")
     closed.run(0.2)
     closed.live.battery_v = 10.4
     closed.run(0.1)
