@@ -12,7 +12,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
@@ -95,7 +96,7 @@ class BridgeNode(LifecycleNode):
             additional_constraints="One of: " + ", ".join(robots.names()) + ".",
             read_only=True,
         )
-        robot = self.declare_parameter("robot", robot, about).value
+        robot = str(self.declare_parameter("robot", robot, about).value)
         deploy, config = config_of(robot), bridge_config_of(robot)
         known = {"deploy": {}, "bridge": {}}
         for name, value in overrides.items():

@@ -10,7 +10,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
+from rclpy.utilities import ok, remove_ros_args, try_shutdown
 
 from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.deploy.states import Event
@@ -48,7 +48,7 @@ def run(node: BridgeNode, autostart: bool) -> int:
             for trigger in (node.trigger_configure, node.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     return 2
-        while not signals and rclpy.ok():
+        while not signals and ok():
             executor.spin_once(timeout_sec=0.1)
         if not node.at_rest:
             node.request(Event.STOP)
@@ -85,7 +85,7 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
         finally:
             node.close()
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()
 
 
 def main() -> int:

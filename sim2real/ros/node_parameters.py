@@ -62,8 +62,7 @@ def declare(node: Node, config: Config, leave_out: Sequence[str] = ()) -> Config
             raise SettingsError(
                 f"the parameter {parameter.name} cannot be used ({text})."
             ) from error
-        value = declared.value
-        values[parameter.name] = (
-            list(value) if not isinstance(value, str) and hasattr(value, "__len__") else value
-        )
+        value: Any = declared.value
+        # Arrays are of a kind of their own.
+        values[parameter.name] = list(value) if isinstance(default, list) else value
     return replaced(config, values)

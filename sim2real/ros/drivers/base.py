@@ -81,8 +81,8 @@ class Driver:
         while self._made:
             self._made.pop()()
 
-    def hear_joints(self, message: JointState) -> None:
-        """Takes in joint states."""
+    def hear_joints(self, message: Any) -> None:
+        """Takes in a JointState."""
         now = time.monotonic()
         with self._lock:
             usable = self.joints.read(

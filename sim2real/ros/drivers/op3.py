@@ -9,6 +9,7 @@ the stored goal and not the measured angles, so that it is refused where the two
 import re
 import time
 from collections import deque
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -90,10 +91,14 @@ class Op3Driver(Driver):
 
     async def acquire(self) -> str:
         """Takes the joints from the robot's modules, and reads back that it is so."""
-        if self.config.dry_run or not self.config.check_ownership:
+        if self.config.dry_run:
             return ""
-        if self.config.position_p_gain > 0:
+        reason = await self._free() if self.config.check_ownership else ""
+        if not reason and self.config.position_p_gain > 0:
             self._write("position_p_gain", self.config.position_p_gain)
+        return reason
+
+    async def _free(self) -> str:
         now = time.monotonic()
         if not self._judge(now):
             return ""
@@ -142,7 +147,7 @@ class Op3Driver(Driver):
         with self._lock:
             self._measured.joint_pos[:] = self._live.joint_pos
 
-    def _hear_goal(self, message: JointState) -> None:
+    def _hear_goal(self, message: Any) -> None:
         self._goal_map.read(
             message.name, message.position, message.velocity, time.monotonic(), self._goal
         )

@@ -4,6 +4,7 @@ With ``robotis_controller_msgs`` as ROBOTIS's framework speaks; without, over th
 standard types, which no real robot offers.
 """
 
+import importlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,8 +48,8 @@ class Op3Modules:
         self._waiting: Any = None
         node = driver.node
         try:
-            from robotis_controller_msgs.msg import JointCtrlModule, StatusMsg, SyncWriteItem
-            from robotis_controller_msgs.srv import GetJointModule
+            messages: Any = importlib.import_module("robotis_controller_msgs.msg")
+            services: Any = importlib.import_module("robotis_controller_msgs.srv")
         except ImportError:
             self.true_messages = False
             self.service = Op3StandIn.GET_MODULES_SERVICE
@@ -61,13 +62,14 @@ class Op3Modules:
         else:
             self.true_messages = True
             self.service = Op3.GET_MODULES_SERVICE
-            self._client = node.create_client(GetJointModule, self.service)
+            self._client = node.create_client(services.GetJointModule, self.service)
             driver.subscribe(
-                JointCtrlModule, Op3.PRESENT_JOINT_CTRL_MODULES, self._modules, RELIABLE
+                messages.JointCtrlModule, Op3.PRESENT_JOINT_CTRL_MODULES, self._modules, RELIABLE
             )
-            driver.subscribe(StatusMsg, Op3.STATUS, lambda m: status(m.status_msg), RELIABLE)
-            self._items = driver.publisher(SyncWriteItem, Op3.SYNC_WRITE_ITEM, RELIABLE)
-            self._item_type, self._request_type = SyncWriteItem, GetJointModule.Request
+            driver.subscribe(messages.StatusMsg, Op3.STATUS, self._status_message, RELIABLE)
+            self._items = driver.publisher(messages.SyncWriteItem, Op3.SYNC_WRITE_ITEM, RELIABLE)
+            self._item_type = messages.SyncWriteItem
+            self._request_type = services.GetJointModule.Request
 
     def close(self) -> None:
         """Ends the client."""
@@ -122,6 +124,9 @@ class Op3Modules:
             self._heard({str(joint): str(module) for joint, module in fields.items()})
         except (ValueError, TypeError, KeyError, AttributeError):
             self._driver.node.get_logger().warning("a table of modules is no JSON.")
+
+    def _status_message(self, message: Any) -> None:
+        self._status(message.status_msg)
 
     def _status_json(self, message: String) -> None:
         try:

@@ -53,7 +53,11 @@ class Closed:
         self.cycles += 1
         for joints in sent.joints:
             self.map.read(
-                list(joints.names), joints.position, joints.velocity, self.now_s, self.live
+                list(joints.names),
+                joints.position.tolist(),
+                joints.velocity.tolist(),
+                self.now_s,
+                self.live,
             )
         for imu in sent.imu:
             self.live.add_imu(

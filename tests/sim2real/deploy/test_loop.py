@@ -102,10 +102,10 @@ def test_thread_starts_and_stops_and_reports_what_it_died_of():
     loop = ControlLoop(0.001, step)
     assert not loop.running
     loop.start()
-    for _ in range(3000):
-        if not loop.running:
-            break
-        loop._thread.join(0.01)
+    thread = loop._thread
+    assert thread is not None
+    thread.join(30.0)
+    assert not loop.running
     assert isinstance(loop.error, RuntimeError) and len(calls) == 3
     other = ControlLoop(0.001, lambda now: None)
     other.start()

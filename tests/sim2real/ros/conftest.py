@@ -49,13 +49,14 @@ def ros() -> Iterator[None]:
     pytest.importorskip("rclpy")
     import rclpy
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import try_shutdown
 
     before = dict(os.environ)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     yield
-    rclpy.try_shutdown()
+    try_shutdown()
     os.environ.clear()
     os.environ.update(before)
 
@@ -88,7 +89,7 @@ class Rig:
         self.states: list[str] = []
         self.notices: list[str] = []
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        hear = self.node.create_subscription
+        hear: Any = self.node.create_subscription
         hear(String, "/policy_bridge/state", lambda m: self.states.append(m.data), latched)
         hear(String, "/policy_bridge/notice", lambda m: self.notices.append(m.data), latched)
         self._rng = np.random.default_rng(0)

@@ -232,7 +232,7 @@ def test_velocity_commands(make, stamped):
     from geometry_msgs.msg import Twist, TwistStamped
 
     rig = make(cmd_vel_stamped=stamped)
-    kind = TwistStamped if stamped else Twist
+    kind: Any = TwistStamped if stamped else Twist
     publisher = rig.node.create_publisher(kind, "/cmd_vel", 1)
     rig.start()
     rig.bring("policy")
