@@ -98,6 +98,16 @@ KINDS: Mapping[str, FaultKind] = {
 _PUSH_S = 0.1
 
 
+def fault_table() -> str:
+    """All kinds of faults as a table in Markdown, for the documentation."""
+    lines = ["| fault | of | keys and defaults | what happens |", "|---|---|---|---|"]
+    for name, kind in KINDS.items():
+        streams = ", ".join(kind.streams) or "the robot"
+        keys = " ".join(f"`{key}={value}`" for key, value in kind.keys.items()) or "-"
+        lines.append(f"| `{name}` | {streams} | {keys} | {kind.effect} |")
+    return "\n".join(lines)
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault in force."""

@@ -1,5 +1,6 @@
 """Twins in processes of their own, over real DDS on this computer."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from legged_skills.sim2real.ros.topics import (
     BALL,
     HEADING_FRAME,
+    ROBOTIS_MESSAGES,
     TARGET,
     Op3,
     Op3StandIn,
@@ -30,7 +32,7 @@ pytest.importorskip("rclpy")
 TWIN = "/twin"
 PATIENCE_S = 60.0
 """Only what never happens takes so long."""
-STAND_IN = importlib.util.find_spec("robotis_controller_msgs") is None
+STAND_IN = importlib.util.find_spec(ROBOTIS_MESSAGES) is None
 
 
 class Process:
@@ -211,9 +213,15 @@ def _free(op3: Process) -> None:
 
 
 def _modules(op3: Process) -> dict[str, str]:
-    from std_srvs.srv import Trigger
+    """Which module is in charge of each joint, by the robot's service or the stand-in."""
+    if STAND_IN:
+        from std_srvs.srv import Trigger
 
-    return json.loads(op3.call(Trigger, Op3StandIn.GET_MODULES_SERVICE).message)
+        return json.loads(op3.call(Trigger, Op3StandIn.GET_MODULES_SERVICE).message)
+    kind = importlib.import_module(f"{ROBOTIS_MESSAGES}.srv").GetJointModule
+    names = interface("op3").message_joints
+    answer = op3.call(kind, Op3.GET_MODULES_SERVICE, kind.Request(joint_name=names))
+    return dict(zip(answer.joint_name, answer.module_name, strict=True))
 
 
 def test_op3_joint_states_are_the_robots(op3: Process):
@@ -249,7 +257,6 @@ def test_op3_imu_has_no_yaw_and_no_covariances(op3: Process):
         np.testing.assert_array_equal(covariance, np.zeros(9))
 
 
-@pytest.mark.skipif(not STAND_IN, reason="the true services are there")
 def test_op3_obeys_targets_once_no_module_is_in_charge(op3: Process):
     from sensor_msgs.msg import JointState
 
@@ -313,7 +320,45 @@ def test_op3_stand_in_of_modules_torque_and_texts(op3: Process):
     )
 
 
-@pytest.mark.skipif(not STAND_IN, reason="the true services are there")
+@pytest.mark.skipif(STAND_IN, reason="robotis_controller_msgs is not installed")
+def test_op3s_own_services_and_messages(op3: Process):
+    msg = importlib.import_module(f"{ROBOTIS_MESSAGES}.msg")
+    srv = importlib.import_module(f"{ROBOTIS_MESSAGES}.srv")
+    op3.hear(msg.StatusMsg, Op3.STATUS)
+    op3.hear(msg.JointCtrlModule, Op3.PRESENT_JOINT_CTRL_MODULES)
+    kind = srv.SetModule
+    call = kind.Request(module_name="none")
+    assert op3.call(kind, Op3.SET_MODULE_SERVICE, call).result
+    assert set(_modules(op3).values()) == {"none"}
+    unknown = kind.Request(module_name="dance_module")
+    assert not op3.call(kind, Op3.SET_MODULE_SERVICE, unknown).result
+    kind = srv.SetJointModule
+    head = kind.Request(joint_name=["head_pan"], module_name=["head_control_module"])
+    # ROBOTIS's framework never fills this in.
+    assert not op3.call(kind, Op3.SET_MODULES_SERVICE, head).result
+    table = _modules(op3)
+    assert {name for name, module in table.items() if module != "none"} == {"head_pan"}
+    base = msg.JointCtrlModule(joint_name=["head_pan"], module_name=["base_module"])
+    told = op3.obey(
+        Op3.SET_JOINT_CTRL_MODULES,
+        base,
+        Op3.PRESENT_JOINT_CTRL_MODULES,
+        lambda m: "base_module" in m.module_name,
+    )
+    assert list(told.joint_name) == sorted(interface("op3").spec.joint_names)
+    op3.inject("battery v=10")
+    low = op3.next(Op3.STATUS, lambda m: m.type == msg.StatusMsg.STATUS_WARN)
+    assert low.module_name == "SENSOR"
+    assert low.status_msg.startswith("Present Volt : 1")
+    off = msg.SyncWriteItem(item_name="torque_enable", joint_name=["l_sho_roll"], value=[0])
+    op3.obey(
+        Op3.SYNC_WRITE_ITEM,
+        off,
+        Op3.PRESENT_JOINT_STATES,
+        lambda m: _positions(m)["l_sho_roll"] > 1.0,
+    )
+
+
 def test_op3_goes_to_its_initial_pose(op3: Process):
     from sensor_msgs.msg import JointState
     from std_msgs.msg import String
@@ -379,8 +424,12 @@ def test_a_second_publisher_is_seen_and_goes(op3: Process):
     before = op3.node.count_publishers(topic)
     op3.inject("second_publisher")
     op3.until(lambda: op3.node.count_publishers(topic) == before + 1)
-    names = [info.node_name for info in op3.node.get_publishers_info_by_topic(topic)]
-    assert "intruder" in names
+
+    def names() -> list[str]:
+        return [info.node_name for info in op3.node.get_publishers_info_by_topic(topic)]
+
+    # The name of a node is known later than its publisher.
+    op3.until(lambda: "intruder" in names())
     assert len(op3.next(topic, lambda m: len(m.name) == 20).position) == 20
     op3.inject("clear second_publisher")
     op3.until(lambda: op3.node.count_publishers(topic) == before)
@@ -405,7 +454,6 @@ def test_the_truth_is_told_apart_and_a_fall_is_noticed(op3: Process):
     assert {"overruns", "cpu_share", "late_p99_ms", "refused_targets"} <= set(values)
 
 
-@pytest.mark.skipif(not STAND_IN, reason="the true services are there")
 def test_targets_that_would_harm_the_manager_are_counted(op3: Process):
     from sensor_msgs.msg import JointState
 

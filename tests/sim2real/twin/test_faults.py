@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.twin.faults import KINDS, UNKNOWN_JOINT, Faults, parse
+from legged_skills.sim2real.twin.faults import KINDS, UNKNOWN_JOINT, Faults, fault_table, parse
 from legged_skills.sim2real.twin.messages import ImuMessage, JointMessage
 
 NAMES = ("a", "b", "c")
@@ -193,3 +195,7 @@ def test_every_kind_can_be_told_by_its_name_alone(name: str):
     words = [word for word in str(fault).split() if word not in ("joints", "imu")]
     again = parse(" ".join(word for word in words if not word.endswith("=")), 1.0, NAMES)
     assert again == fault
+
+
+def test_the_documentation_has_all_faults(repo_root: Path):
+    assert fault_table() in (repo_root / "docs" / "twin.md").read_text(encoding="utf-8")
