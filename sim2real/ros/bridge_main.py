@@ -90,7 +90,8 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
 
 def main() -> int:
     """The command ``policy_bridge``, which launch files start."""
-    arguments = remove_ros_args(sys.argv)[1:]
+    # Launch files may leave an argument empty.
+    arguments = [argument for argument in remove_ros_args(sys.argv)[1:] if argument]
     if any(argument != "--autostart" for argument in arguments):
         print(USAGE, file=sys.stderr)
         return 2
