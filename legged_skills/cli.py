@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, table, write_json
 from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.commands import Identify
-from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
+from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips
 from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.dribble_commands import EvaluateDribble
 from legged_skills.tasks.evaluate_commands import EvaluateSkills, EvaluateWalk, Figures
@@ -129,6 +130,7 @@ def _train_command() -> type:
     from legged_skills.skill_module.module_file import SkillModule
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
+    from legged_skills.tasks.policy_file import TaskPolicy
     from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
@@ -180,13 +182,14 @@ def _train_command() -> type:
         skills: Path | None = None
         """Skill module; by default the one that comes with the package."""
         start: Path | None = None
-        """Policy on the same skill module to begin with, instead of at random."""
+        """Policy on the same skill module to begin with, instead of at random; dribbling can begin
+        with a walking policy too, which goes to the ball."""
 
         def train(self, task: str, trainer: Callable[..., Result], config: object) -> int:
             spec = robots.get(self.robot)
             path = self.skills or shipped_module(self.robot)
             module = SkillModule.load(path, robot=self.robot)
-            start = None if self.start is None else load_policy(self.robot, task, self.start)
+            start = None if self.start is None else TaskPolicy.load(self.start, robot=self.robot)
             result = trainer(spec, module, config, self.out, start)
             return report(result, self.out / f"{task}.npz")
 
@@ -194,6 +197,9 @@ def _train_command() -> type:
     class TrainWalk(OnSkills):
         """Train a walk on a frozen skill module; goes on from a checkpoint in the out folder."""
 
+        clips: Path | None = None
+        """Folder of the clips that the module was trained on, for ``--clip-commands.steps``; by
+        default those that come with the package."""
         config: Annotated[WalkTrainingConfig, arg(name="")] = field(
             default_factory=WalkTrainingConfig
         )
@@ -201,7 +207,8 @@ def _train_command() -> type:
 
         def run(self) -> int:
             """Trains."""
-            return self.train("walk", train_walk, self.config)
+            clips = load_clips(self.clips, self.robot)
+            return self.train("walk", partial(train_walk, clips=clips), self.config)
 
     @dataclass(frozen=True, kw_only=True)
     class TrainDribble(OnSkills):

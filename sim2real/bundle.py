@@ -1,14 +1,14 @@
 """Reads policy bundles: one ONNX file from raw observations to clamped joint targets.
 
 Needs NumPy and onnxruntime only. B is the batch, H the number of frames, F the size of a frame, C
-the size of the command, L that of the latent, J the number of joints. The graph's tensors, all
+the size of the command, L that of what is carried, J the number of joints. The graph's tensors, all
 float32 with a free B:
 
 - input ``observation`` (B, H, F): raw frames (see ``raw_frame``), oldest first;
 - input ``command`` (B, C): in the units of the header's command;
-- input ``z_tm1`` (B, L): the latent of the step before, zero on the first step;
+- input ``z_tm1`` (B, L): what the step before handed on, zero on the first step;
 - output ``joint_targets`` (B, J): within the usable range [rad];
-- output ``z`` (B, L): the latent, to be carried into the next step.
+- output ``z`` (B, L): the latent, and what else the policy remembers, for the next step.
 """
 
 from collections.abc import Collection
@@ -158,7 +158,7 @@ class Bundle:
             z_tm1: (B, L) float32.
 
         Returns:
-            (B, J) joint targets [rad] and (B, L) the latent, float32.
+            (B, J) joint targets [rad] and (B, L) what is carried on, float32.
         """
         inputs = {"observation": observation, "command": command, "z_tm1": z_tm1}
         outputs: list[Any] = list(self.session.run(["joint_targets", "z"], inputs))

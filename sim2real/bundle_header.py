@@ -63,7 +63,7 @@ class BundleHeader:
     command: tuple[CommandComponent, ...]
     """The components of the command, in order."""
     latent_size: int
-    """Length of the latent that is carried from step to step."""
+    """Length of what is carried from step to step: the latent, and what else a policy remembers."""
     joint_lower: np.ndarray
     """(J,) joint targets are not below this [rad]."""
     joint_upper: np.ndarray

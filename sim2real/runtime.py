@@ -1,7 +1,7 @@
 """Runs a policy bundle step by step: sensor values in, joint targets out, nothing allocated.
 
 The caller checks what it puts in: a value that is not finite makes targets that are not, as long
-as it is in the history. B is the batch, C the size of the command, L that of the latent, J the
+as it is in the history. B is the batch, C the size of the command, L that of what is carried, J the
 number of joints.
 """
 
@@ -29,7 +29,7 @@ class Runtime:
         command: (B, C) in the units of ``bundle.header.command``; zero at first.
         joint_targets: (B, J) what ``step`` returned last [rad].
         last_action: (B, J) the action in force, after clamping.
-        z: (B, L) the latent after the last step. What is written into it, or into
+        z: (B, L) latent and memory after the last step. What is written into it, or into
             ``last_action``, between steps is what the next step goes on from.
     """
 
@@ -83,7 +83,7 @@ class Runtime:
         self._bind()
 
     def reset(self, ids: np.ndarray | None = None) -> None:
-        """Makes the next step a first one: no latent yet, and a history of one and the same frame.
+        """Makes the next step a first one: nothing carried, and one and the same frame as history.
 
         The last action of a first step is the one that asks for the measured pose, since a drive
         that is switched on holds the pose it finds.

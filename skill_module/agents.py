@@ -36,7 +36,7 @@ class Decision(NamedTuple):
     action: Array
     """(N, J) goes to the robot, without unit."""
     z: Array
-    """(N, L) the latent, carried to the next step."""
+    """(N, C) what is carried to the next step: the latent, and what else an agent keeps."""
     record: dict[str, Array]
     """(N, ...) what ``evaluate`` needs, besides the observations."""
 
@@ -55,11 +55,11 @@ class Evaluation(NamedTuple):
 
 
 class Agent(Protocol):
-    """The interface PPO trains through. Shapes: N environments, J joints, L latent size."""
+    """The interface PPO trains through. Shapes: N environments, J joints, C values carried."""
 
     @property
-    def latent_size(self) -> int:
-        """L."""
+    def carried_size(self) -> int:
+        """C, length of what is carried from step to step; zero at the start of an episode."""
         ...
 
     def init(self, key: Array) -> Params:
@@ -140,6 +140,11 @@ class ImitationAgent:
     def latent_size(self) -> int:
         """L."""
         return self.architecture.latent_size
+
+    @property
+    def carried_size(self) -> int:
+        """C, that of the latent."""
+        return self.latent_size
 
     @cached_property
     def encoder(self) -> Gaussian:

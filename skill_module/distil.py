@@ -21,7 +21,7 @@ from jax import Array
 from legged_skills.robots.errors import SettingsError
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
-from legged_skills.skill_module.ppo import Batch, LearnerState, optimizer
+from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, optimizer
 from legged_skills.skill_module.tracker import TrackerAgent
 
 
@@ -111,7 +111,7 @@ def update(
     config: DistilConfig,
     state: LearnerState,
     batch: Batch,
-    kl_weight: Array,
+    schedule: Schedule,
     key: Array,
 ) -> tuple[LearnerState, dict[str, Array]]:
     """All epochs and minibatches of one iteration; see ``ppo.update``."""
@@ -132,10 +132,11 @@ def update(
     def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
         part = jax.tree.map(lambda x: x[:, rows], data)
         gradient, figures = jax.grad(
-            lambda params: loss(agent, params, part, kl_weight), has_aux=True
+            lambda params: loss(agent, params, part, schedule.kl_weight), has_aux=True
         )(carry.params)
         steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
-        params = jax.tree.map(lambda p, s: p - carry.learning_rate * s, carry.params, steps)
+        rate = schedule.step_share * carry.learning_rate
+        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
         return carry._replace(params=params, opt_state=opt_state), figures
 
     def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:

@@ -97,6 +97,15 @@ class LearnerState(NamedTuple):
     noise of the gradients averages out. This is what a finished training gives."""
 
 
+class Schedule(NamedTuple):
+    """What changes over a training, at one iteration."""
+
+    kl_weight: float | Array
+    """() weight of the latent's divergence from the prior, per nat."""
+    step_share: float | Array = 1.0
+    """() factor on the optimiser's step size."""
+
+
 class Batch(NamedTuple):
     """What was collected: T steps of N environments."""
 
@@ -235,7 +244,7 @@ def update(
     config: PpoConfig,
     state: LearnerState,
     batch: Batch,
-    kl_weight: Array,
+    schedule: Schedule,
     key: Array,
 ) -> tuple[LearnerState, dict[str, Array]]:
     """All epochs and minibatches of one iteration.
@@ -247,7 +256,7 @@ def update(
         config: settings.
         state: the learner before.
         batch: what was collected.
-        kl_weight: () present weight of the divergence from the prior.
+        schedule: what changes over a training, now.
         key: random key for the shuffling; it is consumed.
 
     Returns:
@@ -276,10 +285,11 @@ def update(
     def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
         part = jax.tree.map(lambda x: x[rows], data)
         gradient, figures = jax.grad(
-            lambda params: loss(agent, config, params, part, kl_weight), has_aux=True
+            lambda params: loss(agent, config, params, part, schedule.kl_weight), has_aux=True
         )(carry.params)
         steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
-        params = jax.tree.map(lambda p, s: p - carry.learning_rate * s, carry.params, steps)
+        rate = schedule.step_share * carry.learning_rate
+        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
         # The step size follows the wanted divergence, as in rsl_rl and before it in TRPO's spirit.
         factor = jnp.where(
             figures["kl_update"] > 2.0 * config.target_kl,

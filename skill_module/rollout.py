@@ -23,7 +23,7 @@ class Collected(NamedTuple):
     batch: Batch
     """For the update."""
     z: np.ndarray
-    """(N, L) latents to carry into the next collection; zero where an episode ended."""
+    """(N, C) what is carried into the next collection; zero where an episode ended."""
     figures: dict[str, float]
     """Means over the collection, to log."""
 
@@ -56,7 +56,7 @@ def collect(
         params: its parameters.
         env: N environments.
         steps: T.
-        z: (N, L) latents of the step before.
+        z: (N, C) what is carried from the step before.
         key: random key; it is consumed.
     """
     n = env.num_envs

@@ -62,8 +62,8 @@ class TrackerAgent:
     equivariance: Equivariance = UNMIRRORED
 
     @property
-    def latent_size(self) -> int:
-        """There is no latent."""
+    def carried_size(self) -> int:
+        """C: nothing is carried."""
         return 0
 
     @cached_property

@@ -24,12 +24,11 @@ from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
 from legged_skills.skill_module.agents import Agent, Params
 from legged_skills.skill_module.distil import DistilConfig
-from legged_skills.skill_module.ppo import Batch, LearnerState, PpoConfig
+from legged_skills.skill_module.ppo import Batch, LearnerState, PpoConfig, Schedule
 from legged_skills.skill_module.rollout import Environment, collect
 
-Update = Callable[[Any, Any, LearnerState, Batch, jax.Array, jax.Array], tuple[LearnerState, Any]]
-"""(agent, settings, learner, batch, weight of the KL, key) -> learner and figures; see
-``ppo.update``."""
+Update = Callable[[Any, Any, LearnerState, Batch, Schedule, jax.Array], tuple[LearnerState, Any]]
+"""(agent, settings, learner, batch, schedule, key) -> learner and figures; see ``ppo.update``."""
 
 CHECKPOINT_FILE = "checkpoint.npz"
 
@@ -52,6 +51,9 @@ class RunConfig:
     """Time between checkpoints [min]; at most this much is lost by an interruption."""
     kl_ramp_share: float = 0.5
     """Share of the training over which the weight of the KL rises, linearly, to its full value."""
+    settle_share: float = 0.25
+    """Share of the training, at its end, over which the optimiser's steps shrink, linearly, to
+    nothing: what is learned from noisy gradients settles."""
 
     def __post_init__(self) -> None:
         """Checks what random generators take.
@@ -197,7 +199,7 @@ class Loop:
         if initial:
             begun = jax.tree.map(jnp.asarray, {**self.learner.params, **initial})
             self.learner = ppo.begin(begun, ppo_config)
-        self.z = np.zeros((env.num_envs, agent.latent_size), np.float32)
+        self.z = np.zeros((env.num_envs, agent.carried_size), np.float32)
         self.iteration = 0
         self.seconds = 0.0
         self.figures: dict[str, float] = {}
@@ -238,12 +240,20 @@ class Loop:
             ),
         )
 
+    def schedule(self) -> Schedule:
+        """What changes over the training, for the iteration to come."""
+        run, done, left = self.run, self.iteration + 1, self.iterations - self.iteration
+        ramp, settle = run.kl_ramp_share * self.iterations, run.settle_share * self.iterations
+        return Schedule(
+            kl_weight=self.ppo.kl_weight * min(1.0, done / max(ramp, 1.0)),
+            step_share=min(1.0, left / max(settle, 1.0)),
+        )
+
     def step(self) -> None:
         """One iteration: collect, update."""
         key = jax.random.fold_in(jax.random.key(self.run.seed + 1), self.iteration)
         collect_key, update_key = jax.random.split(key)
-        ramp = self.run.kl_ramp_share * self.iterations
-        kl_weight = self.ppo.kl_weight * min(1.0, (self.iteration + 1) / max(ramp, 1.0))
+        schedule = self.schedule()
         self.env.set_progress(self.iteration / self.iterations)
         began = time.perf_counter()
         data = collect(
@@ -252,7 +262,12 @@ class Loop:
         self.z = data.z
         collected = time.perf_counter()
         self.learner, figures = self.update(
-            self.agent, self.ppo, self.learner, data.batch, jnp.float32(kl_weight), update_key
+            self.agent,
+            self.ppo,
+            self.learner,
+            data.batch,
+            jax.tree.map(jnp.float32, schedule),
+            update_key,
         )
         figures = {name: float(value) for name, value in figures.items()}
         ended = time.perf_counter()
@@ -262,7 +277,7 @@ class Loop:
         self.figures = {
             **data.figures,
             **figures,
-            "kl_weight": kl_weight,
+            **schedule._asdict(),
             "steps": float(self.iteration * self.steps_per_iteration),
             "minutes": self.seconds / 60.0,
             "collect_seconds": collected - began,

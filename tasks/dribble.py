@@ -22,7 +22,7 @@ from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.dribble_config import DribbleConfig, Sizes, task_scale
-from legged_skills.tasks.reuse import told_velocity
+from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.standing import fallen, standing_qpos
 from legged_skills.tasks.target_paths import WAY_SIZE, displacements, draw, velocities
 

@@ -124,7 +124,7 @@ def dribble_on_paths(
     env = _prepared(spec, policy, paths, config, num_threads, gap)
     n, steps = env.num_envs, env.max_steps
     sim, agent, key = env.robots.batch, policy.agent, jax.random.key(0)
-    z = np.zeros((n, agent.latent_size), np.float32)
+    z = np.zeros((n, agent.carried_size), np.float32)
     tracks = np.empty((3, steps, n, 2))
     kept = min(keep, n)
     qpos = np.empty((steps, kept, sim.model.nq))

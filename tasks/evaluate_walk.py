@@ -137,7 +137,7 @@ def walk_on_commands(
     env.robots.draw_factors(seed)
     env.robots.reset(np.arange(episodes), spec.home_qpos, np.zeros(6 + spec.num_joints))
     agent, key = policy.agent, jax.random.key(0)
-    z = np.zeros((episodes, agent.latent_size), np.float32)
+    z = np.zeros((episodes, agent.carried_size), np.float32)
     velocity = np.empty((steps, episodes, 3), np.float32)
     qpos = np.empty((steps, min(keep, episodes), spec.num_joints + 7))
     torque_squared = None if gap is None else np.empty((steps, episodes), np.float32)

@@ -104,7 +104,7 @@ def _header(policy: TaskPolicy, spec: RobotSpec, timing: Mapping[str, Any] | Non
         contract=policy.contract,
         command_name=command.name,
         command=command.components,
-        latent_size=policy.decoder.latent_size,
+        latent_size=policy.agent.carried_size,
         joint_lower=spec.joint_lower,
         joint_upper=spec.joint_upper,
         torque_limit=spec.torque_limit,
@@ -188,6 +188,13 @@ class _Graph:
         self.nodes.append(node)
         return output
 
+    def slice(self, x: str, start: int, end: int, output: str) -> str:
+        """Adds a node that takes columns ``start`` to ``end`` of x (B, D)."""
+        names = [f"{output}_{end_of}" for end_of in ("from", "to", "axis")]
+        for name, value in zip(names, (start, end, 1), strict=True):
+            self.constants.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        return self.add("Slice", [x, *names], output)
+
     def mlp(self, name: str, params: Mapping[str, Any], x: str, output: str) -> str:
         """Adds what ``networks.Mlp`` computes: dense layers with ELU between them."""
         for layer in range(len(params)):
@@ -213,16 +220,23 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
     task = graph.add(
         "Mul", ["command", graph.constant("command_scale", _command(policy).scale)], "task"
     )
+    latent, remembered = policy.decoder.latent_size, policy.agent.estimator.memory_share
+    z_tm1 = graph.slice("z_tm1", 0, latent, "latent_tm1")
+    mean_tm1 = graph.slice("z_tm1", latent, policy.agent.carried_size, "mean_velocity_tm1")
     velocity = graph.mlp("estimator", policy.params["estimator"], sensed, "velocity")
-    inputs = graph.add("Concat", [sensed, velocity, task, "z_tm1"], "policy_input", axis=1)
+    surprise = graph.add("Sub", [velocity, mean_tm1], "surprise")
+    learned = graph.add("Mul", [surprise, graph.constant("memory", remembered)], "learned")
+    mean = graph.add("Add", [mean_tm1, learned], "mean_velocity")
+    inputs = graph.add("Concat", [sensed, velocity, mean, task, z_tm1], "policy_input", axis=1)
     added = graph.mlp("policy", policy.params["policy"], inputs, "added")
     share = 1.0 / (1.0 + np.exp(-np.float64(policy.params["filter_logit"])))
-    kept = graph.add("Mul", ["z_tm1", graph.constant("filter", share)], "kept")
-    z = graph.add("Add", [kept, added], "z")
+    kept = graph.add("Mul", [z_tm1, graph.constant("filter", share)], "kept")
+    z = graph.add("Add", [kept, added], "latent")
+    graph.add("Concat", [z, mean], "z", axis=1)
     both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
     action = graph.mlp("decoder", policy.decoder.params, both, "action")
     _add_targets(graph, action, spec)
-    joints, latent = spec.num_joints, policy.decoder.latent_size
+    joints, carried = spec.num_joints, policy.agent.carried_size
     return helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -230,9 +244,9 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
             [
                 _tensor("observation", contract.history, contract.frame_size),
                 _tensor("command", policy.task_size),
-                _tensor("z_tm1", latent),
+                _tensor("z_tm1", carried),
             ],
-            [_tensor("joint_targets", joints), _tensor("z", latent)],
+            [_tensor("joint_targets", joints), _tensor("z", carried)],
             initializer=graph.constants,
         ),
         producer_name=PRODUCER,

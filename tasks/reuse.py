@@ -13,7 +13,6 @@ from flax.traverse_util import flatten_dict
 from jax import Array
 from jax.typing import ArrayLike
 
-from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
 from legged_skills.skill_module.module_file import SkillModule
@@ -26,17 +25,7 @@ from legged_skills.skill_module.symmetry import (
     join,
     mlp_layers,
 )
-
-VELOCITY_SIZE = 3
-
-
-def told_velocity(robots: SensedRobots) -> np.ndarray:
-    """(N, 3) float32, the observation "velocity": what the estimator is trained on.
-
-    The velocity of the base in the base frame, over a quarter of ``froude_speed_mps``: near 1 in a
-    walk of a robot of any size.
-    """
-    return robots.lin_vel_b / np.float32(0.25 * robots.spec.froude_speed_mps)
+from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE, VelocityEstimator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +38,8 @@ class PolicyArchitecture:
     """Widths of the critic's hidden layers."""
     estimator_hidden: tuple[int, ...] = (128, 64)
     """Widths of the velocity estimator's hidden layers."""
+    memory_steps: float = 25.0
+    """Time constant of the running mean of what it says [control steps]: about a stride."""
     initial_filter: float = 0.95
     """Weight of the latent before in the mean of the next, at the start of training; learned. With
     the prior's own weight and spread it begins by doing what the prior does, which is to wander
@@ -113,10 +104,9 @@ class FrozenDecoder:
 class ReuseAgent:
     """Policy pi(z_t | proprioception, velocity, task, z_{t-1}) over the latent, and a critic.
 
-    The robots do not measure how fast they move. An estimator, trained beside the policy on what
-    the simulation knows, says it from proprioception (Ji et al. 2022, "Concurrent training of a
-    control policy and a state estimator"); the policy is told that, and no gradient of its own
-    reaches the estimator.
+    The policy is told how fast the robot seems to move, now and on the mean of the last strides:
+    see ``estimator``. No gradient of its own reaches the estimator. Carried from step to step are
+    the latent and, behind it, that mean.
 
     The policy's mean is a z_{t-1} + f(observation), with a learned filter constant a, and f near
     zero at the start. It explores with about the spread that the encoder's latents have in
@@ -141,10 +131,16 @@ class ReuseAgent:
         """L."""
         return self.decoder.latent_size
 
+    @property
+    def carried_size(self) -> int:
+        """C, that of the latent and of the mean velocity."""
+        return self.latent_size + VELOCITY_SIZE
+
     @cached_property
-    def estimator(self) -> Mlp:
-        """Proprioception -> velocity of the base in the base frame, in the unit of "velocity"."""
-        return Mlp(self.architecture.estimator_hidden, VELOCITY_SIZE, out_scale=0.01)
+    def estimator(self) -> VelocityEstimator:
+        """Says how fast the robot moves."""
+        sizes = self.architecture
+        return VelocityEstimator(sizes.estimator_hidden, sizes.memory_steps)
 
     @cached_property
     def policy(self) -> Mlp:
@@ -160,12 +156,12 @@ class ReuseAgent:
         """New parameters; the key is consumed."""
         policy, critic, estimator = jax.random.split(key, 3)
         told = self.decoder.proprioception_size
-        size = told + VELOCITY_SIZE + self.task_size + self.latent_size
+        size = told + TOLD_SIZE + self.task_size + self.latent_size
         share = jnp.float32(self.architecture.initial_filter)
         log_std = jnp.log(jnp.float32(self.architecture.initial_std))
         params = {
             "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
-            "estimator": self.estimator.init(estimator, jnp.zeros((1, told)))["params"],
+            "estimator": self.estimator.init(estimator, told),
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
             "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((self.latent_size,), log_std),
@@ -176,15 +172,10 @@ class ReuseAgent:
         """The equivariant part of a gradient, if networks are mirrored."""
         return self.equivariance.project(gradient)
 
-    def velocity(self, params: Params, obs: Observations) -> Array:
-        """(N, 3) how fast the robots seem to move, in the unit of "velocity"."""
-        found: Any = self.estimator.apply({"params": params["estimator"]}, obs["proprioception"])
-        return found
-
-    def mean(self, params: Params, obs: Observations, z_tm1: Array) -> Array:
-        """(N, L) mean of the next latent."""
-        velocity = jax.lax.stop_gradient(self.velocity(params, obs))
-        inputs = jnp.concatenate([obs["proprioception"], velocity, obs["task"], z_tm1], axis=-1)
+    def mean(self, params: Params, obs: Observations, z_tm1: Array, mean_velocity: Array) -> Array:
+        """(N, L) mean of the next latent, given the mean velocity (N, 3) until now."""
+        told = self.estimator.told(params["estimator"], obs, mean_velocity)
+        inputs = jnp.concatenate([obs["proprioception"], told, obs["task"], z_tm1], axis=-1)
         added: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
 
@@ -196,25 +187,35 @@ class ReuseAgent:
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
         """Draws the next latent, or takes its mean, and decodes it."""
-        mean = self.mean(params, obs, z_tm1)
+        z_tm1, velocity = jnp.split(z_tm1, [self.latent_size], axis=-1)
+        now = self.estimator.estimate(params["estimator"], obs)
+        velocity = self.estimator.remember(velocity, now)
+        mean = self.mean(params, obs, z_tm1, velocity)
         if deterministic:
-            return Decision(self.decoder(obs["proprioception"], mean), mean, {})
+            carried = jnp.concatenate([mean, velocity], axis=-1)
+            return Decision(self.decoder(obs["proprioception"], mean), carried, {})
         log_std = self.log_std(params)[None, :]
         z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        record = {"z": z, "z_tm1": z_tm1, "log_prob": prior.log_prob(z, mean, log_std)}
-        return Decision(self.decoder(obs["proprioception"], z), z, record)
+        record = {
+            "z": z,
+            "z_tm1": z_tm1,
+            "mean_velocity": velocity,
+            "log_prob": prior.log_prob(z, mean, log_std),
+        }
+        carried = jnp.concatenate([z, velocity], axis=-1)
+        return Decision(self.decoder(obs["proprioception"], z), carried, record)
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Likelihood of the recorded latents, and their distance from the prior."""
-        mean = self.mean(params, obs, record["z_tm1"])
+        mean = self.mean(params, obs, record["z_tm1"], record["mean_velocity"])
         log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["z"], mean, log_std),
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),
             entropy=prior.entropy(log_std),
-            auxiliary=jnp.square(self.velocity(params, obs) - obs["velocity"]).sum(axis=-1),
+            auxiliary=self.estimator.loss(params["estimator"], obs),
         )
 
     def value(self, params: Params, privileged: Array) -> Array:
@@ -237,10 +238,10 @@ def reuse_equivariance(
         SettingsError: a layer or the latent cannot be mirrored.
     """
     z = symmetry.copies(latent_size)
-    seen = join([proprioception, symmetry.polar, task, z])
-    estimator = architecture.estimator_hidden
+    seen = join([proprioception, symmetry.polar.repeated(2), task, z])
+    estimator = VelocityEstimator(architecture.estimator_hidden, architecture.memory_steps)
     networks = {
-        "estimator": mlp_layers(symmetry, proprioception, estimator, symmetry.polar),
+        "estimator": estimator.layers(symmetry, proprioception),
         "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, z),
         "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
     }

@@ -1,5 +1,6 @@
 """A task policy without a skill module, to compare reuse with: it emits actions itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -9,8 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.skill_module.agents import Architecture, Evaluation, Observations, Params
-from legged_skills.skill_module.networks import Mlp
+from legged_skills.skill_module.agents import (
+    Architecture,
+    Decision,
+    Evaluation,
+    Observations,
+    Params,
+)
 from legged_skills.skill_module.symmetry import (
     Equivariance,
     Representation,
@@ -19,7 +25,8 @@ from legged_skills.skill_module.symmetry import (
     mlp_layers,
 )
 from legged_skills.skill_module.tracker import TrackerAgent, TrackerArchitecture
-from legged_skills.tasks.reuse import VELOCITY_SIZE, PolicyArchitecture
+from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE, VelocityEstimator
+from legged_skills.tasks.reuse import PolicyArchitecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +37,8 @@ class ScratchArchitecture(TrackerArchitecture):
     """Widths of the policy's hidden layers."""
     estimator_hidden: tuple[int, ...] = (128, 64)
     """Widths of the velocity estimator's hidden layers."""
+    memory_steps: float = 25.0
+    """Time constant of the running mean of what it says [control steps]."""
     initial_action_std: float = 0.5
     """Exploration noise on the action at the start of training: as where decoders are learned by
     PPO, see ``Architecture``."""
@@ -53,6 +62,7 @@ class ScratchArchitecture(TrackerArchitecture):
             policy_hidden=tuple(policy + decoder for policy, decoder in pairs),
             critic_hidden=reuse.critic_hidden,
             estimator_hidden=reuse.estimator_hidden,
+            memory_steps=reuse.memory_steps,
         )
 
 
@@ -75,42 +85,53 @@ class ScratchAgent(TrackerAgent):
     architecture: ScratchArchitecture
     task_size: int = field(kw_only=True)
 
+    @property
+    def carried_size(self) -> int:
+        """C, that of the mean velocity."""
+        return VELOCITY_SIZE
+
     @cached_property
-    def estimator(self) -> Mlp:
-        """Proprioception -> velocity of the base in the base frame, in the unit of "velocity"."""
-        return Mlp(self.architecture.estimator_hidden, VELOCITY_SIZE, out_scale=0.01)
+    def estimator(self) -> VelocityEstimator:
+        """Says how fast the robot moves."""
+        sizes = self.architecture
+        return VelocityEstimator(sizes.estimator_hidden, sizes.memory_steps)
 
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic, estimator = jax.random.split(key, 3)
-        told = jnp.zeros((1, self.proprioception_size))
-        seen = jnp.zeros((1, self.proprioception_size + VELOCITY_SIZE + self.task_size))
+        seen = jnp.zeros((1, self.proprioception_size + TOLD_SIZE + self.task_size))
         log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
         params = {
             "policy": self.policy.init(policy, seen)["params"],
-            "estimator": self.estimator.init(estimator, told)["params"],
+            "estimator": self.estimator.init(estimator, self.proprioception_size),
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
         return self.equivariance.begin(params)
 
-    def velocity(self, params: Params, obs: Observations) -> Array:
-        """(N, 3) how fast the robots seem to move, in the unit of "velocity"."""
-        found: Any = self.estimator.apply({"params": params["estimator"]}, obs["proprioception"])
-        return found
-
     def mean(self, params: Params, obs: Observations) -> Array:
-        """The mean action (N, J)."""
-        velocity = jax.lax.stop_gradient(self.velocity(params, obs))
-        inputs = jnp.concatenate([obs["proprioception"], velocity, obs["task"]], axis=-1)
+        """The mean action (N, J); the mean velocity is one of the observations."""
+        told = self.estimator.told(params["estimator"], obs, obs["mean_velocity"])
+        inputs = jnp.concatenate([obs["proprioception"], told, obs["task"]], axis=-1)
         action: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return action
 
-    def evaluate(self, params: Params, obs: Observations, record: Any) -> Evaluation:
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Draws an action, or takes its mean; what is carried is the mean velocity."""
+        now = self.estimator.estimate(params["estimator"], obs)
+        mean = {"mean_velocity": self.estimator.remember(z_tm1, now)}
+        done = super().act(params, {**obs, **mean}, z_tm1, key, deterministic)
+        return done._replace(z=mean["mean_velocity"], record={**done.record, **mean})
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
         """Likelihood of recorded actions, and the estimator's loss."""
-        error = self.velocity(params, obs) - obs["velocity"]
-        found = super().evaluate(params, obs, record)
-        return found._replace(auxiliary=jnp.square(error).sum(axis=-1))
+        told = {**obs, "mean_velocity": record["mean_velocity"]}
+        found = super().evaluate(params, told, record)
+        return found._replace(auxiliary=self.estimator.loss(params["estimator"], obs))
 
 
 def scratch_equivariance(
@@ -125,11 +146,11 @@ def scratch_equivariance(
     Raises:
         SettingsError: a layer cannot be mirrored.
     """
-    seen = join([proprioception, symmetry.polar, task])
-    estimator = architecture.estimator_hidden
+    seen = join([proprioception, symmetry.polar.repeated(2), task])
+    estimator = VelocityEstimator(architecture.estimator_hidden, architecture.memory_steps)
     networks = {
         "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, symmetry.joints),
-        "estimator": mlp_layers(symmetry, proprioception, estimator, symmetry.polar),
+        "estimator": estimator.layers(symmetry, proprioception),
         "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
     }
     return Equivariance(networks, {"action_log_std": symmetry.joints.unsigned()})

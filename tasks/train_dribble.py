@@ -15,7 +15,8 @@ from legged_skills.skill_module.training import Result
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy
+from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy, widened
+from legged_skills.tasks.walk_to_ball import walk_to_ball
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
 
 def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
     """The environments the policy is trained in."""
-    gap = load_gap(config.gap, spec.name, BALL_GAPS)
+    gap = widened(load_gap(config.gap, spec.name, BALL_GAPS), config)
     return DribbleEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap, BALLS[spec.name]),
         module.contract,
@@ -66,7 +67,10 @@ def train_dribble(
         module: its skill module.
         config: all settings.
         out: folder of the run; see ``train_policy``, also for the errors.
-        start: a policy to begin with, on the same skill module.
+        start: a policy to begin with, on the same skill module; a walking policy begins by
+            walking to the ball.
     """
     env = make_env(spec, module, config)
+    if start is not None and start.task == "walk":
+        start = walk_to_ball(start, env.sizes)
     return train_policy("dribble", env, TASK_SIZE, settings(env), module, config, out, start)

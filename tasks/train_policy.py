@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from legged_skills.robots.errors import ContractError
+from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
+from legged_skills.skill_module.agents import Params
 from legged_skills.skill_module.environment import Environment
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
@@ -40,8 +42,18 @@ class PolicyTrainingConfig:
     """Sizes of the networks."""
     gap: str = "full"
     """What is between policy and physics: none, full, or a file of settings."""
+    gap_factor: float = 1.2
+    """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
+    seen what is beyond them."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
+
+
+def widened(gap: Gap | None, config: PolicyTrainingConfig) -> Gap | None:
+    """The gap that a policy is trained under."""
+    if gap is None:
+        return None
+    return replace(gap, training_level=config.gap_factor * gap.training_level)
 
 
 class TaskEnvironment(Environment, Protocol):
@@ -69,6 +81,8 @@ def train_policy(
     config: PolicyTrainingConfig,
     out: str | Path,
     start: TaskPolicy | None = None,
+    initial: Params | None = None,
+    initial_from: Mapping[str, Any] | None = None,
 ) -> Result:
     """Trains a policy on the frozen decoder, and writes ``out``/TASK.npz.
 
@@ -83,6 +97,8 @@ def train_policy(
         config: all other settings.
         out: folder of the run.
         start: a policy to begin with, of the same task, on the same skill module.
+        initial: weights to begin with instead, by their name in the agent's.
+        initial_from: the settings that gave them, as plain values.
 
     Raises:
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
@@ -92,7 +108,7 @@ def train_policy(
     decoder = FrozenDecoder.of(module)
     agent = make_agent(env, task_size, decoder, config.architecture)
     if start is not None:
-        _check_start(start, module, config.architecture, decoder)
+        _check_start(start, task, module, config.architecture, decoder)
     identity = {
         "task": task,
         "robot": module.contract.robot,
@@ -102,6 +118,7 @@ def train_policy(
         "noise_scale": config.noise_scale,
         "gap": gap_json(env.robots),
         "start": None if start is None else start.summary["steps"],
+        "initial_from": None if initial_from is None else dict(initial_from),
         "decoder": decoder.digest,
     }
 
@@ -119,10 +136,12 @@ def train_policy(
                 "skills": module.summary,
                 "gap": identity["gap"],
                 "start": None if start is None else start.summary,
+                "initial_from": identity["initial_from"],
             },
         ).save(Path(out) / f"{task}.npz")
 
-    initial = None if start is None else start.params
+    if start is not None:
+        initial = start.params
     return training.train(
         agent, env, config.ppo, config.run, out, identity, write_policy, initial=initial
     )
@@ -147,6 +166,7 @@ def make_agent(
 
 def _check_start(
     start: TaskPolicy,
+    task: str,
     module: SkillModule,
     architecture: PolicyArchitecture,
     decoder: FrozenDecoder,
@@ -154,8 +174,10 @@ def _check_start(
     """Checks that a training can begin with a policy.
 
     Raises:
-        ContractError: it has another contract, other networks or other skills.
+        ContractError: it has another task or contract, other networks or other skills.
     """
+    if start.task != task:
+        raise ContractError(f"the policy to start from is for {start.task}, expected {task}.")
     module.contract.require_same(start.contract, "the policy to start from")
     explores = {name: getattr(architecture, name) for name in ("initial_std", "min_std")}
     like = replace(start.architecture, **explores)

@@ -1,17 +1,23 @@
 """Training the walking policy on a frozen skill module."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import Result
+from legged_skills.tasks.clip_commands import ClipCommandConfig, learn_clip_commands
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy
+from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy, widened
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
+
+CLIPS_FOLDER = "clips"
+"""Going as the clips go is learned in this folder of the walk's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +26,13 @@ class WalkTrainingConfig(PolicyTrainingConfig):
 
     walk: WalkConfig = field(default_factory=WalkConfig)
     """The task."""
+    clip_commands: ClipCommandConfig = field(default_factory=ClipCommandConfig)
+    """Whether the policy first learns to go as the clips go."""
 
 
 def make_env(spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig) -> WalkEnv:
     """The environments the policy is trained in."""
-    gap = load_gap(config.gap, spec.name)
+    gap = widened(load_gap(config.gap, spec.name), config)
     return WalkEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         module.contract,
@@ -47,6 +55,7 @@ def train_walk(
     config: WalkTrainingConfig,
     out: str | Path,
     start: TaskPolicy | None = None,
+    clips: Sequence[RobotClip] = (),
 ) -> Result:
     """Trains a velocity-commanded walk on the frozen decoder, and writes ``out``/walk.npz.
 
@@ -56,6 +65,20 @@ def train_walk(
         config: all settings.
         out: folder of the run; see ``train_policy``, also for the errors.
         start: a policy to begin with, on the same skill module.
+        clips: what the module was trained on, if the policy shall first learn to go as they do,
+            in ``out``/clips.
     """
-    env = make_env(spec, module, config)
-    return train_policy("walk", env, COMMAND_SIZE, settings(env), module, config, out, start)
+    env, initial, first = make_env(spec, module, config), None, config.clip_commands
+    if first.steps and start is None:
+        gap = load_gap(config.gap, spec.name)
+        where = Path(out) / CLIPS_FOLDER
+        done = learn_clip_commands(
+            spec, module, clips, config.architecture, first, config.run, gap, where
+        )
+        if not done.finished or done.interrupted:
+            return done
+        initial = {name: part for name, part in done.learner.average.items() if name != "critic"}
+    told = None if initial is None else asdict(first)
+    return train_policy(
+        "walk", env, COMMAND_SIZE, settings(env), module, config, out, start, initial, told
+    )

@@ -14,7 +14,7 @@ from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
-from legged_skills.tasks.reuse import told_velocity
+from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.robots_own import given_or_own
 from legged_skills.tasks.standing import fallen, standing_qpos
 from legged_skills.tasks.validate_walk import heading_twist
@@ -93,10 +93,19 @@ class WalkConfig:
     """The reward for the linear velocity is exp(-error / this) [m/s]."""
     yaw_kernel_radps: float | None = None
     """The reward for the turning rate is exp(-error / this) [rad/s]."""
+    average_s: float = 0.5
+    """Time constant of the running mean of velocity minus command that is rewarded [s]: about a
+    stride. A body sways with every step; a kernel on its velocity at one time would reward how
+    little it sways, and would hardly tell how fast it goes."""
+    stand_kernel_share: float = 0.3
+    """While the command is to stand, the kernels are narrower by this factor, and are those of the
+    velocity at the time: there is no stride to average over."""
     change_period_s: float = 4.0
-    """Mean time between changes of a component of the command [s]."""
-    stand_share: float = 0.1
-    """Share of changes after which the whole command is zero."""
+    """Mean time between changes of a component of the command, and mean time of standing [s]."""
+    zero_share: float = 0.2
+    """Share of a component's changes after which it is zero, as when one goes straight ahead."""
+    stand_share: float = 0.07
+    """Share of changes after which the whole command is zero, until it changes as a whole."""
     velocity_weight: float = 2.0 / 3.0
     """Weight of the linear velocity in the reward."""
     yaw_weight: float = 1.0 / 3.0
@@ -132,8 +141,14 @@ class WalkEnv:
     """N robots that shall move as commanded, with auto-reset.
 
     Observation groups: "proprioception" (what the robot measures), "task" (the command, scaled),
-    "privileged" (a clean frame, base velocity, height, and the command, for the critic) and
-    "velocity" (for the estimator).
+    "privileged" (a clean frame, base velocity, height, the command and the mean error, for the
+    critic) and "velocity" (for the estimator).
+
+    Attributes:
+        robots: the robots.
+        command: (N, 3) vx, vy [m/s] and turning rate [rad/s].
+        error: (N, 3) running mean of the velocity minus the command.
+        age: (N,) control steps since the start of the episode.
     """
 
     def __init__(
@@ -152,6 +167,7 @@ class WalkEnv:
         self.rng = np.random.default_rng(seed)
         n = sim.num_envs
         self.command = np.zeros((n, COMMAND_SIZE), np.float32)
+        self.error = np.zeros((n, COMMAND_SIZE), np.float32)
         self.age = np.zeros(n, dtype=np.int64)
         self.paces = paces = config.paces(sim.spec.name)
         ranges = np.array([paces.vx_range, paces.vy_range, paces.yaw_range])
@@ -174,7 +190,7 @@ class WalkEnv:
     @property
     def privileged_size(self) -> int:
         """Length of a privileged observation."""
-        return clean_frame_size(self.robots.contract) + 3 + 1 + COMMAND_SIZE
+        return clean_frame_size(self.robots.contract) + 3 + 1 + 2 * COMMAND_SIZE
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -189,7 +205,7 @@ class WalkEnv:
         """How "task" and "privileged" observations are mirrored."""
         command = join([symmetry.planar, symmetry.turning])
         frame = symmetry.frame(self.robots.contract, joint_vel=True)
-        privileged = [frame, symmetry.polar, symmetry.scalars(), command]
+        privileged = [frame, symmetry.polar, symmetry.scalars(), command, command]
         return command, join(privileged)
 
     def reset(self, ids: np.ndarray) -> None:
@@ -197,7 +213,7 @@ class WalkEnv:
         n = len(ids)
         qpos = standing_qpos(self.spec, n, self.config.start_noise, self.rng)
         self.robots.reset(ids, qpos, np.zeros(6 + self.spec.num_joints))
-        self.age[ids] = 0
+        self.age[ids], self.error[ids] = 0, 0.0
         self.command[ids] = self._draw_commands(n)
 
     def velocity(self) -> Velocity:
@@ -218,8 +234,7 @@ class WalkEnv:
         config = self.config
         diverged = self.robots.step(action)
         self.age += 1
-        velocity = self.velocity()
-        reward, terms = walk_reward(config, self.paces, velocity, self.command)
+        reward, terms = walk_reward(config, self.paces, *self._compare())
         terminated = self.fallen() | diverged
         truncated = (self.age >= config.max_steps) & ~terminated
         final = self._observe_privileged(truncated)
@@ -236,40 +251,58 @@ class WalkEnv:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
         arrays, rest = self.robots.state()
-        arrays |= {"command": self.command, "age": self.age}
+        arrays |= {"command": self.command, "error": self.error, "age": self.age}
         return arrays, rest | {"rng": self.rng.bit_generator.state}
 
     def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
         """Goes on from what ``state`` gave."""
         self.robots.restore(arrays, rest)
-        self.command[:], self.age[:] = arrays["command"], arrays["age"]
+        self.command[:], self.error[:] = arrays["command"], arrays["error"]
+        self.age[:] = arrays["age"]
         self.rng.bit_generator.state = rest["rng"]
 
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
         robots = self.robots
         height = robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
-        command = self.command[rows] * COMMAND_SCALE
+        told = (self.command[rows] * COMMAND_SCALE, self.error[rows] * COMMAND_SCALE)
         return np.concatenate(
-            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, command], axis=1
+            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, *told], axis=1
         )
 
+    def _compare(self) -> tuple[np.ndarray, np.ndarray]:
+        """The error that is rewarded (N, 3), and who shall stand (N,); to be called once a step."""
+        velocity = self.velocity()
+        now = np.concatenate([velocity.linear, velocity.yaw[:, None]], axis=1) - self.command
+        share = min(1.0, self.spec.control_period_s / self.config.average_s)
+        self.error += np.float32(share) * (now - self.error)
+        stands = (self.command == 0.0).all(axis=1)
+        return np.where(stands[:, None], now, self.error), stands
+
     def _draw_commands(self, count: int) -> np.ndarray:
-        command = self.rng.uniform(self._low, self._high, (count, COMMAND_SIZE))
+        command = self._draw_components(count)
         command[self.rng.random(count) < self.config.stand_share] = 0.0
+        return command
+
+    def _draw_components(self, count: int) -> np.ndarray:
+        command = self.rng.uniform(self._low, self._high, (count, COMMAND_SIZE))
+        command[self.rng.random(command.shape) < self.config.zero_share] = 0.0
         return command
 
     def _change_commands(self) -> None:
         """Each component changes by itself (Bohez et al. 2022: a Bernoulli process)."""
         changes = self.rng.random((self.num_envs, COMMAND_SIZE)) < self._change
+        # Who stands shall do so for as long: the first component's chance is that of all.
+        stands = (self.command == 0.0).all(axis=1)
+        changes[stands] = changes[stands, :1]
         if not changes.any():
             return
-        self.command[changes] = self.rng.uniform(self._low, self._high, changes.shape)[changes]
+        self.command[changes] = self._draw_components(self.num_envs)[changes]
         stops = changes.any(axis=1) & (self.rng.random(self.num_envs) < self.config.stand_share)
         self.command[stops] = 0.0
 
 
 def walk_reward(
-    config: WalkConfig, paces: Paces, velocity: Velocity, command: np.ndarray
+    config: WalkConfig, paces: Paces, error: np.ndarray, stands: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One kernel for the linear velocity, one for the turning rate, and nothing about gaits.
 
@@ -278,18 +311,17 @@ def walk_reward(
     Args:
         config: weights.
         paces: scales of the kernels.
-        velocity: how the robots move.
-        command: (N, 3) vx, vy [m/s], yaw rate [rad/s].
+        error: (N, 3) velocity minus command: forward, left [m/s], turning [rad/s].
+        stands: (N,) True for those that shall stand.
 
     Returns:
         (N,) float32 reward, at most 1, and its parts.
     """
-    error = velocity.linear - command[:, :2]
-    distance = np.linalg.norm(error, axis=1)
-    yaw_error = np.abs(velocity.yaw - command[:, 2])
+    distance, yaw_error = np.linalg.norm(error[:, :2], axis=1), np.abs(error[:, 2])
+    width = np.where(stands, config.stand_kernel_share, 1.0)
     terms = {
-        "velocity": np.exp(-distance / paces.velocity_kernel_mps),
-        "yaw": np.exp(-yaw_error / paces.yaw_kernel_radps),
+        "velocity": np.exp(-distance / (width * paces.velocity_kernel_mps)),
+        "yaw": np.exp(-yaw_error / (width * paces.yaw_kernel_radps)),
     }
     reward = config.velocity_weight * terms["velocity"] + config.yaw_weight * terms["yaw"]
     terms["velocity_error_mps"] = distance

@@ -6,7 +6,7 @@ import pytest
 from legged_skills.skill_module import distil, ppo, prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.distil import DistilConfig
-from legged_skills.skill_module.ppo import Batch
+from legged_skills.skill_module.ppo import Batch, Schedule
 from legged_skills.skill_module.tracker import TrackerAgent, TrackerArchitecture
 
 SIZES = Architecture(
@@ -83,7 +83,7 @@ def test_student_learns_what_the_tracker_does():
             config,
             state,
             _batch(6, 32, i),
-            jnp.float32(0.0),
+            Schedule(0.0),
             jax.random.key(i),
         )
         errors.append(float(figures["action_error"]))
@@ -107,7 +107,7 @@ def test_latent_before_a_free_step_is_the_recorded_one():
             config,
             state,
             batch,
-            jnp.float32(0.1),
+            Schedule(0.1),
             jax.random.key(0),
         )[1]
         return float(figures["kl_prior"])

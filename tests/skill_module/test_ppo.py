@@ -145,7 +145,7 @@ def test_update_finds_a_rewarded_action():
     for i in range(40):
         batch = _batch(learner.params, 4, 64, lambda a: -jnp.square(a - 0.5).sum(axis=-1))
         learner, figures = ppo.update(
-            AGENT, config, learner, batch, jnp.float32(0.0), jax.random.key(i)
+            AGENT, config, learner, batch, ppo.Schedule(0.0), jax.random.key(i)
         )
     np.testing.assert_allclose(action(learner.params), 0.5, atol=0.12)
     assert (
@@ -156,6 +156,26 @@ def test_update_finds_a_rewarded_action():
 
 
 @pytest.mark.standard_dtypes
+def test_steps_shrink_as_the_schedule_says():
+    config = PpoConfig(epochs=1, minibatches=1)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _batch(learner.params, 4, 64, lambda a: -jnp.square(a - 0.5).sum(axis=-1))
+
+    def moved(share: float) -> np.ndarray:
+        schedule = ppo.Schedule(0.0, share)
+        after, _ = ppo.update(AGENT, config, learner, batch, schedule, jax.random.key(1))
+        before = jax.tree.leaves(learner.params)
+        return np.concatenate(
+            [np.ravel(a - b) for a, b in zip(jax.tree.leaves(after.params), before, strict=True)]
+        )
+
+    whole = moved(1.0)
+    assert np.abs(whole).max() > 1e-4
+    np.testing.assert_allclose(moved(0.25), 0.25 * whole, atol=1e-6)
+    np.testing.assert_array_equal(moved(0.0), 0.0)
+
+
+@pytest.mark.standard_dtypes
 def test_kl_weight_pulls_the_encoder_to_the_prior():
     config = PpoConfig(epochs=4, minibatches=2, learning_rate=3e-3, target_kl=1.0)
     learner = ppo.init(AGENT, config, jax.random.key(0))
@@ -163,7 +183,7 @@ def test_kl_weight_pulls_the_encoder_to_the_prior():
     for i in range(15):
         batch = _batch(learner.params, 4, 64, lambda a: 0.0 * a.sum(axis=-1))
         learner, figure = ppo.update(
-            AGENT, config, learner, batch, jnp.float32(1.0), jax.random.key(i)
+            AGENT, config, learner, batch, ppo.Schedule(1.0), jax.random.key(i)
         )
         figures.append(float(figure["kl_prior"]))
     assert figures[-1] < 0.2 * figures[0]

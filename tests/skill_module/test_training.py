@@ -77,6 +77,17 @@ def test_writes_module_checkpoint_config_and_logs(trained):
         np.testing.assert_array_equal(found, leaf)
 
 
+def test_the_weight_of_the_kl_rises_and_the_steps_shrink(wiggling_clip, tmp_path):
+    config = _with_run(SMALL, kl_ramp_share=0.5, settle_share=0.75)
+    train_skills(SPEC, [wiggling_clip], config, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    weight = config.ppo.kl_weight
+    np.testing.assert_allclose(
+        [line["kl_weight"] for line in lines], weight * np.array([0.5, 1.0, 1.0, 1.0])
+    )
+    np.testing.assert_allclose([line["step_share"] for line in lines], [1.0, 1.0, 2 / 3, 1 / 3])
+
+
 def test_front_back_images_are_tracked_if_asked_for(wiggling_clip):
     images = [
         make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, mirrored=m, front_back=f))

@@ -51,7 +51,7 @@ def module() -> SkillModule:
 def _observations(count: int) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
     told = proprioception(SPEC).size
-    sizes = {"proprioception": told, "task": 3, "privileged": 49, "velocity": 3}
+    sizes = {"proprioception": told, "task": 3, "privileged": 52, "velocity": 3}
     return {
         name: jnp.asarray(rng.standard_normal((count, size)), jnp.float32)
         for name, size in sizes.items()
@@ -60,22 +60,44 @@ def _observations(count: int) -> dict[str, jax.Array]:
 
 def test_untrained_policy_can_be_nearly_the_prior(module):
     like_prior = dataclasses.replace(SMALL, initial_filter=0.95, initial_std=(1 - 0.95**2) ** 0.5)
-    agent = ReuseAgent(like_prior, FrozenDecoder.of(module), 3, 49)
+    agent = ReuseAgent(like_prior, FrozenDecoder.of(module), 3, 52)
     params = agent.init(jax.random.key(1))
     z = jax.random.normal(jax.random.key(2), (50, 4))
+    carried = jnp.concatenate([z, jnp.zeros((50, 3))], axis=1)
     obs = _observations(50)
-    decision = agent.act(params, obs, z, jax.random.key(3), False)
+    decision = agent.act(params, obs, carried, jax.random.key(3), False)
     evaluation = agent.evaluate(params, obs, decision.record)
     assert float(evaluation.kl.mean()) < 0.2  # [nat]
     np.testing.assert_allclose(evaluation.log_prob, decision.record["log_prob"], atol=1e-4)
-    mean = agent.act(params, obs, z, jax.random.key(3), True).z
-    np.testing.assert_allclose(mean, 0.95 * z, atol=0.15)
+    mean = agent.act(params, obs, carried, jax.random.key(3), True).z
+    np.testing.assert_allclose(mean[:, :4], 0.95 * z, atol=0.15)
+
+
+def test_the_mean_velocity_is_carried_behind_the_latent(module):
+    slow = dataclasses.replace(SMALL, memory_steps=5.0)
+    agent = ReuseAgent(slow, FrozenDecoder.of(module), 3, 52)
+    params, obs = agent.init(jax.random.key(1)), _observations(2)
+    assert agent.carried_size == 7
+    velocity = np.asarray(agent.estimator.estimate(params["estimator"], obs))
+    carried, mean = jnp.zeros((2, 7)), np.zeros((2, 3))
+    for step in range(3):
+        key, deterministic = jax.random.key(step), step == 1
+        decision = agent.act(params, obs, carried, key, deterministic)
+        carried, mean = decision.z, mean + (velocity - mean) / 5.0
+        np.testing.assert_allclose(carried[:, 4:], mean, rtol=1e-5)
+        if not deterministic:
+            np.testing.assert_allclose(decision.record["mean_velocity"], mean, rtol=1e-5)
+            np.testing.assert_array_equal(decision.record["z"], carried[:, :4])
+    # The policy acts on it.
+    z = carried[:, :4]
+    other = agent.mean(params, obs, z, jnp.asarray(mean + 1.0))
+    assert np.abs(other - agent.mean(params, obs, z, jnp.asarray(mean))).max() > 1e-4
 
 
 def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
-    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
-    params, obs, z = agent.init(jax.random.key(1)), _observations(20), jnp.ones((20, 4))
-    decision = agent.act(params, obs, z, jax.random.key(3), False)
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 52)
+    params, obs, carried = agent.init(jax.random.key(1)), _observations(20), jnp.ones((20, 7))
+    decision = agent.act(params, obs, carried, jax.random.key(3), False)
 
     def gradient(part: str) -> Any:
         def total(p: Any) -> jax.Array:
@@ -87,13 +109,14 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
         np.testing.assert_array_equal(leaf, 0.0)
     for leaf in jax.tree.leaves(gradient("auxiliary")["policy"]):
         np.testing.assert_array_equal(leaf, 0.0)
-    error = agent.velocity(params, obs) - obs["velocity"]
+    error = agent.estimator.estimate(params["estimator"], obs) - obs["velocity"]
     auxiliary = agent.evaluate(params, obs, decision.record).auxiliary
     np.testing.assert_allclose(auxiliary, np.square(error).sum(axis=1), rtol=1e-5)
     # The policy acts on what the estimator says.
     louder = jax.tree.map(lambda x: 100.0 * x, params["estimator"])
-    other = agent.mean({**params, "estimator": louder}, obs, z)
-    assert np.abs(other - agent.mean(params, obs, z)).max() > 1e-6
+    z, mean = carried[:, :4], carried[:, 4:]
+    other = agent.mean({**params, "estimator": louder}, obs, z, mean)
+    assert np.abs(other - agent.mean(params, obs, z, mean)).max() > 1e-6
 
 
 def test_told_velocity_is_near_one_in_a_walk():
@@ -106,12 +129,12 @@ def test_told_velocity_is_near_one_in_a_walk():
 
 
 def test_action_is_what_the_skill_module_decodes(module):
-    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 49)
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 52)
     obs = _observations(5)
     decision = agent.act(
-        agent.init(jax.random.key(1)), obs, jnp.ones((5, 4)), jax.random.key(0), True
+        agent.init(jax.random.key(1)), obs, jnp.ones((5, 7)), jax.random.key(0), True
     )
-    wanted = module.agent.decode(module.params, obs["proprioception"], decision.z)
+    wanted = module.agent.decode(module.params, obs["proprioception"], decision.z[:, :4])
     np.testing.assert_allclose(decision.action, wanted, atol=1e-6)
 
 
@@ -132,8 +155,9 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
     # Larger weights, so that what is added to the latent before, and the velocity, can be seen.
     params = {**params, **{n: jax.tree.map(lambda x: 5.0 * x, params[n]) for n in BIG}}
     z = np.random.default_rng(2).standard_normal((5, agent.latent_size)).astype(np.float32)
-    z = jnp.asarray(z)
-    mean, velocity = agent.mean(params, obs, z), agent.velocity(params, obs)
+    z, before = jnp.asarray(z), obs["velocity"]
+    mean = agent.mean(params, obs, z, before)
+    velocity = agent.estimator.estimate(params["estimator"], obs)
     assert np.abs(mean - 0.95 * z).max() > 0.1 and np.abs(velocity).max() > 0.1
     for g in range(symmetry.order):
         image = {
@@ -141,9 +165,9 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
             for name, kind in kinds.items()
         }
         z_image = jnp.asarray(latent.apply(g, np.asarray(z)), jnp.float32)
-        found = agent.mean(params, image, z_image)
+        found = agent.mean(params, image, z_image, image["velocity"])
         np.testing.assert_allclose(found, latent.apply(g, np.asarray(mean)), atol=1e-4)
-        found = agent.velocity(params, image)
+        found = agent.estimator.estimate(params["estimator"], image)
         np.testing.assert_allclose(found, symmetry.polar.apply(g, np.asarray(velocity)), atol=1e-4)
         found = agent.value(params, image["privileged"])
         np.testing.assert_allclose(found, agent.value(params, obs["privileged"]), atol=1e-4)
@@ -251,11 +275,13 @@ def test_summary_by_hand():
 
 @pytest.mark.parametrize(("learned", "used"), [(0.5, 0.5), (0.1, 0.3)])
 def test_exploration_in_the_latent_has_a_floor(module, learned: float, used: float):
-    agent = ReuseAgent(dataclasses.replace(SMALL, min_std=0.3), FrozenDecoder.of(module), 3, 49)
+    agent = ReuseAgent(dataclasses.replace(SMALL, min_std=0.3), FrozenDecoder.of(module), 3, 52)
     params = agent.init(jax.random.key(1)) | {"log_std": jnp.full(4, np.log(learned))}
     obs, z = _observations(4000), jnp.zeros((4000, 4))
-    done = agent.act(params, obs, z, jax.random.key(2), deterministic=False)
-    spread = (done.z - agent.mean(params, obs, z)).std(axis=0)
+    carried = jnp.zeros((4000, 7))
+    done = agent.act(params, obs, carried, jax.random.key(2), deterministic=False)
+    mean = agent.mean(params, obs, z, done.z[:, 4:])
+    spread = (done.z[:, :4] - mean).std(axis=0)
     np.testing.assert_allclose(spread, used, rtol=0.05)
     again = agent.evaluate(params, obs, done.record)
     np.testing.assert_allclose(again.log_prob, done.record["log_prob"], rtol=1e-5)

@@ -35,6 +35,7 @@ AGENT = ScratchAgent(SMALL, CONTRACT.size, 49, SPEC.num_joints, task_size=3)
 def observations(count: int) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
     sizes = {"proprioception": CONTRACT.size, "task": 3, "privileged": 49, "velocity": 3}
+    sizes["mean_velocity"] = 3
     return {
         name: jnp.asarray(rng.standard_normal((count, size)), jnp.float32)
         for name, size in sizes.items()
@@ -55,9 +56,11 @@ def test_network_is_as_large_as_policy_and_decoder_beside_each_other() -> None:
 
 def test_estimator_learns_the_velocity_and_nothing_of_the_task() -> None:
     params, obs = AGENT.init(jax.random.key(1)), observations(20)
-    z = jnp.zeros((20, 0))
-    decision = AGENT.act(params, obs, z, jax.random.key(3), False)
-    assert decision.action.shape == (20, 12) and decision.z.shape == (20, 0)
+    decision = AGENT.act(params, obs, jnp.zeros((20, 3)), jax.random.key(3), False)
+    assert decision.action.shape == (20, 12)
+    velocity = AGENT.estimator.estimate(params["estimator"], obs)
+    # All that is carried is the mean velocity: 1 / 25 of the way from zero.
+    np.testing.assert_allclose(decision.z, velocity / 25.0, rtol=1e-5)
 
     def gradient(part: str) -> Any:
         def total(p: Any) -> jax.Array:
@@ -70,14 +73,14 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task() -> None:
     for leaf in jax.tree.leaves(gradient("auxiliary")["policy"]):
         np.testing.assert_array_equal(leaf, 0.0)
     found = AGENT.evaluate(params, obs, decision.record)
-    error = AGENT.velocity(params, obs) - obs["velocity"]
+    error = velocity - obs["velocity"]
     np.testing.assert_allclose(found.auxiliary, np.square(error).sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(found.log_prob, decision.record["log_prob"], rtol=1e-5)
     np.testing.assert_array_equal(found.kl, 0.0)
 
 
 def test_untrained_robots_stand_and_explore_around_that() -> None:
-    params, obs, z = AGENT.init(jax.random.key(1)), observations(4000), jnp.zeros((4000, 0))
+    params, obs, z = AGENT.init(jax.random.key(1)), observations(4000), jnp.zeros((4000, 3))
     mean = AGENT.act(params, obs, z, jax.random.key(2), deterministic=True).action
     assert np.abs(mean).max() < 0.2  # of the action's scale
     for learned, used in ((0.6, 0.6), (0.1, 0.45)):
@@ -101,6 +104,7 @@ def test_mirrored_observations_give_mirrored_actions() -> None:
                 element, np.asarray(obs["proprioception"])
             ),
             "task": command.apply(element, np.asarray(obs["task"])),
+            "mean_velocity": symmetry.polar.apply(element, np.asarray(obs["mean_velocity"])),
         }
         image = {name: jnp.asarray(x, jnp.float32) for name, x in image.items()}
         wanted = symmetry.joints.apply(element, np.asarray(agent.mean(params, obs)))
@@ -130,7 +134,7 @@ def test_training_writes_the_policy(trained: Path, still_module: SkillModule) ->
     assert policy.contract == still_module.contract and policy.summary["steps"] == 96
     assert policy.config["vx_range"] == [-0.6, 1.3] and policy.config["change_period_s"] == 4.0
     decision = policy.agent.act(
-        policy.params, observations(2), jnp.zeros((2, 0)), jax.random.key(0), True
+        policy.params, observations(2), jnp.zeros((2, 3)), jax.random.key(0), True
     )
     assert np.isfinite(decision.action).all()
 

@@ -7,7 +7,7 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.symmetry import Symmetry
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
-from legged_skills.tasks.walk import PACES, Velocity, WalkConfig, WalkEnv, walk_reward
+from legged_skills.tasks.walk import PACES, WalkConfig, WalkEnv, walk_reward
 
 SPEC = robots.get("anymal_c")
 CONTRACT = proprioception(SPEC)
@@ -37,18 +37,55 @@ def test_velocity_is_in_the_heading_frame():
 
 
 def test_reward_by_hand():
-    velocity = Velocity(np.array([[0.5, 0.0], [0.0, 0.0]], np.float32), np.array([0.1, 0.0]))
-    command = np.array([[0.5, 0.0, 0.1], [0.3, 0.4, 0.2]], np.float32)
-    config = WalkConfig(velocity_kernel_mps=0.2, yaw_kernel_radps=0.5)
-    reward, terms = walk_reward(config, config.paces("anymal_c"), velocity, command)
-    # Second robot: error 0.5 -> exp(-2.5); yaw error 0.2 -> exp(-0.4).
-    wanted = [1.0, 2 / 3 * np.exp(-2.5) + 1 / 3 * np.exp(-0.4)]
+    error = np.array([[0.0, 0.0, 0.0], [0.3, -0.4, 0.2], [0.03, 0.04, -0.1]], np.float32)
+    stands = np.array([False, False, True])
+    config = WalkConfig(velocity_kernel_mps=0.2, yaw_kernel_radps=0.5, stand_kernel_share=0.5)
+    reward, terms = walk_reward(config, config.paces("anymal_c"), error, stands)
+    # Second robot: error 0.5 -> exp(-2.5); yaw error 0.2 -> exp(-0.4). The third stands, with
+    # kernels half as wide: 0.05 -> exp(-0.5), 0.1 -> exp(-0.4).
+    wanted = [
+        1.0,
+        2 / 3 * np.exp(-2.5) + 1 / 3 * np.exp(-0.4),
+        2 / 3 * np.exp(-0.5) + 1 / 3 * np.exp(-0.4),
+    ]
     np.testing.assert_allclose(reward, wanted, rtol=1e-5)
-    np.testing.assert_allclose(terms["velocity_error_mps"], [0.0, 0.5], atol=1e-6)
+    np.testing.assert_allclose(terms["velocity_error_mps"], [0.0, 0.5, 0.05], atol=1e-6)
+
+
+def test_what_is_rewarded_is_the_mean_of_the_error_but_for_those_that_stand():
+    env = _env(2, average_s=0.1, start_noise=0.0)
+    env.command[:] = [[0.5, 0.0, 0.2], [0.0, 0.0, 0.0]]
+    qpos, qvel = SPEC.home_qpos, np.zeros(18)
+    qvel[0] = 0.3
+    env.robots.reset(np.arange(2), qpos, qvel)
+    # A step has a fifth of the time constant: the mean goes a fifth of the way.
+    for wanted in (0.2, 0.36):
+        error, stands = env._compare()
+        np.testing.assert_array_equal(stands, [False, True])
+        np.testing.assert_allclose(error[0], wanted * np.array([-0.2, 0.0, -0.2]), atol=1e-6)
+        np.testing.assert_allclose(error[1], [0.3, 0.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(env.error[1], [0.36 * 0.3, 0.0, 0.0], atol=1e-6)
+    env.reset(np.array([0]))
+    np.testing.assert_array_equal(env.error[0], 0.0)
+
+
+def test_who_stands_does_so_for_as_long_as_commands_last():
+    env = _env(4000, change_period_s=0.2, stand_share=0.0, zero_share=0.0)
+    env.command[:2000] = 0.0
+    env._change_commands()
+    moved = (env.command[:2000] != 0.0).sum(axis=1)
+    # All components at once, with probability 0.02 / 0.2.
+    assert set(moved) == {0, 3}
+    assert (moved == 3).mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_some_components_are_zero():
+    env = _env(4000, stand_share=0.0, zero_share=0.25)
+    np.testing.assert_allclose((env.command == 0.0).mean(axis=0), 0.25, atol=0.03)
 
 
 def test_commands_stay_in_range_and_change_at_the_stated_rate():
-    env = _env(200, change_period_s=0.2, stand_share=0.0)
+    env = _env(200, change_period_s=0.2, stand_share=0.0, zero_share=0.0)
     changed = np.zeros(3)
     for _ in range(50):
         before = env.command.copy()
@@ -101,6 +138,7 @@ def test_observations_are_mirrored_as_the_motion_is():
         qvel[g, 3:6] = symmetry.axial.apply(g, turn)
         qvel[g, 6:] = symmetry.joints.apply(g, joints)
         env.command[g] = [*symmetry.planar.apply(g, world[:2]), symmetry.turning.sign[g, 0]]
+        env.error[g] = 0.5 * env.command[g]
     env.robots.reset(np.arange(4), qpos, qvel)
     seen, (task, privileged) = env.observe(), env.mirrored(symmetry)
     told = symmetry.proprioception(env.robots.contract)
@@ -117,7 +155,7 @@ def test_observations_are_mirrored_as_the_motion_is():
 
 
 def test_some_commands_are_to_stand():
-    env = _env(2000, stand_share=0.25)
+    env = _env(2000, stand_share=0.25, zero_share=0.0)
     still = (env.command == 0.0).all(axis=1).mean()
     assert still == pytest.approx(0.25, abs=0.04)
 
@@ -137,7 +175,7 @@ def test_observations_hold_the_command():
     env = _env(2)
     obs = env.observe()
     np.testing.assert_array_equal(obs["task"], env.command * [2, 4, 2])
-    np.testing.assert_array_equal(obs["privileged"][:, -3:], obs["task"])
+    np.testing.assert_array_equal(obs["privileged"][:, -6:-3], obs["task"])
     obs["task"][:] = 9.0
     assert np.abs(env.command).max() < 2.0
 

@@ -1,0 +1,234 @@
+"""A walking policy to begin with: one that goes as the clips go.
+
+A prior that hardly leads anywhere is a poor beginning, since nothing is learned of commands that
+nobody obeys by chance. But the encoder can make the robot go as the clips go. Here a policy learns
+to say what the encoder says, being told of the coming reference no more than how fast it goes: its
+velocity is the command. It acts in the meantime, so that it learns from the states that it gets
+into, and its reference goes on from there (``matching``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots import rotations
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.reality import simulate
+from legged_skills.skill_module import training
+from legged_skills.skill_module.agents import ImitationAgent, Params
+from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.imitation import ImitationEnv, privileged_representation
+from legged_skills.skill_module.matching import FreeConfig
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, optimizer
+from legged_skills.skill_module.reference import Reference, build_reference
+from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.skill_module.train import gap_json
+from legged_skills.skill_module.training import Result, RunConfig
+from legged_skills.tasks.estimator import told_velocity
+from legged_skills.tasks.reuse import (
+    FrozenDecoder,
+    PolicyArchitecture,
+    ReuseAgent,
+    reuse_equivariance,
+)
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE
+
+AVERAGE_S = 1.0
+"""A clip's velocity is averaged over this time [s]: about two strides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipCommandConfig:
+    """Settings of learning to go as the clips go."""
+
+    steps: int = 0
+    """Control steps of it, before the walk's own training; 0 for none: to begin as the prior."""
+    learner: DistilConfig = field(default_factory=DistilConfig)
+    """Settings of the learner."""
+    free: FreeConfig = field(default_factory=lambda: FreeConfig(share=0.8))
+    """When the reference goes on from where robots are."""
+
+
+def clip_velocities(reference: Reference, period_s: float) -> np.ndarray:
+    """How fast a reference goes, at each of its M rows.
+
+    Args:
+        reference: the clips.
+        period_s: time from row to row [s].
+
+    Returns:
+        (M, 3) float32: forward and left [m/s] and turning [rad/s], in the heading frame of the row,
+        averaged over ``AVERAGE_S`` around it, or as much of that as the clip has.
+    """
+    half = max(1, round(0.5 * AVERAGE_S / period_s))
+    rows = np.arange(reference.num_rows)
+    first = np.repeat(reference.starts, reference.lengths)
+    before, after = np.maximum(rows - half, first), np.minimum(rows + half, reference.last)
+    pos, heading = reference.qpos[:, :2], rotations.yaw(reference.qpos[:, 3:7])
+    moved = pos[after] - pos[before]
+    cosine, sine = np.cos(heading), np.sin(heading)
+    forward = cosine * moved[:, 0] + sine * moved[:, 1]
+    left = cosine * moved[:, 1] - sine * moved[:, 0]
+    # Nobody turns by half a circle from one row to the next.
+    turns = np.diff(heading, prepend=heading[:1])
+    turned = np.cumsum((turns + np.pi) % (2.0 * np.pi) - np.pi)
+    time = (after - before) * period_s
+    velocity = np.stack([forward, left, turned[after] - turned[before]], axis=1)
+    return (velocity / time[:, None]).astype(np.float32)
+
+
+class ClipCommandEnv(ImitationEnv):
+    """Robots that follow references; the command is how fast they go.
+
+    Further observation groups: "task", the command, and "velocity", both as in ``WalkEnv``.
+    """
+
+    commands: np.ndarray
+    """(M, 3) by row of the reference."""
+
+    def give_commands(self) -> None:
+        """To be called once, before anything is observed."""
+        self.commands = clip_velocities(self.reference, self.spec.control_period_s)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Present observations by group, (N, size) float32; copies."""
+        told = {"task": self.commands[self.row] * COMMAND_SCALE}
+        return super().observe() | told | {"velocity": told_velocity(self.robots)}
+
+
+@partial(jax.jit, static_argnames=("encoder", "agent", "config"))
+def update(
+    encoder: ImitationAgent,
+    encoder_params: Params,
+    agent: ReuseAgent,
+    config: DistilConfig,
+    state: LearnerState,
+    batch: Batch,
+    schedule: Schedule,
+    key: Array,
+) -> tuple[LearnerState, dict[str, Array]]:
+    """All epochs and minibatches of one iteration; see ``ppo.update``.
+
+    The loss is the squared distance from the encoder's mean, and that of the estimator.
+    """
+    label, _ = encoder.encode(encoder_params, batch.obs["privileged"], batch.record["z_tm1"])
+    data = {"obs": batch.obs, "record": batch.record, "label": label}
+    data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
+    samples = batch.reward.size
+    size = samples // config.minibatches
+    adam = optimizer(config)
+
+    def loss(params: Params, part: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
+        record = part["record"]
+        mean = agent.mean(params, part["obs"], record["z_tm1"], record["mean_velocity"])
+        error = jnp.square(mean - part["label"])
+        estimator = agent.estimator.loss(params["estimator"], part["obs"]).mean()
+        total = 0.5 * error.sum(axis=-1).mean() + 0.5 * estimator
+        return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": estimator}
+
+    def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
+        part = jax.tree.map(lambda x: x[rows], data)
+        gradient, figures = jax.grad(lambda p: loss(p, part), has_aux=True)(carry.params)
+        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
+        rate = schedule.step_share * carry.learning_rate
+        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
+        return carry._replace(params=params, opt_state=opt_state), figures
+
+    def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
+        order = jax.random.permutation(epoch_key, samples)[: size * config.minibatches]
+        return jax.lax.scan(minibatch, carry, order.reshape(config.minibatches, size))
+
+    state, figures = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
+    figures = jax.tree.map(jnp.mean, figures)
+    zero = jnp.float32(0.0)
+    return state, {**figures, "kl_prior": zero, "learning_rate": state.learning_rate}
+
+
+def learn_clip_commands(
+    spec: RobotSpec,
+    module: SkillModule,
+    clips: Sequence[RobotClip],
+    architecture: PolicyArchitecture,
+    config: ClipCommandConfig,
+    run: RunConfig,
+    gap: Gap | None,
+    out: str | Path,
+) -> Result:
+    """Trains a walking policy that goes as the clips go, told how fast that is.
+
+    Goes on from the checkpoint in ``out`` if there is one.
+
+    Args:
+        spec: the robot.
+        module: its skill module.
+        clips: among others those that the module was trained on; others are not followed.
+        architecture: sizes of the policy's networks.
+        config: settings.
+        run: length, seed and so on; ``config.steps`` stands for its length.
+        gap: what is between policy and physics; None for nothing.
+        out: folder of the run.
+
+    Returns:
+        The result; its learner's average holds the weights, the critic's are of no use.
+
+    Raises:
+        ClipError: the clips cannot be used.
+        FileFormatError: a file cannot be written, or a checkpoint is damaged.
+        ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+    """
+    known = [clip for clip in clips if Path(clip.name).stem in module.clips]
+    env = ClipCommandEnv(
+        simulate(spec, run.num_envs, run.num_threads, gap),
+        module.contract,
+        build_reference(spec, known, True, spec.mirror_joints_front_back is not None),
+        module.imitation,
+        seed=run.seed,
+        gap=gap,
+        level=0.0,
+        free=config.free,
+    )
+    env.give_commands()
+    decoder = FrozenDecoder.of(module)
+    agent = _agent(spec, module, decoder, architecture, env)
+    identity = {
+        "task": "clip commands",
+        "robot": spec.name,
+        "contract_hash": module.contract.hash,
+        "architecture": asdict(architecture),
+        "clips": [clip.name for clip in known],
+        "free": asdict(config.free),
+        "gap": gap_json(env.robots),
+        "decoder": decoder.digest,
+    }
+    length = RunConfig(**asdict(run) | {"total_steps": config.steps})
+    learn = partial(update, module.agent, module.params)
+    return training.train(agent, env, config.learner, length, out, identity, update=learn)
+
+
+def _agent(
+    spec: RobotSpec,
+    module: SkillModule,
+    decoder: FrozenDecoder,
+    architecture: PolicyArchitecture,
+    env: ClipCommandEnv,
+) -> ReuseAgent:
+    symmetry, contract = Symmetry(spec), module.contract
+    equivariance = reuse_equivariance(
+        symmetry,
+        architecture,
+        decoder.latent_size,
+        symmetry.proprioception(contract),
+        join([symmetry.planar, symmetry.turning]),
+        privileged_representation(symmetry, contract, module.imitation),
+    )
+    return ReuseAgent(architecture, decoder, COMMAND_SIZE, env.privileged_size, equivariance)

@@ -1,0 +1,99 @@
+"""Learning to go as the clips go, with an untrained skill module."""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import jax
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip
+from legged_skills.robots.errors import ClipError
+from legged_skills.robots.rotations import from_yaw
+from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.reference import Reference
+from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks.clip_commands import ClipCommandConfig, clip_velocities
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import PolicyArchitecture
+from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
+
+SPEC = robots.get("anymal_c")
+CONFIG = WalkTrainingConfig(
+    run=RunConfig(total_steps=2 * 6 * 8, num_envs=8, num_threads=1),
+    ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
+    architecture=PolicyArchitecture(policy_hidden=(8,), critic_hidden=(8,)),
+    clip_commands=ClipCommandConfig(
+        steps=12 * 6 * 8, learner=DistilConfig(steps=6, minibatches=2, learning_rate=1e-2)
+    ),
+    gap="none",
+)
+
+
+def test_velocities_of_a_curve_and_of_a_straight_line() -> None:
+    # At 50 Hz a circle of 2 m radius to the left at 0.5 rad/s, heading along it, over the seam of
+    # headings; then a walk along y, heading along x: to the left.
+    time, period = np.arange(400) / 50.0, 0.02
+    angle = 0.5 * time + 2.0
+    circle = np.zeros((400, 19))
+    circle[:, 0], circle[:, 1] = 2.0 * np.sin(angle), -2.0 * np.cos(angle)
+    circle[:, 3:7] = from_yaw(angle)
+    line = np.zeros((100, 19))
+    line[:, 1], line[:, 3] = 0.3 * time[:100], 1.0
+    reference = SimpleNamespace(
+        qpos=np.concatenate([circle, line]).astype(np.float32),
+        starts=np.array([0, 400]),
+        lengths=np.array([400, 100]),
+        last=np.repeat([399, 499], [400, 100]),
+        num_rows=500,
+    )
+    found = clip_velocities(cast(Reference, reference), period)
+    # The chord of half a radian on either side is a little shorter than the arc.
+    chord = 2.0 * 2.0 * np.sin(0.25)
+    np.testing.assert_allclose(found[25:375], [[chord, 0.0, 0.5]] * 350, atol=2e-3)
+    np.testing.assert_allclose(found[400:], [[0.0, 0.3, 0.0]] * 100, atol=1e-4)
+    # At the ends there is half of the time, and the way bends.
+    np.testing.assert_allclose(found[[0, 399], 2], 0.5, atol=1e-3)
+    assert found[0, 1] > 0.1 and found[399, 1] < -0.1
+
+
+@pytest.fixture(scope="module")
+def run(
+    still_module: SkillModule, wiggling_clip: RobotClip, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("walk")
+    with jax.numpy_dtype_promotion("standard"):
+        train_walk(SPEC, still_module, CONFIG, out, clips=[wiggling_clip])
+    return out
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_policy_learns_what_the_encoder_says(run: Path) -> None:
+    errors = [line["latent_error"] for line in _lines(run / "clips" / "progress.jsonl")]
+    assert len(errors) == 12
+    assert np.mean(errors[-3:]) < 0.8 * np.mean(errors[:3])
+
+
+def test_the_walk_begins_with_that(run: Path) -> None:
+    policy = TaskPolicy.load(run / "walk.npz", robot="anymal_c", task="walk")
+    assert policy.summary["initial_from"]["steps"] == 12 * 6 * 8
+    # Two updates do not undo twelve.
+    share = 1.0 / (1.0 + np.exp(-policy.params["filter_logit"]))
+    assert share != pytest.approx(0.95, abs=1e-4)
+
+
+def test_clips_of_other_modules_are_not_followed(
+    still_module: SkillModule, wiggling_clip: RobotClip, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(still_module, clips=("another",))
+    with pytest.raises(ClipError, match="there are no clips"):
+        train_walk(SPEC, other, CONFIG, tmp_path, clips=[wiggling_clip])
