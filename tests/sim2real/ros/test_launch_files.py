@@ -1,6 +1,7 @@
 """The launch files under the real ``launch`` and ``launch_ros``, where these are installed."""
 
 import ast
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -50,21 +51,23 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("name", "robot"), [("anymal", "anymal_c"), ("op3", "op3")])
 def test_bridge_is_started_by_launch(repo_root, prefix, bundle_files, name, robot, capfd):
-    from launch.actions import IncludeLaunchDescription, Shutdown, TimerAction
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    from launch import LaunchDescription, LaunchService
+    # The launch folder of the repository is no package, and hides ROS's from the type checker.
+    actions: Any = importlib.import_module("launch.actions")
+    sources: Any = importlib.import_module("launch.launch_description_sources")
+    launch: Any = importlib.import_module("launch")
 
     arguments: Any = {"bundle": bundle_files[robot], "autostart": "true", "dry_run": "true"}
     path = str(repo_root / "launch" / f"{name}.launch.py")
-    service = LaunchService(noninteractive=True)
+    service = launch.LaunchService(noninteractive=True)
     service.include_launch_description(
-        LaunchDescription(
+        launch.LaunchDescription(
             [
-                IncludeLaunchDescription(
-                    PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
+                actions.IncludeLaunchDescription(
+                    sources.PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
                 ),
-                TimerAction(period=15.0, actions=[Shutdown(reason="the test is over")]),
+                actions.TimerAction(
+                    period=15.0, actions=[actions.Shutdown(reason="the test is over")]
+                ),
             ]
         )
     )
