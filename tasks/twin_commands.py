@@ -35,6 +35,9 @@ class RunTwin:
     """How the ball's target moves."""
     speed: float = 0.2
     """Of the ball's target [m/s]."""
+    wait: bool = True
+    """The gap's pushes act, and the ball's target goes its way, only while the bridge says on
+    /policy_bridge/state that a policy moves the robot; --no-wait for at once."""
     fault: UseAppendAction[tuple[str, ...]] = ()
     """A fault to begin with; may be given several times."""
     seconds: float | None = None
@@ -63,7 +66,12 @@ class RunTwin:
         watch = Watch(viewer=self.viewer, film=self.video is not None)
         figures = run_twin(
             TwinConfig(
-                robot=self.robot, seed=self.seed, gap=self.gap, start=self.start, ball=self.ball
+                robot=self.robot,
+                seed=self.seed,
+                gap=self.gap,
+                start=self.start,
+                ball=self.ball,
+                wait=self.wait,
             ),
             seconds=np.inf if self.seconds is None else self.seconds,
             faults=list(self.fault),

@@ -9,6 +9,10 @@ TWIN_NODE: Final = "twin"
 """The twin's node."""
 BRIDGE_NODE: Final = "policy_bridge"
 """The bridge's node."""
+BRIDGE_STATE: Final = f"/{BRIDGE_NODE}/state"
+"""std_msgs/String, transient local: the state of the bridge."""
+BRIDGE_NOTICE: Final = f"/{BRIDGE_NODE}/notice"
+"""std_msgs/String, transient local: why the state changed without being asked, one sentence."""
 
 # What an operator or another node asks for.
 CMD_VEL: Final = "/cmd_vel"

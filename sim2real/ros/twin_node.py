@@ -27,7 +27,8 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.ros.topics import BALL, HEADING_FRAME, TARGET, TWIN_NODE
+from legged_skills.sim2real.deploy.states import State
+from legged_skills.sim2real.ros.topics import BALL, BRIDGE_STATE, HEADING_FRAME, TARGET, TWIN_NODE
 from legged_skills.sim2real.ros.topics import Twin as Names
 from legged_skills.sim2real.ros.twin_op3 import Op3Face, doubles
 from legged_skills.sim2real.ros.twin_ros2_control import Ros2ControlFace
@@ -102,6 +103,7 @@ class TwinNode:
         self._truth_message = Odometry(child_frame_id=self.twin.interface.spec.base_body)
         self._truth_message.header.frame_id = Names.FLOOR_FRAME
         node.create_subscription(String, Names.INJECT, self._inject, 10)
+        node.create_subscription(String, BRIDGE_STATE, self._bridge, _LATCHED)
         node.create_service(Trigger, Names.CLEAR, self._clear)
         node.create_service(Trigger, Names.RESET, self._reset)
         node.create_service(SetBool, Names.SERVO_OFF, self._servo_off)
@@ -120,6 +122,10 @@ class TwinNode:
             self.node.get_logger().error(f"not injected: {error}")
             return
         self.node.get_logger().info(f"injected: {message.data}")
+
+    def _bridge(self, message: String) -> None:
+        self._heard()
+        self.twin.under_policy(message.data == State.POLICY.value)
 
     def _clear(self, _: Any, response: Any) -> Any:
         self._heard()

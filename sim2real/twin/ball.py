@@ -32,6 +32,7 @@ class TwinBall:
 
     Attributes:
         target_w: (2,) where the target is on the floor [m].
+        going: whether the target goes its way; otherwise it stays where it is.
     """
 
     def __init__(self, robot: TwinRobot, seed: int = 0, path: Path | None = None) -> None:
@@ -55,7 +56,9 @@ class TwinBall:
         self._camera = BallCamera(config, 1, interface.cycle_s, float(delay_s[0]))
         noise, drop_rate = (factors[f"camera_{name}"][:, 0] for name in ("noise", "drop_rate"))
         self._camera.set_factors(_ONE, delay_s, noise, drop_rate)
+        self._cycle_s = interface.cycle_s
         self.target_w = np.zeros(2)
+        self.going = True
         self.start()
 
     @property
@@ -72,12 +75,13 @@ class TwinBall:
     def set_target(self, target_w: np.ndarray) -> None:
         """Puts the target somewhere (2,) [m]; its path, if it has one, begins there."""
         self.target_w = np.array(target_w, dtype=np.float64)
-        self._start_w, self._start_s = self.target_w.copy(), self._robot.time_s
+        self._start_w, self._gone_s = self.target_w.copy(), 0.0
 
     def cycle(self) -> Picture | None:
         """After a cycle of the robot: the picture that arrives now, if one does."""
-        if self._path is not None:
-            self.target_w = self._start_w + self._path(self._robot.time_s - self._start_s)
+        if self._path is not None and self.going:
+            self._gone_s += self._cycle_s
+            self.target_w = self._start_w + self._path(self._gone_s)
         seen, camera = self._look(), self._camera
         camera.step(seen[:, 0], seen[:, 1], self._rng)
         if not camera.arrived[0]:

@@ -68,6 +68,7 @@ class TwinRobot:
         factors: (1, K) by name, what was drawn for it.
         torque_squared: sum over joints of the squared torque in the last cycle [N^2 m^2].
         extra_force_w: (3,) on the base's centre of mass, on top of the gap's pushes [N].
+        pushing: whether the gap's pushes act; see ``let_push``.
         diverged: how often the physics went bad and was put back.
     """
 
@@ -107,6 +108,7 @@ class TwinRobot:
         self._battery: float | None = None
         self._mount = np.array(interface.imu_mount_wxyz)
         self.extra_force_w = np.zeros(3)
+        self.pushing = True
         self.diverged = 0
         self._cycles = 0
         self.start(next(iter(interface.start_poses.values())))
@@ -159,10 +161,17 @@ class TwinRobot:
         self._battery = volts
         self._give()
 
+    def let_push(self, pushing: bool) -> None:
+        """Lets the gap's pushes act from now on, beginning anew, or not any more."""
+        if pushing and not self.pushing:
+            self._pushes.reset(_ONE, self._rng)
+        self.pushing = pushing
+
     def cycle(self) -> None:
         """One cycle: drives take what they hold, the physics moves, the sensors are read."""
         sim = self.sim
-        sim.push(self._pushes.step(self._rng) + self.extra_force_w)
+        pushes = self._pushes.step(self._rng) if self.pushing else np.zeros((1, 3))
+        sim.push(pushes + self.extra_force_w)
         square = 0.0
         for _ in range(0, self._steps, self._at_once):
             if self._fresh or self._since >= self._period:

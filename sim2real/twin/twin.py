@@ -36,6 +36,9 @@ class TwinConfig:
     """Pose it starts in; by default the first of the robot's."""
     ball: bool = False
     """Whether there is a ball, with a target and a camera."""
+    wait: bool = True
+    """The gap's pushes act, and the ball's target goes its way, only while a policy moves the robot
+    (``under_policy``): what ramps and holds a pose does not balance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +96,11 @@ class Twin:
         self._refused = self._ignored = 0
         self.manager: Op3Manager | None = None
         self.ball: TwinBall | None = None
+        self.robot.let_push(not config.wait)
         self.robot.start(face.start_poses[self._start])
         if config.ball:
             self.ball = TwinBall(self.robot, config.seed, path)
+            self.ball.going = not config.wait
         self._switch_on()
 
     def _switch_on(self) -> None:
@@ -135,6 +140,14 @@ class Twin:
     def command_forward(self, position: Sequence[float] | np.ndarray) -> None:
         """Joint targets without names, in the configured order of the robot's controller [rad]."""
         self.command(self.interface.forward_joints, position)
+
+    def under_policy(self, acting: bool) -> None:
+        """Is told whether a policy moves the robot from now on; see ``TwinConfig.wait``."""
+        if not self.config.wait:
+            return
+        self.robot.let_push(acting)
+        if self.ball is not None:
+            self.ball.going = acting
 
     def inject(self, text: str) -> Fault | None:
         """Begins a fault, or ends some; see ``faults``.

@@ -41,6 +41,10 @@ def test_the_target_goes_its_way_from_where_it_was_put():
     twin = _twin(path=lambda t: np.array([2.0 * t, -t]))
     ball = twin.ball
     assert ball is not None
+    twin.cycle()
+    # It waits for the policy.
+    np.testing.assert_allclose(ball.target_w, [0.8, 0.0], atol=1e-9)
+    twin.under_policy(True)
     for _ in range(20):
         twin.cycle()
     np.testing.assert_allclose(ball.target_w, [0.8 + 0.2, -0.1], atol=1e-9)

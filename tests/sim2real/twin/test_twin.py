@@ -221,3 +221,23 @@ def test_a_gap_from_a_file(tmp_path: Path):
     file.write_text("ranges: {payload_kg: [0.3, 0.3]}")
     twin = Twin(TwinConfig(robot="op3", gap=str(file)))
     assert twin.robot.factors["payload_kg"][0, 0] == 0.3
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_gaps_pushes_wait_for_a_policy(wait: bool):
+    twin = Twin(TwinConfig(robot="anymal_c", gap="full", seed=3, wait=wait))
+    pushed: list[float] = []
+    push = twin.robot.sim.push
+
+    def spy(force_w: np.ndarray) -> None:
+        pushed.append(float(np.abs(force_w).max()))
+        push(force_w)
+
+    twin.robot.sim.push = spy
+    for acting in (False, True, False):
+        pushed.clear()
+        twin.under_policy(acting)
+        # The first comes within 3 s.
+        _cycles(twin, 640)
+        assert len(pushed) == 640
+        assert (max(pushed) > 0.0) is (acting or not wait)
