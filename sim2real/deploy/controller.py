@@ -4,6 +4,7 @@ It knows neither ROS nor a clock: everything comes in by ``tick`` and ``request`
 at a time. J is the number of joints, C the size of the command.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,11 +146,35 @@ class Controller:
             return Reply(False, f"{event.value} is not for operators.")
         if after(self.state, event) is None:
             return Reply(False, refusal(self.state, event))
-        reason = self._objection(event)
+        reason = self.objection(event)
         if reason:
             return Reply(False, f"{event.value} is refused: {reason}")
         self._pending.add(event)
         return Reply(True, f"{event.value} is accepted in the state {self.state.value}.")
+
+    def fail(self, sentence: str) -> Output:
+        """Makes a fault of what went wrong outside of ``tick``.
+
+        Args:
+            sentence: what went wrong.
+
+        Returns:
+            What is decided now, which is what the next step goes on from.
+        """
+        self._found = merged(self._found, [Fault(Code.INTERNAL, sentence)])
+        self._fail()
+        return self._decided()
+
+    def release(self) -> None:
+        """Gives up the robot: nothing is sent, nor done later, that was asked for until now.
+
+        To be called when steps end and before they begin again, since meanwhile the robot may have
+        been moved. What is not at rest then becomes a fault, and a fault stays one.
+        """
+        self._pending.clear()
+        if self.state in GUARDED:
+            self.fail(f"the control loop ended in the state {self.state.value}.")
+        self._held = False
 
     def tick(self, now_s: float, sensors: SensorSnapshot, command: CommandSnapshot) -> Output:
         """One control step.
@@ -164,8 +189,9 @@ class Controller:
         """
         warnings: tuple[Fault, ...] = ()
         was_limited = commanded = False
-        # In an order of their own, not that of the requests; stopping has the last word.
-        events = tuple(event for event in OPERATOR_EVENTS if event in self._pending)
+        # In an order of their own, not that of the requests; who stops wants nothing else.
+        pending = {Event.STOP} if Event.STOP in self._pending else self._pending
+        events = tuple(event for event in OPERATOR_EVENTS if event in pending)
         self._pending.clear()
         try:
             targets = self.joint_targets if self._held else None
@@ -178,8 +204,18 @@ class Controller:
         except Exception as error:
             # Whatever it is, the robot must not go on by itself.
             sentence = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            self._found = (*self._found, Fault(Code.INTERNAL, f"the program failed ({sentence})."))
-            self._fail()
+            self.fail(f"the program failed ({sentence}).")
+        return self._decided(events, warnings, limited=was_limited, commanded=commanded)
+
+    def _decided(
+        self,
+        events: tuple[Event, ...] = (),
+        warnings: tuple[Fault, ...] = (),
+        *,
+        limited: bool = False,
+        commanded: bool = False,
+    ) -> Output:
+        """What follows from the state."""
         silent = any(fault.code in SILENCING for fault in self._faults)
         in_force = self._held and not silent
         damp = in_force and self.state is State.FAULT and self.config.fault_behaviour == "damp"
@@ -191,16 +227,22 @@ class Controller:
             damp=damp,
             faults=self._faults if self.state is State.FAULT else self._found,
             warnings=warnings,
-            limited=was_limited,
+            limited=limited,
             commanded=commanded,
         )
 
-    def _objection(self, event: Event) -> str:
-        """Why an event must not be now; empty if it may."""
+    def objection(self, event: Event, ignored: Collection[Code] = ()) -> str:
+        """Why an event must not be now, as the last step found it; empty if it may.
+
+        Args:
+            event: one of ``OPERATOR_EVENTS``.
+            ignored: faults that shall not count.
+        """
         if event is Event.STOP:
             return ""
-        if self._found:
-            return self._found[0].sentence
+        for fault in self._found:
+            if fault.code not in ignored:
+                return fault.sentence
         if event is Event.ENABLE and not self._target_known():
             return "there is no ball or no target."
         return ""
@@ -216,9 +258,12 @@ class Controller:
             self._fail()
             return
         for event in events:
-            state = after(self.state, event)
-            if state is not None and not self._objection(event):
+            state, reason = after(self.state, event), self.objection(event)
+            if state is not None and not reason:
                 self._enter(state, sensors)
+            elif reason:
+                # It had been accepted a moment ago.
+                self.notice = f"{event.value} was not done: {reason}"
         if self.state is State.POLICY and not self._target_known():
             self.notice = "there is no ball or no target any more."
             self._enter(TRANSITIONS[State.POLICY, Event.STOP], sensors)

@@ -6,13 +6,13 @@ joint names and settings. J is the number of joints, C the size of the command.
 """
 
 import dataclasses
+import glob
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from legged_skills.robots.errors import FileFormatError
 from legged_skills.robots.files import write_archive
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.config import DeployConfig
@@ -85,10 +85,21 @@ class _Chunk:
         return filled | {"imu": self.imu[: self.samples]}
 
 
+def _free(path: Path) -> Path:
+    """A name that no other log has: what happened before is not written over."""
+    number, free = 1, path
+    while any(path.parent.glob(f"{glob.escape(free.name)}.[0-9]*.npz")):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
 class DeploymentLog:
     """Writes a log while the robot runs; the control loop only copies numbers.
 
     Attributes:
+        path: name of the files: the one wished for, or that with "-2", "-3", ... if there is such
+            a log already.
         error: why a file could not be written, in one sentence; empty if all could.
         lost: so many steps could not be kept because writing was too slow.
     """
@@ -110,7 +121,7 @@ class DeploymentLog:
             part_s: time in one file [s].
             wait: wait for a slow disk rather than lose steps, as may be where time is simulated.
         """
-        self.path = Path(path)
+        self.path = _free(Path(path))
         self.error, self.lost, self._wait = "", 0, wait
         contract = bundle.contract
         self._header = {
@@ -140,7 +151,7 @@ class DeploymentLog:
         output: Output,
         step_s: float = 0.0,
     ) -> None:
-        """Keeps one control step.
+        """Keeps one control step, or counts it as lost; raises nothing.
 
         Args:
             now_s: the time it was told [s].
@@ -149,9 +160,23 @@ class DeploymentLog:
             output: what it decided.
             step_s: how long that took [s].
         """
-        if self._chunk.full and not self._turn_over():
-            self.lost += 1
-            return
+        try:
+            if not self._chunk.full or self._turn_over():
+                self._keep(now_s, sensors, command, output, step_s)
+                return
+        except Exception as error:
+            # The robot goes on without a log.
+            self.error = repr(error)
+        self.lost += 1
+
+    def _keep(
+        self,
+        now_s: float,
+        sensors: SensorSnapshot,
+        command: CommandSnapshot,
+        output: Output,
+        step_s: float,
+    ) -> None:
         chunk, row = self._chunk, self._chunk.rows
         arrays = chunk.arrays
         arrays["time_s"][row] = now_s
@@ -193,12 +218,12 @@ class DeploymentLog:
         full, spare = self._chunk, self._spare
         if spare is None:
             return False
-        self._chunk, self._spare = spare, full
-        self._writer = threading.Thread(
+        writer = threading.Thread(
             target=self._write, args=(full, self._number), name="deployment log", daemon=False
         )
+        writer.start()
+        self._writer, self._chunk, self._spare = writer, spare, full
         self._number += 1
-        self._writer.start()
         return True
 
     def _join(self) -> None:
@@ -210,6 +235,8 @@ class DeploymentLog:
         path = self.path.with_name(f"{self.path.name}.{number:03d}.npz")
         try:
             write_archive(path, KIND, chunk.contents(), self._header)
-        except FileFormatError as error:
-            self.error = str(error)
-        chunk.rows = chunk.samples = 0
+        except Exception as error:
+            # Whatever it is: the arrays must be empty again for the steps to come.
+            self.error = " ".join(str(error).split()) or repr(error)
+        finally:
+            chunk.rows = chunk.samples = 0

@@ -81,6 +81,7 @@ class ControlLoop:
 
     Attributes:
         timing: how well that goes.
+        error: what the function has raised, which has ended the loop; None if nothing.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class ControlLoop:
         """
         self.timing = Timing()
         self.error: BaseException | None = None
+        self._begun_s = float("nan")
         self._period_s, self._step, self._cycle_s = period_s, step, cycle_s
         self._clock, self._sleep = clock, sleep
         self._stop = threading.Event()
@@ -113,9 +115,25 @@ class ControlLoop:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
+    def trouble(self, limit_s: float) -> str:
+        """Why no steps are being done though nobody asked to stop; empty if all is well.
+
+        Args:
+            limit_s: how long a step may take, or be late [s].
+        """
+        if self._thread is None or self._stop.is_set():
+            return ""
+        if not self._thread.is_alive():
+            return f"the control loop has ended ({self.error!r})."
+        silent_s = self._clock() - self._begun_s
+        if silent_s <= limit_s:
+            return ""
+        return f"the control loop has hung for {silent_s:.1f} s."
+
     def start(self) -> None:
         """Begins, with the first step after a period."""
         self._stop.clear()
+        self.error, self._begun_s = None, self._clock()
         self._thread = threading.Thread(target=self._guarded, name="control loop", daemon=True)
         self._thread.start()
 
@@ -146,7 +164,7 @@ class ControlLoop:
             now = self._clock()
             if before is not None:
                 self.timing.period(now - before - self._period_s)
-            before = now
+            before = self._begun_s = now
             age = self._step(now)
             deadline += self._period_s
             if age is not None:

@@ -455,10 +455,72 @@ def test_stop_has_the_last_word(bench):
     bench.bring(State.READY)
     for event in (Event.STOP, Event.ENABLE):
         bench.ask(event)
+    before = bench.published[-1]
     bench.tick()
-    assert bench.output.events == (Event.ENABLE, Event.STOP)
+    assert bench.output.events == (Event.STOP,)
     assert bench.output.state is State.STOPPING
     assert bench.until(State.IDLE).publish is False
+    # The policy has had no part in it.
+    np.testing.assert_array_equal(bench.published[-1], before)
+
+
+@pytest.mark.parametrize("state", State)
+def test_release_ends_all_motion(make_bench, state):
+    bench = make_bench()
+    bench.bring(state)
+    if state is State.IDLE:
+        bench.ask(Event.PREPARE)
+    if state is State.READY:
+        bench.ask(Event.ENABLE)
+    count = len(bench.published)
+    bench.controller.release()
+    rest = State.IDLE if state is State.IDLE else State.FAULT
+    # Meanwhile somebody may move the robot: the last target is nothing to go back to.
+    for _ in range(20):
+        output = bench.tick()
+        assert (output.state, output.publish, output.damp) == (rest, False, False)
+        assert output.events == ()
+    assert len(bench.published) == count
+    if state in GUARDED:
+        assert output.faults[0].sentence == f"the control loop ended in the state {state.value}."
+    if rest is State.FAULT:
+        bench.ask(Event.RESET)
+        assert bench.tick().state is State.IDLE
+    bench.ask(Event.PREPARE)
+    np.testing.assert_allclose(bench.tick().joint_targets, bench.joint_pos, atol=2e-3)
+
+
+def test_what_fails_outside_is_a_fault(bench):
+    bench.bring(State.POLICY)
+    held = bench.output.joint_targets.copy()
+    for _ in range(3):
+        output = bench.controller.fail("the driver failed.")
+    assert (output.state, output.publish) == (State.FAULT, True)
+    assert [fault.sentence for fault in output.faults] == ["the driver failed."]
+    # As long as no step has found the robot well, there is no reset.
+    assert not bench.controller.request(Event.RESET).accepted
+    output = bench.tick()
+    assert output.state is State.FAULT and _codes(output) == {Code.INTERNAL}
+    np.testing.assert_array_equal(output.joint_targets, held)
+    bench.ask(Event.RESET)
+    assert bench.tick().state is State.IDLE
+
+
+def test_what_was_accepted_and_not_done_is_told(bench):
+    bench.bring(State.READY)
+    bench.ask(Event.STOP)
+    bench.until(State.IDLE)
+    bench.ask(Event.PREPARE)
+    assert bench.tick(_nan).state is State.IDLE
+    assert bench.controller.notice.startswith("prepare was not done: the angle of")
+
+
+def test_objections_can_be_ignored(bench):
+    bench.tick(lambda sensors: setattr(sensors, "owner", "walking."))
+    assert bench.controller.objection(Event.PREPARE) == "walking."
+    assert bench.controller.objection(Event.PREPARE, (Code.OTHER_OWNER,)) == ""
+    bench.tick(lambda sensors: setattr(sensors, "others", 1))
+    assert "others publish" in bench.controller.objection(Event.PREPARE, (Code.OTHER_OWNER,))
 
 
 def test_internal_events_lead_where_the_table_says():

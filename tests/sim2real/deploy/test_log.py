@@ -104,6 +104,50 @@ def test_disk_that_is_no_disk_is_reported_and_stops_nothing(bench, tmp_path):
     assert "cannot be written" in recorder.log.error
 
 
+def test_whatever_fails_in_writing_stops_nothing(bench, tmp_path, monkeypatch):
+    from legged_skills.sim2real.deploy import log as log_module
+
+    write, fails = log_module.write_archive, iter([True, True, True])
+
+    def broken(*args):
+        if next(fails, False):
+            raise MemoryError("no\nroom")
+        write(*args)
+
+    monkeypatch.setattr(log_module, "write_archive", broken)
+    recorder = Recorder(bench, tmp_path / "walk", 0.5)
+    recorder.go(2.2)
+    recorder.log.close()
+    assert recorder.log.error == "no room" and recorder.log.lost == 0
+    # Two arrays take turns: both are empty again after a failure.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.003.npz", "walk.004.npz"]
+
+
+def test_log_that_cannot_go_on_counts_what_it_loses(bench, tmp_path, monkeypatch):
+    recorder = Recorder(bench, tmp_path / "walk", 0.5)
+
+    def broken(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", broken)
+    recorder.go(1.0)
+    rows = round(0.5 / bench.period_s)
+    assert recorder.log.lost == len(recorder.states) - rows
+    assert "can't start new thread" in recorder.log.error
+    recorder.log.close()
+    assert len(read_run(tmp_path / "walk")) == rows
+
+
+def test_no_log_is_written_over(bench, tmp_path):
+    for _ in range(3):
+        recorder = Recorder(bench, tmp_path / "walk")
+        recorder.go(0.2)
+        recorder.log.close()
+    assert recorder.log.path == tmp_path / "walk-3"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["walk-2.000.npz", "walk-3.000.npz", "walk.000.npz"]
+
+
 def test_logs_that_are_none(bench, bundles, tmp_path):
     with pytest.raises(FileFormatError, match="there is no such deployment log"):
         read_run(tmp_path / "walk")

@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -107,11 +110,33 @@ def test_thread_starts_and_stops_and_reports_what_it_died_of():
     thread.join(30.0)
     assert not loop.running
     assert isinstance(loop.error, RuntimeError) and len(calls) == 3
+    assert loop.trouble(1.0) == "the control loop has ended (RuntimeError('no'))."
+    loop.stop()
+    assert loop.trouble(1.0) == ""
     other = ControlLoop(0.001, lambda now: None)
     other.start()
     assert other.running
     other.stop()
     assert not other.running
+
+
+def test_step_that_hangs_is_noticed():
+    begun, gate = threading.Event(), threading.Event()
+
+    def step(now: float) -> None:
+        begun.set()
+        gate.wait(30.0)
+
+    loop = ControlLoop(0.001, step)
+    assert loop.trouble(0.0) == ""
+    loop.start()
+    assert begun.wait(30.0)
+    time.sleep(0.05)
+    assert "the control loop has hung for 0." in loop.trouble(0.01)
+    assert loop.trouble(1000.0) == ""
+    gate.set()
+    loop.stop()
+    assert loop.trouble(0.0) == ""
 
 
 def test_figures_of_nothing_and_of_much():
