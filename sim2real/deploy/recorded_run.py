@@ -22,6 +22,7 @@ from legged_skills.sim2real.deploy.log import CODES, EVENTS, KIND, STATES, colum
 from legged_skills.sim2real.deploy.parameters import replaced
 from legged_skills.sim2real.deploy.snapshot import IMU_WIDTH, CommandSnapshot, SensorSnapshot
 from legged_skills.sim2real.deploy.states import Event
+from legged_skills.sim2real.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,12 +148,15 @@ def _check(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any], path: Pa
             raise FileFormatError(f"{path}: the log's {name} is not an array of shape {shape}.")
 
 
-def replay(run: RecordedRun, bundle: Bundle) -> Iterator[tuple[int, Output]]:
+def replay(
+    run: RecordedRun, bundle: Bundle, runtime: Runtime | None = None
+) -> Iterator[tuple[int, Output]]:
     """Lets a new controller decide on what was recorded.
 
     Args:
         run: the recording.
         bundle: the policy that it was made with.
+        runtime: what runs the policy, to look at what it is told; made new by default.
 
     Yields:
         For each step its row and what is decided now, to be compared with the arrays "state" and
@@ -168,6 +172,8 @@ def replay(run: RecordedRun, bundle: Bundle) -> Iterator[tuple[int, Output]]:
             f"not with {bundle.name} ({bundle.sha256[:16]}...)."
         )
     controller = Controller(bundle, run.config)
+    if runtime is not None:
+        controller.runtime = runtime
     sensors = SensorSnapshot(run.arrays["joint_pos"].shape[1])
     command = CommandSnapshot(run.arrays["command"].shape[1])
     for row in range(len(run)):

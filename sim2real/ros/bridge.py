@@ -4,6 +4,7 @@ Configuring loads and checks the policy; activating starts the control loop, and
 moves the robot is asked for by the services ``~/prepare``, ``~/enable``, ``~/stop``, ``~/reset``.
 """
 
+import dataclasses
 import json
 import threading
 import time
@@ -26,6 +27,7 @@ from legged_skills.robots.files import write_text
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.config import DeployConfig, config_of
 from legged_skills.sim2real.deploy.controller import Controller, Output, Reply
+from legged_skills.sim2real.deploy.guards import Code, Fault
 from legged_skills.sim2real.deploy.log import DeploymentLog
 from legged_skills.sim2real.deploy.loop import ControlLoop
 from legged_skills.sim2real.deploy.parameters import replaced
@@ -43,6 +45,8 @@ STATE = "~/state"
 NOTICE = "~/notice"
 """std_msgs/String, transient local: why the state changed without being asked, one sentence."""
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_HUNG_S = 1.0
+"""A control loop that has been silent for so long, and for max_late_s, hangs."""
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -113,9 +117,12 @@ class BridgeNode(LifecycleNode):
         self._parts: _Parts | None = None
         # Between requests, which come in the executor's thread, and steps.
         self._deciding = threading.Lock()
-        self._told: State | None = None
+        self._told: tuple[State, str] | None = None
         self._damped = False
         self._waiting: list[tuple[int, Future]] = []
+        # So many times whatever had been asked for, and was not done yet, was called off.
+        self._called_off = 0
+        self._failure = ""
         self._state = self.create_publisher(String, STATE, _LATCHED)
         self._notice = self.create_publisher(String, NOTICE, _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
@@ -138,7 +145,7 @@ class BridgeNode(LifecycleNode):
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing is being published."""
+        """Whether nothing moves: after a fault the last target may still be sent."""
         return self.output is None or self.output.state not in GUARDED
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -162,7 +169,8 @@ class BridgeNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the control loop, idle; nothing moves."""
         assert self._parts is not None
-        self._told = None
+        self._told, self.output, self._failure = None, None, ""
+        self._release(self._parts)
         self._parts.loop.start()
         return super().on_activate(state)
 
@@ -176,7 +184,14 @@ class BridgeNode(LifecycleNode):
             return _FAILURE
         if self._parts is not None:
             self._parts.loop.stop()
+            self._release(self._parts)
         return super().on_deactivate(state)
+
+    def _release(self, parts: _Parts) -> None:
+        """Between two runs of the control loop nothing is sent, and nothing left to be done."""
+        self._called_off += 1
+        parts.controller.release()
+        self._tell(parts.controller.state, parts.controller.notice)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forgets the policy, and writes what is left of the log."""
@@ -184,17 +199,21 @@ class BridgeNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends everything at once; drives hold the last target."""
+        """Ends everything at once, see ``close``."""
         self._close_parts()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends everything at once."""
+        """Ends everything at once, see ``close``."""
         self._close_parts()
         return _SUCCESS
 
     def close(self) -> None:
-        """Ends everything at once, and the node."""
+        """Ends everything at once, and the node.
+
+        A robot that still moves holds the last target then, with the force of its drives, or lets
+        go if it shall after a fault, and the driver can.
+        """
         self._close_parts()
         self.destroy_node()
 
@@ -202,18 +221,37 @@ class BridgeNode(LifecycleNode):
         parts, self._parts = self._parts, None
         if parts is None:
             return
+        self._called_off += 1
+        parts.loop.stop()
+        if not self.at_rest and self.output is not None and not self.config.dry_run:
+            damped = self.deploy.fault_behaviour == "damp" and parts.driver.damp()
+            self.get_logger().fatal(
+                f"ended in the state {self.output.state.value}: the drives "
+                + ("were told to let go." if damped else "hold the last target.")
+            )
         parts.close()
         self.output = None
         if parts.log is not None and parts.log.error:
             self.get_logger().error(parts.log.error)
         if self.config.figures:
-            write_text(self.config.figures, json.dumps(parts.loop.timing.figures(), indent=2))
+            try:
+                text = json.dumps(parts.loop.timing.figures(), indent=2)
+                write_text(self.config.figures, text)
+            except LeggedSkillsError as error:
+                self.get_logger().error(str(error))
 
     def step(self, now_s: float) -> float | None:
-        """One control step, in the control loop's thread."""
+        """One control step, in the control loop's thread; what fails in it is a fault."""
         parts = self._parts
         if parts is None:
             return None
+        try:
+            return self._step(parts, now_s)
+        except Exception as error:
+            self._fail(parts, f"the program failed ({error!r}).")
+            return None
+
+    def _step(self, parts: _Parts, now_s: float) -> float | None:
         sensors, command = parts.sensors, parts.command
         parts.driver.take(sensors)
         parts.listeners.read(now_s, command)
@@ -224,28 +262,51 @@ class BridgeNode(LifecycleNode):
         if output.publish and not self.config.dry_run:
             parts.driver.publish(output.joint_targets)
             parts.loop.timing.latency(time.monotonic() - heard_s)
-        if output.damp and not self._damped:
-            parts.driver.damp()
-        self._damped = output.damp
-        if output.state is not self._told:
-            self._tell(output.state, parts.controller.notice)
+        self._damp(parts, output)
+        self._tell(output.state, parts.controller.notice)
         if parts.log is not None:
             parts.log.record(now_s, sensors, command, output, time.monotonic() - now_s)
         age_s = now_s - heard_s
         return age_s if age_s < 1.0 else None
 
+    def _fail(self, parts: _Parts, sentence: str) -> None:
+        """Makes a fault of what has failed outside of the controller; once of the same."""
+        with self._deciding:
+            self.output = output = parts.controller.fail(sentence)
+        self._damp(parts, output)
+        self._tell(output.state, parts.controller.notice)
+        if sentence != self._failure:
+            self._failure = sentence
+            self.get_logger().fatal(sentence)
+
+    def _damp(self, parts: _Parts, output: Output) -> None:
+        """Lets the drives go, once."""
+        begins, self._damped = output.damp and not self._damped, output.damp
+        if begins and not self.config.dry_run and not parts.driver.damp():
+            self.get_logger().fatal("the drives could not be told to let go.")
+
     def _tell(self, state: State, notice: str) -> None:
-        self._told = state
-        self._state.publish(String(data=state.value))
+        """Publishes state and notice if they are others than before."""
+        if self._told == (state, notice):
+            return
+        before, self._told = self._told, (state, notice)
         self._notice.publish(String(data=notice))
+        if before is None or before[0] is not state:
+            self._state.publish(String(data=state.value))
 
     def request(self, event: Event) -> Reply:
         """Asks for something; see ``Controller.request``."""
         parts = self._parts
+        # It also holds for what somebody else waits for.
+        self._called_off += event is Event.STOP
         if parts is None or not self.active or self.output is None:
             return Reply(False, f"{event.value} is refused: the bridge is not active.")
-        with self._deciding:
+        if not self._deciding.acquire(timeout=_HUNG_S):
+            return Reply(False, f"{event.value} is refused: the control loop hangs.")
+        try:
             reply = parts.controller.request(event)
+        finally:
+            self._deciding.release()
         # Two calls: rclpy refuses a call whose severity changes from one time to the next.
         if reply.accepted:
             self.get_logger().info(reply.sentence)
@@ -255,11 +316,7 @@ class BridgeNode(LifecycleNode):
 
     def _service(self, event: Event) -> Any:
         async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            parts = self._parts
-            reason = ""
-            if event is Event.PREPARE and parts is not None and self._may(event):
-                reason = await parts.driver.acquire()
-                await self._next_step()
+            reason = await self._acquire() if event is Event.PREPARE else ""
             if reason:
                 reply = Reply(False, f"{event.value} is refused: {reason}")
             else:
@@ -268,6 +325,23 @@ class BridgeNode(LifecycleNode):
             return response
 
         return answer
+
+    async def _acquire(self) -> str:
+        """Takes charge of the joints; why that is not to be, or empty.
+
+        Only of a robot that nothing else is wrong with: to be given joints may move them.
+        """
+        parts, called_off = self._parts, self._called_off
+        if parts is None or not self._may(Event.PREPARE):
+            return ""
+        reason = parts.controller.objection(Event.PREPARE, (Code.OTHER_OWNER,))
+        if reason:
+            return reason
+        reason = await parts.driver.acquire()
+        await self._next_step()
+        if not reason and called_off != self._called_off:
+            return "it was called off meanwhile."
+        return reason
 
     def _may(self, event: Event) -> bool:
         return (
@@ -295,17 +369,37 @@ class BridgeNode(LifecycleNode):
                 entry[1].set_result(None)
         if parts is None:
             return
-        parts.driver.refresh()
-        if parts.loop.error is not None:
-            error, parts.loop.error = parts.loop.error, None
-            self.get_logger().fatal(f"the control loop has ended: {error!r}")
+        try:
+            parts.driver.refresh()
+        except Exception as error:
+            self._fail(parts, f"the driver failed ({error!r}).")
+        self._watch_loop(parts)
+
+    def _watch_loop(self, parts: _Parts) -> None:
+        """Tells of a control loop that is dead or hangs, which cannot tell itself."""
+        sentence = parts.loop.trouble(max(_HUNG_S, 2.0 * self.deploy.max_late_s))
+        output = self.output
+        if not sentence or output is None or output.state is State.FAULT:
+            return
+        # Not by the controller, which may be in the hands of the thread that hangs; if that comes
+        # back, it finds itself late.
+        fault = Fault(Code.LATE_LOOP, sentence)
+        damp = output.publish and self.deploy.fault_behaviour == "damp"
+        self.output = output = dataclasses.replace(
+            output, state=State.FAULT, publish=False, damp=damp, faults=(fault,)
+        )
+        self._damp(parts, output)
+        self._tell(State.FAULT, sentence)
+        self.get_logger().fatal(sentence)
 
     def _diagnose(self) -> None:
         parts = self._parts
         if parts is None:
             return
+        extra = parts.listeners.values()
+        if parts.log is not None:
+            log = parts.log
+            extra |= {"log": str(log.path), "log_error": log.error, "log_lost": str(log.lost)}
         self._diagnostics.publish(
-            parts.report.message(
-                self.output, parts.sensors, parts.command, parts.listeners.values()
-            )
+            parts.report.message(self.output, parts.sensors, parts.command, extra)
         )

@@ -29,6 +29,7 @@ class Listeners:
 
     Attributes:
         wrong_frames: positions so far that were in another frame than the heading frame.
+        failed: messages so far that made the program fail.
     """
 
     def __init__(self, node: Node, bundle: Bundle, config: BridgeConfig) -> None:
@@ -44,7 +45,7 @@ class Listeners:
         """
         self._node, self._config = node, config
         self._lock = threading.Lock()
-        self.wrong_frames = 0
+        self.wrong_frames = self.failed = 0
         self._made: list[Callable[[], object]] = []
         intake = intake_for(bundle.header, bundle.contract.control_period_s)
         if intake is None:
@@ -62,7 +63,18 @@ class Listeners:
             self._subscribe(PointStamped, TARGET, lambda m: self._point(m, intake.target))
 
     def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> None:
-        made = self._node.create_subscription(kind, topic, callback, _QOS)
+        def careful(message: Any) -> None:
+            # Without a command the robot stands; the bridge must not end by a strange one.
+            try:
+                callback(message)
+            except Exception as error:
+                self.failed += 1
+                self._node.get_logger().error(
+                    f"a message on {topic} could not be taken in ({error!r}).",
+                    throttle_duration_sec=1.0,
+                )
+
+        made = self._node.create_subscription(kind, topic, careful, _QOS)
         self._made.append(lambda: self._node.destroy_subscription(made))
 
     def close(self) -> None:
@@ -79,7 +91,9 @@ class Listeners:
         """For diagnostics."""
         config = self._config
         kind = "TwistStamped" if config.cmd_vel_stamped else "Twist"
-        found = {"rejected": str(self._intake.rejected), "wrong_frames": str(self.wrong_frames)}
+        counts = {"wrong_frames": self.wrong_frames, "failed": self.failed}
+        found = {"rejected": str(self._intake.rejected)}
+        found |= {name: str(count) for name, count in counts.items()}
         if isinstance(self._intake, VelocityIntake):
             found["topic"] = f"{config.cmd_vel_topic} ({kind})"
         return found

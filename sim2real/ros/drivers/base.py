@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Imu, JointState
 
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.deploy.joint_map import JointMap
 from legged_skills.sim2real.deploy.snapshot import SensorSnapshot
@@ -24,6 +25,9 @@ SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Hears reliable publishers and others; holds what comes late in a burst."""
 COMMAND_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest targets matter; a subscriber that wants them surely gets them."""
+
+
+_ROUNDING = 1e-9
 
 
 class Driver:
@@ -39,7 +43,7 @@ class Driver:
     """
 
     command_topic: str
-    """Where joint targets go."""
+    """Where joint targets go, as the graph of nodes knows it: after remapping."""
 
     def __init__(self, node: Node, spec: RobotSpec, config: BridgeConfig) -> None:
         """Knows nothing yet; subclasses subscribe.
@@ -66,8 +70,16 @@ class Driver:
         self._made: list[Callable[[], object]] = []
 
     def subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
-        """Subscribes until ``close``."""
-        made = self.node.create_subscription(kind, topic, callback, qos)
+        """Subscribes until ``close``; a callback that fails is a fault, and ends nothing else."""
+
+        def careful(message: Any) -> None:
+            try:
+                callback(message)
+            except Exception as error:
+                with self._lock:
+                    self._live.reject(f"a message on {topic} could not be taken in ({error!r}).")
+
+        made = self.node.create_subscription(kind, topic, careful, qos)
         self._made.append(lambda: self.node.destroy_subscription(made))
 
     def publisher(self, kind: Any, topic: str, qos: Any) -> Any:
@@ -124,15 +136,23 @@ class Driver:
         """Called ten times a second: who else publishes joint targets."""
         if self.config.dry_run:
             return
+        # Remapped, if it is: counting does not do that by itself.
         others = self.node.count_publishers(self.command_topic) - 1
         with self._lock:
             self._live.others = max(0, others)
 
     def publish(self, joint_targets: np.ndarray) -> None:
-        """Sends joint targets (J,) [rad], unless one of them is no number."""
+        """Sends joint targets (J,) [rad].
+
+        Raises:
+            SettingsError: one of them is no number, or out of its range; nothing is sent.
+        """
+        lower, upper = self.spec.joint_lower, self.spec.joint_upper
+        safe = (joint_targets >= lower - _ROUNDING) & (joint_targets <= upper + _ROUNDING)
+        if not safe.all():
+            name = self.spec.joint_names[int(np.argmin(safe))]
+            raise SettingsError(f"the joint target of {name} is no number or out of its range.")
         values = self.joints.to_robot(joint_targets)
-        if values.shape != (self.spec.num_joints,) or not np.isfinite(values).all():
-            return
         self.send(values)
         self.published += 1
 
@@ -149,7 +169,10 @@ class Driver:
         return ""
 
     def damp(self) -> bool:
-        """Lets the drives go, if that can be done; whether it can."""
+        """Lets the drives go, if that can be done; whether somebody has been told to.
+
+        Called from the control loop's thread or from the executor's.
+        """
         return False
 
     def damp_possible(self) -> bool:
@@ -163,7 +186,11 @@ def doubles(values: np.ndarray) -> array.array:
 
 
 class NamedTargets:
-    """Publishes joint targets with names."""
+    """Publishes joint targets with names.
+
+    Attributes:
+        publisher: what it publishes them with.
+    """
 
     def __init__(self, driver: Driver, topic: str, names: Sequence[str]) -> None:
         """Makes the publisher.
@@ -174,11 +201,11 @@ class NamedTargets:
             names: (J,) the robot's names.
         """
         self._node = driver.node
-        self._publisher = driver.publisher(JointState, topic, COMMAND_QOS)
+        self.publisher = driver.publisher(JointState, topic, COMMAND_QOS)
         self._message = JointState(name=list(names))
 
     def send(self, values: np.ndarray) -> None:
         """Sends the robot's angles (J,) [rad]."""
         self._message.header.stamp = self._node.get_clock().now().to_msg()
         self._message.position = doubles(values)
-        self._publisher.publish(self._message)
+        self.publisher.publish(self._message)

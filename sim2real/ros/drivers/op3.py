@@ -7,6 +7,7 @@ the stored goal and not the measured angles, so that it is refused where the two
 """
 
 import re
+import threading
 import time
 from collections import deque
 from typing import Any
@@ -31,6 +32,13 @@ FREE = "none"
 _ASK_EVERY_S = 0.5
 _ANSWER_S = 2.0
 _FREE_WITHIN_S = 2.0
+_APART_S = 0.05
+"""Items of the servos that share a cycle of the bus, 8 ms, get each other's address."""
+_TORQUE_OFF = "torque_enable", 0
+_TIMES_OFF = 3
+"""Torque is switched off so often, since one message may be lost."""
+_FRESH_S = 1.0
+"""Angles and goals older than this say nothing."""
 _GOAL_ERROR_RAD = 0.3
 """A stored goal that is farther from the measured angle would be a jump."""
 _VOLTS = re.compile(r"Present Volt\s*:\s*([0-9]+(?:\.[0-9]+)?)\s*V")
@@ -60,11 +68,14 @@ class Op3Driver(Driver):
         self._goal, self._measured = (SensorSnapshot(spec.num_joints) for _ in range(2))
         self._freeing: Future | None = None
         self._free_until_s = NEVER
-        self._items: deque[tuple[str, list[int]]] = deque()
+        # Filled by the control loop's thread too.
+        self._items: deque[tuple[str, int]] = deque()
+        self._writing, self._written_s = threading.Lock(), NEVER
         self._enable = self.publisher(String, Op3.ENABLE_CTRL_MODULE, QoSProfile(depth=10))
         self._targets = None
         if not config.dry_run:
             self._targets = NamedTargets(self, self.command_topic, config.joint_names)
+            self.command_topic = self._targets.publisher.topic_name
         self.set_owner(self._judge(time.monotonic()))
 
     def close(self) -> None:
@@ -85,17 +96,17 @@ class Op3Driver(Driver):
             self._asked_s = now
             self._modules.ask()
         self._note_owner(now)
-        # A tenth of a second apart: items that share a cycle of the bus get each other's address.
-        if self._items:
-            self._modules.write_item(*self._items.popleft())
+        self._write_next()
 
     async def acquire(self) -> str:
         """Takes the joints from the robot's modules, and reads back that it is so."""
         if self.config.dry_run:
             return ""
         reason = await self._free() if self.config.check_ownership else ""
-        if not reason and self.config.position_p_gain > 0:
-            self._write("position_p_gain", self.config.position_p_gain)
+        with self._writing:
+            self._items.clear()
+            if not reason and self.config.position_p_gain > 0:
+                self._items.append(("position_p_gain", self.config.position_p_gain))
         return reason
 
     async def _free(self) -> str:
@@ -116,23 +127,35 @@ class Op3Driver(Driver):
         return self._judge(time.monotonic())
 
     def damp(self) -> bool:
-        """Switches the servos' torque off."""
+        """Switches the servos' torque off, as soon as the bus can tell it from another item."""
         if self.config.dry_run:
             return False
-        self._items.clear()
-        self._modules.write_item("torque_enable", [0] * self.spec.num_joints)
-        return True
+        with self._writing:
+            self._items.clear()
+            self._items.extend([_TORQUE_OFF] * _TIMES_OFF)
+        self._write_next()
+        return self._modules.listened
 
     def damp_possible(self) -> bool:
         """It is."""
         return not self.config.dry_run
 
-    def _write(self, item: str, value: int) -> None:
-        self._items.append((item, [value] * self.spec.num_joints))
+    def _write_next(self) -> None:
+        """Writes an item that waits, unless another was written a moment ago."""
+        with self._writing:
+            now = time.monotonic()
+            if not self._items or now - self._written_s < _APART_S:
+                return
+            item, value = self._items.popleft()
+            self._modules.write_item(item, [value] * self.spec.num_joints)
+            self._written_s = now
 
     def _jump(self) -> str:
         """Why freeing the joints would move them at once; empty if it would not."""
         self._copy_measured()
+        heard_s = np.minimum(self._goal.joint_time_s, self._measured.joint_time_s)
+        if not (time.monotonic() - heard_s <= _FRESH_S).all():
+            return "the joints' angles or stored goals are not known."
         off = np.abs(self._goal.joint_pos - self._measured.joint_pos)
         worst = int(np.argmax(np.nan_to_num(off, nan=np.inf)))
         if off[worst] <= _GOAL_ERROR_RAD:
@@ -146,6 +169,7 @@ class Op3Driver(Driver):
     def _copy_measured(self) -> None:
         with self._lock:
             self._measured.joint_pos[:] = self._live.joint_pos
+            self._measured.joint_time_s[:] = self._live.joint_time_s
 
     def _hear_goal(self, message: Any) -> None:
         self._goal_map.read(

@@ -91,6 +91,11 @@ class Op3Modules:
         self._waiting = self._client.call_async(request)
         self._waiting.add_done_callback(self._answered)
 
+    @property
+    def listened(self) -> bool:
+        """Whether somebody hears the items."""
+        return self._items.get_subscription_count() > 0
+
     def write_item(self, item: str, values: Sequence[int]) -> None:
         """Writes one item of the servos of all joints.
 
@@ -104,7 +109,7 @@ class Op3Modules:
         self._items.publish(message)
 
     def _answered(self, future: Any) -> None:
-        answer = future.result()
+        answer = None if future.exception() is not None else future.result()
         if answer is None:
             return
         if self.true_messages:

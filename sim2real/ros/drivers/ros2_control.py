@@ -1,8 +1,11 @@
 """A robot under ros2_control, such as ANYmal with a site's hardware interface; needs rclpy.
 
-State comes from a joint_state_broadcaster and an imu_sensor_broadcaster. Targets go out as named
-JointState, or as the Float64MultiArray of a forward_command_controller, which has neither names
-nor a time-out: there the order is a setting. Gains are those of the hardware interface.
+A controller that is not active listens as well, since it subscribes when it is configured, so that
+this driver cannot see who is in charge: see to it that the controller is active before ``prepare``,
+and stays so. State comes from a joint_state_broadcaster and an imu_sensor_broadcaster. Targets go
+out as named JointState, or as the Float64MultiArray of a forward_command_controller, which has
+neither names nor a time-out: there the order is a setting. Gains are those of the hardware
+interface.
 """
 
 import numpy as np
@@ -38,9 +41,13 @@ class Ros2ControlDriver(Driver):
             return
         if named:
             self._named = NamedTargets(self, self.command_topic, config.joint_names)
+            self._publisher = self._named.publisher
         else:
             self._forward = self.publisher(Float64MultiArray, self.command_topic, COMMAND_QOS)
             self._message = Float64MultiArray()
+            self._publisher = self._forward
+        self.command_topic = self._publisher.topic_name
+        self._note_listeners()
 
     def _hear_battery(self, message: BatteryState) -> None:
         self.set_battery(float(message.voltage))
@@ -54,13 +61,14 @@ class Ros2ControlDriver(Driver):
             self._forward.publish(self._message)
 
     def refresh(self) -> None:
-        """Who else publishes, and whether anybody listens: an inactive controller does not."""
+        """Who else publishes, and whether anybody listens who can hear us."""
         super().refresh()
-        if self.config.dry_run:
-            return
-        listeners = self.node.count_subscribers(self.command_topic)
+        if not self.config.dry_run:
+            self._note_listeners()
+
+    def _note_listeners(self) -> None:
         self.set_owner(
             ""
-            if listeners
+            if self._publisher.get_subscription_count()
             else f"nobody listens on {self.command_topic}; is the controller active?"
         )

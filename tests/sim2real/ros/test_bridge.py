@@ -154,6 +154,145 @@ def test_faults_on_the_wire(make, spoil, code):
     assert len(rig.received) <= count + 1
 
 
+def test_activation_sends_nothing_not_even_what_a_fault_held(make):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+    rig.spoil = _nan
+    rig.state("fault")
+    rig.spoil = lambda joints, imu: None
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    rig.spin(0.3)
+    count = len(rig.received)
+    rig.states.clear()
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.state("fault")
+    rig.spin(0.5)
+    assert len(rig.received) == count and not rig.bridge.output.publish
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+    assert len(rig.received) == count
+
+
+def test_what_was_asked_for_does_not_outlive_the_activation(make):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    from legged_skills.sim2real.deploy.states import Event
+
+    rig = make()
+    rig.start()
+    rig.bridge.request(Event.PREPARE)
+    if rig.bridge.trigger_deactivate() == TransitionCallbackReturn.FAILURE:
+        pytest.skip("the loop was faster than the test")
+    rig.spin(0.2)
+    count = len(rig.received)
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.spin(0.5)
+    assert rig.bridge.output.state.value in ("idle", "fault")
+    assert len(rig.received) == count
+
+
+def test_driver_that_fails_is_a_fault_and_the_loop_goes_on(make, monkeypatch):
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+
+    def broken(values):
+        raise RuntimeError("no wire")
+
+    monkeypatch.setattr(rig.bridge._parts.driver, "send", broken)
+    rig.state("fault")
+    sentence = "the program failed (RuntimeError('no wire'))."
+    rig.until(lambda: rig.notices[-1] == sentence)
+    assert rig.bridge.active
+    assert rig.call("reset") == (False, f"reset is refused: {sentence}")
+    monkeypatch.undo()
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+
+
+def test_loop_that_dies_is_told(make, monkeypatch):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+
+    def dead(parts, now_s):
+        raise SystemExit
+
+    monkeypatch.setattr(rig.bridge, "_step", dead)
+    rig.state("fault")
+    assert rig.bridge.output.faults[0].sentence == "the control loop has ended (SystemExit())."
+    assert rig.call("enable") == (False, "enable is refused: the bridge is not active.")
+    monkeypatch.undo()
+    # It can begin again, but not where it was.
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    count = len(rig.received)
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.until(lambda: rig.bridge.output)
+    rig.spin(0.3)
+    assert rig.bridge.output.state.value == "fault" and len(rig.received) == count
+
+
+def test_callback_that_fails_is_a_fault(make, monkeypatch):
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+
+    def broken(*args):
+        raise IndexError("no such joint")
+
+    monkeypatch.setattr(rig.bridge._parts.driver.joints, "read", broken)
+    rig.state("fault")
+    sentence = "a message on /joint_states could not be taken in (IndexError('no such joint'))."
+    rig.until(lambda: rig.notices[-1] == sentence)
+
+
+def test_targets_out_of_range_do_not_leave(make):
+    rig = make()
+    rig.start()
+    driver, spec = rig.bridge._parts.driver, rig.spec
+    for value in (np.nan, np.inf, spec.joint_upper[4] + 1e-3, spec.joint_lower[4] - 1e-3):
+        targets = spec.default_joint_pos.copy()
+        targets[4] = value
+        with pytest.raises(SettingsError, match=f"joint target of {spec.joint_names[4]} is no"):
+            driver.publish(targets)
+    rig.spin(0.3)
+    assert rig.received == [] and driver.published == 0
+
+
+def test_second_publisher_is_found_on_a_remapped_topic(ros):
+    import time
+
+    import rclpy
+    from sensor_msgs.msg import JointState
+
+    from legged_skills.sim2real.ros.bridge_config import bridge_config_of
+    from legged_skills.sim2real.ros.drivers import make as make_driver
+
+    for robot, topic in (("anymal_c", COMMANDS), ("op3", "/robotis/set_joint_states")):
+        node = rclpy.create_node("remapped", cli_args=["--ros-args", "-r", f"{topic}:=/elsewhere"])
+        driver = make_driver(node, robots.get(robot), bridge_config_of(robot))
+        try:
+            assert driver.command_topic == "/elsewhere"
+            driver.refresh()
+            assert driver._live.others == 0
+            other = rclpy.create_node("other")
+            other.create_publisher(JointState, "/elsewhere", 1)
+            end = time.monotonic() + 30.0
+            while driver._live.others != 1 and time.monotonic() < end:
+                time.sleep(0.05)
+                driver.refresh()
+            assert driver._live.others == 1
+            other.destroy_node()
+        finally:
+            driver.close()
+            node.destroy_node()
+
+
 def test_silence_is_a_fault(make):
     rig = make()
     rig.start()

@@ -89,7 +89,7 @@ def test_ball_and_target_are_told(seen):
     np.testing.assert_allclose(seen.command.values[:2], [1.5, -0.5])
     np.testing.assert_allclose(seen.command.values[5:], [3.0, 1.0])
     assert 0.05 <= seen.command.values[4] < 2.0
-    assert seen.listeners.values() == {"rejected": "0", "wrong_frames": "0"}
+    assert seen.listeners.values() == {"rejected": "0", "wrong_frames": "0", "failed": "0"}
 
 
 def test_positions_in_other_frames_are_not_believed(seen):

@@ -185,16 +185,67 @@ def test_battery_is_read_from_its_text(make):
     assert rig.bridge._parts.sensors.battery_v == 10.7
 
 
-def test_damping_switches_torque_off_once(make):
+def test_others_targets_are_not_let_in(make):
+    from sensor_msgs.msg import JointState
+
+    rig, manager = make()
+    other = rig.node.create_publisher(JointState, Op3.SET_JOINT_STATES, 1)
+    rig.until(lambda: any("others" in f.sentence for f in rig.bridge.output.faults))
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and "others publish joint targets" in sentence
+    assert set(manager.modules.values()) == {"base_module"}
+    rig.node.destroy_publisher(other)
+
+
+def test_stop_calls_off_a_start_that_waits(make):
+    from std_srvs.srv import Trigger
+
+    rig, manager = make()
+    manager.frees = False
+    client = rig.node.create_client(Trigger, "/policy_bridge/prepare")
+    rig.until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    rig.until(lambda: rig.bridge._parts.driver._freeing is not None)
+    assert rig.call("stop")[0]
+    manager.modules = dict.fromkeys(manager.modules, "none")
+    rig.until(future.done)
+    assert not future.result().success
+    assert future.result().message == "prepare is refused: it was called off meanwhile."
+    rig.spin(0.3)
+    assert rig.received == [] and rig.states[-1] == "idle"
+
+
+def test_items_of_the_servos_are_apart(make, monkeypatch):
+    import time
+
+    rig, _ = make(position_p_gain=640)
+    driver, written = rig.bridge._parts.driver, []
+    monkeypatch.setattr(
+        driver._modules, "write_item", lambda *item: written.append((time.monotonic(), item[0]))
+    )
+    driver._items.append(("position_p_gain", 640))
+    driver._write_next()
+    # What waits is dropped; torque is switched off soon, but not in the same cycle of the bus.
+    driver._items.append(("position_p_gain", 640))
+    assert driver.damp()
+    assert len(written) == 1
+    rig.until(lambda: len(written) == 4)
+    rig.spin(0.3)
+    assert [name for _, name in written] == ["position_p_gain", *["torque_enable"] * 3]
+    assert np.diff([when for when, _ in written]).min() >= 0.05
+
+
+def test_damping_switches_torque_off(make):
     rig, manager = make(fault_behaviour="damp")
     rig.bring("policy")
     rig.silent = True
     rig.state("fault")
-    rig.until(lambda: manager.items)
+    rig.until(lambda: len(manager.items) == 3)
     rig.spin(0.4)
-    (item,) = manager.items
-    assert item["item_name"] == "torque_enable"
-    assert item["value"] == [0] * 20 and sorted(item["joint_name"]) == sorted(rig.spec.joint_names)
+    assert len(manager.items) == 3
+    for item in manager.items:
+        assert item["item_name"] == "torque_enable" and item["value"] == [0] * 20
+        assert sorted(item["joint_name"]) == sorted(rig.spec.joint_names)
     count = len(rig.received)
     rig.spin(0.3)
     assert len(rig.received) == count
