@@ -17,7 +17,7 @@ _PACE = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy:
-    """Bring a robot, or its twin, into motion, let a policy act for some time, and bring it to rest.
+    """Bring a robot or its twin into motion, let a policy act for a while, and bring it to rest.
 
     The bridge, and with --twin the robot, are processes of their own. With --twin only this
     computer hears them, in a domain of their own. A real robot moves only after Enter was pressed.
@@ -43,6 +43,8 @@ class Deploy:
     """With --twin: of the robot that is drawn from the gap, and of all noise."""
     path: Literal["stay", "straight", "slalom", "square", "jumps"] = "slalom"
     """With --twin: how the ball's target moves."""
+    params: Path | None = None
+    """ROS parameter file of the bridge, such as launch/params/op3.yaml with a site's own values."""
     dry_run: bool = False
     """Do everything but publish to the robot."""
     domain: int | None = None
@@ -78,6 +80,7 @@ class Deploy:
             twin=self._twin() if self.twin else None,
             seconds=self.duration,
             command=command,
+            params=None if self.params is None else self._parameters(self.params),
             near_m=self._ball()[1],
             dry_run=self.dry_run,
             attended=not self.twin,
@@ -111,6 +114,11 @@ class Deploy:
                 ) from error
         write_bytes(copy, data)
         return Bundle.load(copy, robot=self.robot, task=self.task)
+
+    def _parameters(self, path: Path) -> Path:
+        if not path.is_file():
+            raise FileFormatError(f"{path}: there is no such parameter file.")
+        return path.resolve()
 
     def _ball(self) -> tuple[float, float]:
         """Speed of the target [m/s], and what is near it [m], as in the evaluation."""

@@ -41,8 +41,11 @@ class TracingRuntime(Runtime):
         return len(self._told)
 
     def trace(self) -> tuple[np.ndarray, ...]:
-        """Raw frames (S, H, F), commands (S, C), what was carried (S, L), targets (S, J) [rad], and
-        what was handed on (S, L).
+        """All of it, stacked.
+
+        Returns:
+            Raw frames (S, H, F), commands (S, C), what was carried (S, L), targets (S, J) [rad],
+            and what was handed on (S, L).
         """
         return tuple(np.stack(column) for column in zip(*self._told, strict=True))
 

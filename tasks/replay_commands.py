@@ -22,8 +22,8 @@ _SAME = 1e-3
 class Replay:
     """Decide a recorded deployment once more, and say where it comes out differently, if it does.
 
-    Its sensor values go through the robot's runtime, and what the policy was told through training's
-    path. Ends with 1 if there is a difference.
+    Its sensor values go through the robot's runtime, and what the policy was told goes through
+    training's path. Ends with 1 if there is a difference.
     """
 
     log: Positional[Path]

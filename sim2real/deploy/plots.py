@@ -1,6 +1,7 @@
 """A picture of a recorded deployment."""
 
 import io
+import itertools
 
 import numpy as np
 
@@ -62,6 +63,6 @@ def plot(run: RecordedRun) -> bytes:
 def _shade(axis: object, time_s: np.ndarray, state: np.ndarray) -> None:
     """Backgrounds in the colours of the states, one for each stretch."""
     edges = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(state)]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in itertools.pairwise(edges):
         stop = time_s[min(end, len(time_s) - 1)]
         axis.axvspan(time_s[begin], stop, color=_COLORS[int(state[begin])], lw=0)  # pyright: ignore[reportAttributeAccessIssue]

@@ -46,6 +46,8 @@ class DeployRun:
     """The policy acts for so long [s]."""
     command: tuple[float, ...] | None = None
     """What a policy that walks is told: vx, vy [m/s] and yaw rate [rad/s]."""
+    params: Path | None = None
+    """A ROS parameter file for the bridge, as in launch/params; None for its defaults."""
     near_m: float = 1.0
     """A ball within this distance is at its target [m]."""
     dry_run: bool = False
@@ -114,6 +116,8 @@ class _Deployment:
             "dry_run": str(run.dry_run).lower(),
         }
         words = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
+        if run.params is not None:
+            words = ["--params-file", str(run.params), *words]
         bridge = ["-m", BRIDGE_MODULE, "--autostart", "--ros-args", *words]
         self._child("bridge", [sys.executable, *bridge])
         self._wait(lambda: self.operator.state is not None, _START_S, "the bridge was not heard")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from legged_skills.robots.files import write_text
 from legged_skills.sim2real.deploy.config import config_of
+from legged_skills.sim2real.deploy.guards import DESCRIPTIONS, SILENCING, WARNINGS
 from legged_skills.sim2real.deploy.parameters import Parameter, Value, parameters
 from legged_skills.sim2real.ros.bridge_config import BRIDGES, bridge_config_of
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE
@@ -45,6 +46,43 @@ def text(robot: str) -> str:
         lines.append(f"    # {_about(parameter)}")
         lines.append(f"    {parameter.name}: {_yaml(parameter.default)}")
     return "\n".join(lines) + "\n"
+
+
+def parameter_table() -> str:
+    """All parameters with both robots' defaults as a table in Markdown, for the documentation."""
+    robots = list(BRIDGES)
+    tables = [table(robot) for robot in robots]
+    lines = [
+        f"| parameter | {' | '.join(robots)} | unit | range | |",
+        "|---" * (4 + len(robots)) + "|",
+    ]
+    for row in zip(*tables, strict=True):
+        first = row[0]
+        numbers = first.low is not None and first.high is not None
+        extent = f"{first.low:g} to {first.high:g}" if numbers else ", ".join(first.choices)
+        defaults = [_short(parameter.default) for parameter in row]
+        cells = [f"`{first.name}`", *defaults, first.unit, extent, first.description]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def fault_table() -> str:
+    """All kinds of faults as a table in Markdown, for the documentation."""
+    lines = ["| fault | when | then |", "|---|---|---|"]
+    for code, description in DESCRIPTIONS.items():
+        then = "holds or lets go (`fault_behaviour`)"
+        if code in SILENCING:
+            then = "publishes nothing any more"
+        elif code in WARNINGS:
+            then = "goes on"
+        lines.append(f"| `{code.value}` | {description} | {then} |")
+    return "\n".join(lines)
+
+
+def _short(value: Value) -> str:
+    if isinstance(value, tuple) and len(value) > 4:
+        return "one for each joint"
+    return _yaml(value).replace("|", "/") or "-"
 
 
 def _about(parameter: Parameter) -> str:
