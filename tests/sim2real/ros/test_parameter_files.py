@@ -9,7 +9,14 @@ from legged_skills import robots
 from legged_skills.sim2real.deploy.config import config_of
 from legged_skills.sim2real.deploy.parameters import parameters
 from legged_skills.sim2real.ros.bridge_config import BRIDGES, bridge_config_of
-from legged_skills.sim2real.ros.parameter_files import LAUNCHED, main, table, text
+from legged_skills.sim2real.ros.parameter_files import (
+    LAUNCHED,
+    fault_table,
+    main,
+    parameter_table,
+    table,
+    text,
+)
 
 
 @pytest.mark.parametrize("robot", robots.names())
@@ -64,3 +71,10 @@ node.close()
     )
     driver = {"op3": "op3", "anymal_c": "ros2_control"}[robot]
     assert done.stdout.split() == [robot, "41.5", driver, namespace], done.stderr
+
+
+def test_tables_of_the_documentation_are_those_that_the_settings_make(repo_root: Path):
+    text = (repo_root / "docs" / "deployment.md").read_text("utf-8")
+    for name, made in (("parameter_table", parameter_table()), ("fault_table", fault_table())):
+        assert len(made.splitlines()) > 15
+        assert made in text, f"write parameter_files.{name}() into docs/deployment.md"
