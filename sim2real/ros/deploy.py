@@ -137,17 +137,21 @@ class _Deployment:
             raise _StopError
         return False
 
-    def _ask(self, event: Event, patience_s: float) -> None:
-        """Asks until it is accepted: sensors and pictures may need a moment."""
-        deadline = time.monotonic() + patience_s
+    def _ask(self, event: Event, leaving: State, patience_s: float) -> None:
+        """Asks until a state is left: sensors and pictures may need a moment.
+
+        What a guard finds in the very next step drops a request that was accepted.
+        """
+        operator, deadline = self.operator, time.monotonic() + patience_s
         while True:
             self._trouble()
-            reply = self.operator.ask(event)
-            if reply.accepted:
+            reply = operator.ask(event)
+            if reply.accepted and operator.until(lambda: operator.state is not leaving, 1.0):
                 return
             if time.monotonic() > deadline:
-                raise DeploymentError(reply.sentence)
-            self.operator.until(lambda: False, 0.3)
+                dropped = f"{event.value} was accepted, and dropped since a guard found a fault."
+                raise DeploymentError(dropped if reply.accepted else reply.sentence)
+            operator.until(lambda: False, 0.3)
 
     def _reach(self, state: State, patience_s: float) -> None:
         def there() -> bool:
@@ -172,13 +176,13 @@ class _Deployment:
     def bring(self) -> None:
         """From idle to the policy, as an operator does."""
         self.confirm("the robot moves to its default pose")
-        self._ask(Event.PREPARE, 20.0)
+        self._ask(Event.PREPARE, State.IDLE, 20.0)
         self._reach(State.READY, _RAMP_S)
         self.confirm("the policy takes over")
         if self.run.command is not None:
             vx, vy, turning = self.run.command
             self.operator.command = (vx, vy, turning)
-        self._ask(Event.ENABLE, 10.0)
+        self._ask(Event.ENABLE, State.READY, 10.0)
         self._reach(State.POLICY, 5.0)
 
     def act(self) -> None:
