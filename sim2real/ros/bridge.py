@@ -381,6 +381,9 @@ class BridgeNode(LifecycleNode):
         output = self.output
         if not sentence or output is None or output.state is State.FAULT:
             return
+        if self.active and self.at_rest:
+            # Late is no fault of a robot that rests; a loop that comes back says so.
+            return
         # Not by the controller, which may be in the hands of the thread that hangs; if that comes
         # back, it finds itself late.
         fault = Fault(Code.LATE_LOOP, sentence)
