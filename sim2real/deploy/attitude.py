@@ -25,6 +25,8 @@ class Attitude:
         angular_velocity_b: (3,) [rad/s].
         time_s: receive time of the newest sample [s].
         usable: whether the samples of the last ``update`` were numbers, all of them.
+        turned_rad: how much the gyroscope has turned, in all directions together, since the IMU's
+            orientation was another; 0 where the orientation is not used [rad].
     """
 
     def __init__(self, config: DeployConfig) -> None:
@@ -45,6 +47,8 @@ class Attitude:
         self.usable = True
         self._raw = np.full(6, np.nan)
         self._changed_s = NEVER
+        self.turned_rad = 0.0
+        self._orientation, self._orientation_s = np.full(4, np.nan), NEVER
 
     def update(self, samples: np.ndarray) -> None:
         """Takes in samples.
@@ -59,6 +63,7 @@ class Attitude:
                 self._changed_s = row[IMU_TIME]
             self.angular_velocity_b[:] = self._turned(row[IMU_GYRO])
             if self._filter is None:
+                self._compare_orientation(row)
                 self._take_orientation(row[IMU_ORIENTATION])
             else:
                 self._filter_sample(self._filter, row)
@@ -68,6 +73,21 @@ class Attitude:
     def unchanged_s(self, now_s: float) -> float:
         """For so long samples have arrived that are all exactly the same [s]."""
         return min(now_s, self.time_s) - self._changed_s if self.time_s > NEVER else 0.0
+
+    def orientation_unchanged_s(self, now_s: float) -> float:
+        """For so long orientations have arrived that are all the same; 0 if they are not used."""
+        if self._orientation_s == NEVER:
+            return 0.0
+        return min(now_s, self.time_s) - self._orientation_s
+
+    def _compare_orientation(self, row: np.ndarray) -> None:
+        """An orientation that stays the same while the robot turns is nobody's estimate."""
+        if not np.array_equal(row[IMU_ORIENTATION], self._orientation):
+            self._orientation[:] = row[IMU_ORIENTATION]
+            self._orientation_s, self.turned_rad = float(row[IMU_TIME]), 0.0
+        elif np.isfinite(self.angular_velocity_b).all():
+            rate = float(np.linalg.norm(self.angular_velocity_b))
+            self.turned_rad += rate * min(max(row[IMU_TIME] - self.time_s, 0.0), _LONGEST_S)
 
     def _finite(self) -> bool:
         """Whether gravity and angular velocity are numbers."""

@@ -14,6 +14,8 @@ from legged_skills.sim2real.deploy.states import State
 
 _MOVED_RAD = 0.1
 """Joints that say the same while their targets change by this are frozen [rad]."""
+_TURNED_RAD = 0.2
+"""So is an orientation that stays the same while the gyroscope turns by this [rad]."""
 
 
 class Watch:
@@ -144,6 +146,9 @@ class Watch:
         np.maximum(self._asked_high, targets, out=self._asked_high)
         limit_s = self._config.frozen_s
         faults = guards.frozen("the IMU's values", self.attitude.unchanged_s(now_s), limit_s)
+        if self.attitude.turned_rad > _TURNED_RAD:
+            unchanged_s = self.attitude.orientation_unchanged_s(now_s)
+            faults += guards.frozen("the IMU's orientations", unchanged_s, limit_s)
         if (self._asked_high - self._asked_low).max() > _MOVED_RAD:
             faults += guards.frozen("the joints' angles", newest_s - self._said_s, limit_s)
         return faults

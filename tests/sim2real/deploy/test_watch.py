@@ -4,6 +4,7 @@ import pytest
 from legged_skills import robots
 from legged_skills.sim2real.deploy.config import config_of
 from legged_skills.sim2real.deploy.guards import Code, Fault
+from legged_skills.sim2real.deploy.parameters import replaced
 from legged_skills.sim2real.deploy.snapshot import SensorSnapshot
 from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.deploy.watch import Watch, merged
@@ -112,6 +113,20 @@ def test_frozen_imu(robot):
     codes = [robot.step(State.POLICY) for _ in range(allowed + 3)]
     assert codes[allowed - 1] == [] and codes[-1] == [Code.FROZEN_SENSORS]
     robot.gyro[0] = 0.2
+    assert robot.step(State.POLICY) == []
+
+
+def test_orientation_that_stays_the_same_while_the_robot_turns_is_frozen(robot):
+    # 0.2 rad at 0.5 rad/s take 0.4 s.
+    robot.gyro[:] = [0.3, 0.4, 0.0]
+    steps = round(0.4 / robot.spec.control_period_s)
+    codes = [robot.step(State.POLICY) for _ in range(steps + 3)]
+    assert codes[: steps - 2] == [[]] * (steps - 2)
+    expected = [Code.FROZEN_SENSORS] if robot.config.attitude == "robot" else []
+    assert codes[-1] == expected
+    assert robot.step(State.READY) == []
+    # One that goes on is well.
+    robot.config = replaced(robot.config, {"imu_mounting_wxyz": (0.8, 0.0, 0.0, 0.6)})
     assert robot.step(State.POLICY) == []
 
 
