@@ -53,7 +53,7 @@ class Play:
     seconds: float = 10.0
     """Show this much, or the clip if it is shorter [s]."""
     video: Path | None = None
-    """Write an mp4 file instead of opening a window."""
+    """Write an mp4 or gif file instead of opening a window."""
     picture: Path | None = None
     """Write one PNG picture of the robot along its way instead of opening a window."""
     backend: Literal["auto", "gl", "raycast", "sketch"] = "auto"

@@ -16,13 +16,20 @@ _CODEC = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
 """What every browser plays."""
 _QUALITY = ["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"]
 """Sharp enough for text, quick on few cores, and playing before it is loaded whole."""
+_GIF = (
+    "fps=15,scale=w='min(480,iw)':h=-2,split[a][b];"
+    "[a]palettegen=max_colors=96[colours];[b][colours]paletteuse"
+)
+"""Small enough for a page: fewer, smaller pictures, and few colours, chosen for all of them."""
+ENCODINGS = {".mp4": [*_CODEC, *_QUALITY], ".gif": ["-an", "-filter_complex", _GIF, "-loop", "0"]}
+"""By the file's ending."""
 
 _LAST_WORDS_S = 2.0
 """How long a failing ffmpeg may take to say why [s]."""
 
 
 class VideoWriter:
-    """Writes an MP4 file (H.264) that browsers play.
+    """Writes an MP4 file (H.264) that browsers play, or an animated GIF, 480 pixels wide at most.
 
     To be used in a ``with`` statement. The file appears under its name when the block ends without
     an error; otherwise nothing is left, and what was there before stays.
@@ -35,7 +42,7 @@ class VideoWriter:
         """Checks the settings; nothing is written before the ``with`` statement.
 
         Args:
-            path: the file, with the ending ".mp4"; missing parent folders are made.
+            path: the file, with the ending ".mp4" or ".gif"; missing parent folders are made.
             fps: frames in a second.
             size: width and height, even numbers [pixels].
 
@@ -44,8 +51,11 @@ class VideoWriter:
         """
         self.path, self.fps = Path(path), float(fps)
         self.width, self.height = (int(length) for length in size)
-        if self.path.suffix.lower() != ".mp4":
-            raise SettingsError(f"{self.path}: expected a video file name that ends in .mp4.")
+        self._suffix = self.path.suffix.lower()
+        if self._suffix not in ENCODINGS:
+            raise SettingsError(
+                f"{self.path}: expected a video file name that ends in {' or '.join(ENCODINGS)}."
+            )
         if not 0.1 <= self.fps <= 1000.0:
             raise SettingsError(f"{self.path}: fps is {fps}, expected 0.1 to 1000.")
         if any(length < 2 or length % 2 for length in (self.width, self.height)):
@@ -71,7 +81,7 @@ class VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(
-                dir=self.path.parent, prefix=f".{self.path.stem}.", suffix=".tmp.mp4"
+                dir=self.path.parent, prefix=f".{self.path.stem}.", suffix=f".tmp{self._suffix}"
             )
             os.close(handle)
         except OSError as error:
@@ -81,7 +91,7 @@ class VideoWriter:
         self._temporary, self._messages, self.num_frames = Path(name), tempfile.TemporaryFile(), 0
         try:
             self._encoder = subprocess.Popen(
-                [executable, "-y", "-v", "error", *source, *_CODEC, *_QUALITY, name],
+                [executable, "-y", "-v", "error", *source, *ENCODINGS[self._suffix], name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._messages,

@@ -66,7 +66,7 @@ class PlayConfig:
     seconds: float = 10.0
     """Show this much, or the clip if it is shorter [s]."""
     video: Path | None = None
-    """Write a film to this file (.mp4), instead of opening a window."""
+    """Write a film to this file (.mp4 or .gif), instead of opening a window."""
     picture: Path | None = None
     """Write one picture of the robot along its way to this file (.png), instead of a window."""
     backend: Backend = "auto"

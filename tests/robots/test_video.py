@@ -4,6 +4,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from legged_skills.robots.errors import RenderError, SettingsError
 from legged_skills.robots.video import VideoWriter
@@ -51,6 +52,22 @@ def test_video_holds_the_frames(tmp_path: Path) -> None:
         assert np.abs(pictures[index][24, 48] - written[24, 48].astype(int)).max() <= 8
         assert np.abs(pictures[index][24, 8] - written[24, 8].astype(int)).max() <= 12
     assert [entry.name for entry in path.parent.iterdir()] == ["film.mp4"]
+
+
+def test_gif_is_small_and_goes_on_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "film.gif"
+    with VideoWriter(path, 30, (640, 320)) as writer:
+        for level in range(30):
+            writer.write(np.full((320, 640, 3), 5 * level, dtype=np.uint8))
+    with Image.open(path) as gif:
+        assert gif.format == "GIF" and gif.size == (480, 240)
+        # Half of the pictures, for as long: hundredths of a second are all that GIFs know.
+        assert gif.info["loop"] == 0
+        assert getattr(gif, "n_frames", 1) == 15
+        gif.seek(14)
+        last = np.asarray(gif.convert("RGB"))
+    assert np.abs(last.astype(int) - 5 * 28).max() <= 8
+    assert [entry.name for entry in tmp_path.iterdir()] == ["film.gif"]
 
 
 def test_video_is_readable_by_others(tmp_path: Path) -> None:

@@ -15,28 +15,33 @@ from legged_skills.tasks.policy_file import TaskPolicy
 SPEC = robots.get("anymal_c")
 
 
-@pytest.fixture(scope="module")
-def skills() -> SkillModule:
-    return SkillModule.load(shipped_module("anymal_c"), "anymal_c")
+@pytest.fixture(scope="module", params=["anymal_c", "op3"])
+def robot(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def policy() -> TaskPolicy:
-    return TaskPolicy.load(evaluate_walk.shipped_policy("anymal_c"), "anymal_c", "walk")
+def skills(robot: str) -> SkillModule:
+    return SkillModule.load(shipped_module(robot), robot)
 
 
-def test_weights_were_trained_for_the_robot_as_it_is_now(skills, policy):
+@pytest.fixture(scope="module")
+def policy(robot: str) -> TaskPolicy:
+    return TaskPolicy.load(evaluate_walk.shipped_policy(robot), robot, "walk")
+
+
+def test_weights_were_trained_for_the_robot_as_it_is_now(robot, skills, policy):
     # How noisy sensors are thought to be changes nothing on the robot.
-    contract = proprioception(SPEC, skills.contract.history).without_noise()
+    contract = proprioception(robots.get(robot), skills.contract.history).without_noise()
     contract.require_same(skills.contract.without_noise(), "the shipped skill module")
     skills.contract.require_same(policy.contract, "the shipped walking policy")
     # Clips are named after their recording, with a number.
-    recordings = {path.stem.rpartition("_")[0] for path in shipped_clips("anymal_c")}
+    recordings = {path.stem.rpartition("_")[0] for path in shipped_clips(robot)}
     assert {clip.rpartition("_")[0] for clip in skills.clips} <= recordings
     assert skills.summary["finished"] and skills.summary["tracker"]["steps"] > 5_000_000
     assert policy.summary["finished"]
     # What is held out was not trained on.
-    held_out = set(HELD_OUT["anymal_c"])
+    held_out = set(HELD_OUT[robot])
     assert not held_out & {clip.rpartition("_")[0] for clip in skills.clips}
 
 
@@ -46,23 +51,32 @@ def test_walking_policy_moves_the_shipped_decoder(skills, policy):
     np.testing.assert_array_equal(kernel, skills.params["decoder"]["Dense_0"]["kernel"])
 
 
-def test_clips_are_tracked(skills):
-    clips = load_clips(shipped_clips("anymal_c"))
+def test_clips_are_tracked(robot, skills):
+    clips = load_clips(shipped_clips(robot))
     short = sorted(clips, key=lambda clip: clip.num_frames)[:3]
-    figures = summarize(track_clips(SPEC, skills, short, num_threads=1))
+    figures = summarize(track_clips(robots.get(robot), skills, short, num_threads=1))
     assert figures["tracked_share"] == 1.0
     assert figures["joint_error_rad"] < 0.12
 
 
-def test_walks_as_commanded(policy):
-    commands = np.array([[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.4, 0.2, 0.5], [-0.2, 0.0, -0.5]])
-    run = evaluate_walk.walk_on_commands(SPEC, policy, commands[:, None], num_threads=1)
+COMMANDS = {
+    "anymal_c": [[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.4, 0.2, 0.5], [-0.2, 0.0, -0.5]],
+    # It goes ahead only, and turns little: see the known failures in docs/skills.md.
+    "op3": [[0.0, 0.0, 0.0], [0.3, 0.0, 0.0], [0.4, 0.0, 0.0]],
+}
+
+
+def test_walks_as_commanded(robot, policy):
+    commands = np.array(COMMANDS[robot])
+    spec = robots.get(robot)
+    run = evaluate_walk.walk_on_commands(spec, policy, commands[:, None], num_threads=1)
     assert not run.fell.any()
     error = np.abs(run.achieved[:, 0] - commands)
-    assert error[:, :2].max() < 0.15  # [m/s]
+    assert error[:, :2].max() < 0.065 * spec.froude_speed_mps
     assert error[:, 2].max() < 0.2  # [rad/s]
 
 
+@pytest.mark.parametrize("robot", ["anymal_c"], indirect=True)
 def test_walks_under_the_full_gap(policy):
     commands = np.random.default_rng(0).uniform([-0.3, -0.3, -0.8], [1.0, 0.3, 0.8], (48, 1, 3))
     gap = GAPS["anymal_c"]
