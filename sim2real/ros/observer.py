@@ -1,6 +1,7 @@
 """What a twin's robot does, as the twin knows it without errors; needs rclpy."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Observer:
         self._distance: list[float] = []
         self._target: np.ndarray | None = None
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        names = (
+        names: tuple[tuple[Any, str, Callable[[Any], None], Any], ...] = (
             (Odometry, Twin.TRUTH, self._hear_truth, 50),
             (Bool, Twin.FALLEN, self._hear_fallen, latched),
             (PointStamped, Twin.BALL_TRUTH, self._hear_ball, 10),
