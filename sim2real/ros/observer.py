@@ -1,7 +1,6 @@
 """What a twin's robot does, as the twin knows it without errors; needs rclpy."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ class Observer:
         self._distance: list[float] = []
         self._target: np.ndarray | None = None
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        names: tuple[tuple[Any, str, Callable[[Any], None], Any], ...] = (
+        names = (
             (Odometry, Twin.TRUTH, self._hear_truth, 50),
             (Bool, Twin.FALLEN, self._hear_fallen, latched),
             (PointStamped, Twin.BALL_TRUTH, self._hear_ball, 10),
@@ -73,7 +72,8 @@ class Observer:
         )
         for kind, name, callback, qos in names:
             topic = name.replace("~", f"/{TWIN_NODE}", 1)
-            node.create_subscription(kind, topic, callback, qos)
+            hear: Any = callback
+            node.create_subscription(kind, topic, hear, qos)
 
     def _hear_truth(self, message: Odometry) -> None:
         self.heard += 1
