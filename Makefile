@@ -51,5 +51,5 @@ $(STAMP): setup.py setup.cfg pyproject.toml package.xml
 	  exit 1; }
 	@echo "Installing into $(VENV); this takes a minute or two."
 	@[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" ] || $(PY) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --editable '.[dev,ros]'
 	@echo "$(CURDIR)" > $@

@@ -66,6 +66,17 @@ setup(
         "bullet": ["pybullet>=3.2.7"],
         # The robots' full public models, for validation too; it downloads them.
         "menagerie": ["mujoco-menagerie>=2026.10"],
+        # ROS 2 from PyPI, for machines without a distribution of it; a robot has its own.
+        "ros": [
+            "ros-jazzy-rclpy>=7.1.6",
+            "ros-jazzy-rmw-fastrtps-cpp>=8.4.3",
+            "ros-jazzy-sensor-msgs>=5.3.6",
+            "ros-jazzy-geometry-msgs>=5.3.6",
+            "ros-jazzy-std-msgs>=5.3.6",
+            "ros-jazzy-std-srvs>=5.3.6",
+            "ros-jazzy-nav-msgs>=5.3.6",
+            "ros-jazzy-diagnostic-msgs>=5.3.6",
+        ],
         "dev": [
             "ezc3d>=1.5.16",
             "h5py>=3.11",
@@ -79,5 +90,11 @@ setup(
             "ruff==0.17.6",
         ],
     },
-    entry_points={"console_scripts": ["legged-skills = legged_skills.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "legged-skills = legged_skills.cli:main",
+            # What launch files start: it takes the arguments of ROS.
+            "policy_bridge = legged_skills.sim2real.ros.bridge_main:main",
+        ]
+    },
 )

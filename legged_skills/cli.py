@@ -22,8 +22,11 @@ from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.commands import Identify
 from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips
 from legged_skills.tasks.compare_commands import Compare
+from legged_skills.tasks.deploy_commands import Deploy, Teleop
 from legged_skills.tasks.dribble_commands import EvaluateDribble
 from legged_skills.tasks.evaluate_commands import EvaluateSkills, EvaluateWalk, Figures
+from legged_skills.tasks.replay_commands import Replay
+from legged_skills.tasks.twin_commands import RunTwin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +258,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "export": Export,
                 "validate": Validate,
                 "identify": Identify,
+                "twin": RunTwin,
+                "deploy": Deploy,
+                "teleop": Teleop,
+                "replay": Replay,
                 "benchmark": Benchmark,
                 "play": Play,
                 "demo": Demo,

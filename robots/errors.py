@@ -33,5 +33,9 @@ class SettingsError(LeggedSkillsError):
     """A setting has a value outside of what it may have."""
 
 
+class DeploymentError(LeggedSkillsError):
+    """A robot, or its twin, could not be brought into motion."""
+
+
 class RenderError(LeggedSkillsError):
     """A picture or a video cannot be made on this machine, or with these settings."""

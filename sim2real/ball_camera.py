@@ -54,6 +54,8 @@ class BallCamera:
             in it.
         age: (N,) how old that is [s].
         target: (N, 2) float32, where the target was in the last picture [m].
+        arrived: (N,) True where the last step brought a picture.
+        found: (N,) True where the ball was on it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class BallCamera:
             np.zeros((num_envs, 2), np.float32) for _ in range(3)
         )
         self.age = np.zeros(num_envs)
+        self.arrived, self.found = (np.zeros(num_envs, dtype=bool) for _ in range(2))
         # Ball, target, and whether there was a picture.
         self._line = DelayLine(num_envs, 5, round(max_delay_s / step_s))
         self._row = np.zeros((num_envs, 5), np.float32)
@@ -133,10 +136,10 @@ class BallCamera:
         self.age += self.step_s
         told = self._line.read(self._delay)
         seen = self._noisy(told[:, :4], self._noise, rng)
-        arrived = told[:, 4] > 0.0
+        self.arrived = arrived = told[:, 4] > 0.0
         self.target[arrived] = self._near(seen[arrived, 2:])
-        in_range = np.square(told[:, :2]).sum(axis=1) <= self.config.range_m**2
-        found = np.flatnonzero(arrived & in_range)
+        self.found = arrived & (np.square(told[:, :2]).sum(axis=1) <= self.config.range_m**2)
+        found = np.flatnonzero(self.found)
         age = self._delay[found] * self.step_s
         elapsed = np.maximum(self.age[found] - age, self.step_s)[:, None]
         rate = (seen[found, :2] - self.ball[found]) / elapsed
@@ -144,6 +147,11 @@ class BallCamera:
         weight = elapsed / (elapsed + self.config.smoothing_s)
         self.velocity[found] += (weight * (rate - self.velocity[found])).astype(np.float32)
         self.ball[found], self.age[found] = seen[found, :2], age
+
+    @property
+    def delay_s(self) -> np.ndarray:
+        """(N,) age of a picture that arrives [s]."""
+        return self._delay * self.step_s
 
     @property
     def told_age(self) -> np.ndarray:
@@ -186,3 +194,22 @@ def within(points: np.ndarray, range_m: float) -> np.ndarray:
     distance = np.sqrt(np.square(points).sum(axis=1, keepdims=True))
     shrink = np.minimum(1.0, range_m / np.maximum(distance, 1e-6))
     return (points * shrink).astype(np.float32)
+
+
+def in_heading_frame(quat: np.ndarray, vectors_w: np.ndarray) -> np.ndarray:
+    """Horizontal vectors as seen from robots: x along the base's x axis, laid on the floor.
+
+    Args:
+        quat: (n, 4) orientations of the bases, wxyz.
+        vectors_w: (n, K, 2) in the world.
+
+    Returns:
+        (n, K, 2).
+    """
+    w, x, y, z = quat.T
+    forward = np.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)], axis=1)
+    forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-9
+    cosine, sine = forward[:, :1], forward[:, 1:]
+    along = cosine * vectors_w[..., 0] + sine * vectors_w[..., 1]
+    left = cosine * vectors_w[..., 1] - sine * vectors_w[..., 0]
+    return np.stack([along, left], axis=-1)

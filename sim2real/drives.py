@@ -94,9 +94,18 @@ class Drives:
         self._from[ids] = self._to[ids] = held
         self.voltage[ids] = self._battery[ids]
 
-    def command(self, joint_targets: np.ndarray) -> None:
-        """Takes the policy's targets (N, J) [rad] at the start of a control period."""
-        self._from[:] = self._to
+    def command(self, joint_targets: np.ndarray, elapsed: float = 1.0) -> None:
+        """Takes the policy's targets (N, J) [rad] at the start of a control period.
+
+        Args:
+            joint_targets: (N, J) [rad].
+            elapsed: how much of the control period before is over, if these targets are early;
+                setpoints then go on from where they are.
+        """
+        if elapsed < 1.0:
+            self._from += np.float32(elapsed) * (self._to - self._from)
+        else:
+            self._from[:] = self._to
         self._to[:] = joint_targets
         if self._supplied or self._new_gains:
             # A drive with a voltage for output, as OP3's, is weaker in proportion.

@@ -83,10 +83,10 @@ class Reality:
         self.gap, self.sim, self.seed = gap, sim, seed
         self.rng = np.random.default_rng([seed, 1])
         self._batch = sim if isinstance(sim, BatchSim) and is_gap_model(sim.model) else None
-        self.num_links = _num_links(self._batch) if self._batch else 1
+        self.num_links = num_links(self._batch) if self._batch else 1
         self.substeps = round(spec.control_period_s / sim.step_s)
         self.down_w = np.tile(np.array([0.0, 0.0, -1.0], np.float32), (n, 1))
-        self._at_once = _steps_at_once(gap, sim.step_s, self.substeps)
+        self._at_once = steps_at_once(gap, sim.step_s, self.substeps)
         self.drives = Drives(gap, sim, self.substeps)
         self.sensors = Sensors(gap, sim, contract, self.down_w)
         self.pushes = Pushes(gap.pushes, n, spec.control_period_s)
@@ -217,13 +217,13 @@ class Reality:
         self.pushes.restore(arrays)
 
 
-def _num_links(sim: BatchSim) -> int:
+def num_links(sim: BatchSim) -> int:
     """Bodies of the robot: those that hang on its base."""
     base = sim.model.body(sim.spec.base_body).id
     return int((sim.model.body_rootid == base).sum())
 
 
-def _steps_at_once(gap: Gap, step_s: float, substeps: int) -> int:
+def steps_at_once(gap: Gap, step_s: float, substeps: int) -> int:
     """So many physics steps are one call.
 
     A torque-speed line must follow each step; without one, play and supply need no more than the

@@ -23,11 +23,18 @@ class Sensors:
     Attributes:
         values: (N, 6 + 2 J) float32, what the policy is told now: direction of gravity and angular
             velocity [rad/s] in the base frame, joint angles [rad], joint velocities [rad/s].
+        acceleration: (N, 3) float32, what the accelerometer says now, as late as the rest
+            [m/s^2]; zero if that was not asked for.
         filter: the attitude filter.
     """
 
     def __init__(
-        self, gap: Gap, sim: Physics, contract: ObservationContract, down_w: np.ndarray
+        self,
+        gap: Gap,
+        sim: Physics,
+        contract: ObservationContract,
+        down_w: np.ndarray,
+        accelerometer: bool = False,
     ) -> None:
         """Call ``set_factors`` and ``reset`` before the first step.
 
@@ -36,6 +43,7 @@ class Sensors:
             sim: the physics.
             contract: gives the noise of each signal.
             down_w: (N, 3) live: direction of gravity in the world, the floor's frame.
+            accelerometer: whether ``acceleration`` is wanted.
         """
         spec, n = sim.spec, sim.num_envs
         self.gap, self.sim, self._down_w = gap, sim, down_w
@@ -46,9 +54,14 @@ class Sensors:
         self._memory = config.attitude == "filter" or config.imu_smoothing < 1.0 or self._every > 1
         oldest = gap.ranges.sensor_delay_s[1] + gap.ranges.sensor_jitter_s[1]
         # Orientation wxyz, or direction of gravity; angular velocity; joint angles and velocities.
-        self._line = DelayLine(n, 7 + 2 * spec.num_joints, round(oldest / sim.step_s))
+        # And maybe acceleration.
+        self._accelerometer, self._width = accelerometer, 7 + 2 * spec.num_joints
+        size = self._width + (3 if accelerometer else 0)
+        self._line = DelayLine(n, size, round(oldest / sim.step_s))
         self.values = np.zeros((n, 6 + 2 * spec.num_joints), np.float32)
-        self._gravity, self._rate, self._felt = (np.zeros((n, 3), np.float32) for _ in range(3))
+        self._gravity, self._rate, self._felt, self.acceleration = (
+            np.zeros((n, 3), np.float32) for _ in range(4)
+        )
         self._velocity_before = np.zeros((n, 3), np.float32)
         self.filter = AttitudeFilter(n, gap.sensors.filter)
         self._noise = noise_of(contract, spec.num_joints)
@@ -84,12 +97,14 @@ class Sensors:
     def reset(self, ids: np.ndarray, rng: np.random.Generator) -> None:
         """Sensors of some robots show their present state, as if it had been so for long."""
         sim = self.sim
-        if self._memory:
+        if self._memory or self._accelerometer:
             self._reset_imu(ids)
         rows = np.zeros((len(ids), self._line.values.shape[2]), np.float32)
         self._write(rows, ids, sim.qpos[ids], sim.qvel[ids])
         self._line.fill(ids, rows)
         self.values[ids] = self._measured(rows, ids, rng)
+        if self._accelerometer:
+            self.acceleration[ids] = rows[:, self._width :]
 
     def _reset_imu(self, ids: np.ndarray) -> None:
         sim, tilt = self.sim, self._tilt[ids]
@@ -107,7 +122,7 @@ class Sensors:
     def sample(self, qpos: np.ndarray, qvel: np.ndarray, rng: np.random.Generator) -> None:
         """Takes in the state after a physics step: (N, 7 + J) and (N, 6 + J) as in ``Physics``."""
         self._since += 1
-        if self._memory and self._since >= self._every:
+        if (self._memory or self._accelerometer) and self._since >= self._every:
             self._sample_imu(qpos, qvel, rng)
             self._since = 0
         self._line.head = (self._line.head + 1) % len(self._line.values)
@@ -122,16 +137,21 @@ class Sensors:
         else:
             rows[:, :4], rows[:, 4:7] = qpos[:, 3:7], qvel[:, 3:6]
         joints = self.sim.spec.num_joints
-        rows[:, 7 : 7 + joints], rows[:, 7 + joints :] = qpos[:, 7:], qvel[:, 6:]
+        rows[:, 7 : 7 + joints], rows[:, 7 + joints : self._width] = qpos[:, 7:], qvel[:, 6:]
+        if self._accelerometer:
+            rows[:, self._width :] = self._felt[ids]
 
     def read(self, rng: np.random.Generator) -> None:
         """At the end of a control period: brings ``values`` up to date, but for lost samples."""
         n = len(self.values)
         age = self._delay_s + self._jitter_s * rng.random(n)
         steps = np.minimum(np.rint(age / self.sim.step_s), self._line.max_delay).astype(np.int64)
-        fresh = self._measured(self._line.read(steps), slice(None), rng)
+        line = self._line.read(steps)
+        fresh = self._measured(line, slice(None), rng)
         arrived = rng.random(n) >= self._drop_rate
         self.values[arrived] = fresh[arrived]
+        if self._accelerometer:
+            self.acceleration[arrived] = line[arrived, self._width :]
 
     def _sample_imu(self, qpos: np.ndarray, qvel: np.ndarray, rng: np.random.Generator) -> None:
         config = self.gap.sensors
@@ -140,11 +160,19 @@ class Sensors:
         rate += self._gyro_bias
         new = np.float32(config.imu_smoothing)
         self._rate += new * (rate - self._rate)
+        period = self._since * self.sim.step_s
+        if config.attitude == "filter" or self._accelerometer:
+            self._feel(quat, qvel[:, :3].astype(np.float32), period, rng)
         if config.attitude == "robot":
             self._gravity[:] = _turned(rotate_inverse(quat, self._down_w), self._tilt)
-            return
-        period = self._since * self.sim.step_s
-        velocity = qvel[:, :3].astype(np.float32)
+        else:
+            self._gravity[:] = self.filter.update(self._rate, self._felt, period)
+
+    def _feel(
+        self, quat: np.ndarray, velocity: np.ndarray, period: float, rng: np.random.Generator
+    ) -> None:
+        """The accelerometer's sample: (N, 4) orientation and (N, 3) velocity in the world."""
+        config = self.gap.sensors
         force_w = (velocity - self._velocity_before) / np.float32(period)
         force_w -= np.float32(STANDARD_GRAVITY) * self._down_w
         self._velocity_before[:] = velocity
@@ -155,8 +183,7 @@ class Sensors:
         felt += noise
         limit = np.float32(config.acceleration_limit)
         np.clip(felt, -limit, limit, out=felt)
-        self._felt += new * (felt - self._felt)
-        self._gravity[:] = self.filter.update(self._rate, self._felt, period)
+        self._felt += np.float32(config.imu_smoothing) * (felt - self._felt)
 
     def _measured(
         self, line: np.ndarray, rows: np.ndarray | slice, rng: np.random.Generator
@@ -167,12 +194,12 @@ class Sensors:
         noisy[:] = rng.standard_normal(noisy.shape, dtype=np.float32)
         noisy *= self._noise[: self._noisy] * self._noise_factor[rows]
         if self._memory:
-            noise += line[:, 1:]
+            noise += line[:, 1 : self._width]
         else:
             tilt = self._tilt[rows]
             noise[:, :3] += _turned(rotate_inverse(line[:, :4], self._down_w[rows]), tilt)
             noise[:, 3:6] += _turned(line[:, 4:7], tilt) + self._gyro_bias[rows]
-            noise[:, 6:] += line[:, 7:]
+            noise[:, 6:] += line[:, 7 : self._width]
         noise[:, self._joints] += self._offset[rows]
         counts = self.gap.sensors.counts_per_turn
         if counts is not None:
@@ -189,6 +216,7 @@ class Sensors:
             "sensors_velocity": self._velocity_before.copy(),
             "sensors_filter": self.filter.gravity_b.copy(),
             "sensors_since": np.array(self._since),
+            "sensors_acceleration": self.acceleration.copy(),
         }
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -200,6 +228,8 @@ class Sensors:
         self._velocity_before[:] = arrays["sensors_velocity"]
         self.filter.gravity_b[:] = arrays["sensors_filter"]
         self._since = int(arrays["sensors_since"])
+        # Older files have none; without an accelerometer it is zero anyway.
+        self.acceleration[:] = arrays.get("sensors_acceleration", 0.0)
 
 
 def noise_of(contract: ObservationContract, num_joints: int) -> np.ndarray:

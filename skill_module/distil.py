@@ -82,7 +82,7 @@ def latents(agent: ImitationAgent, params: Params, data: dict[str, Any]) -> tupl
 
 
 def loss(
-    agent: ImitationAgent, params: Params, data: dict[str, Any], kl_weight: Array
+    agent: ImitationAgent, params: Params, data: dict[str, Any], kl_weight: float | Array
 ) -> tuple[Array, dict[str, Array]]:
     """The negative evidence lower bound of the tracker's actions, up to constants.
 

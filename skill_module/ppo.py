@@ -194,7 +194,11 @@ def averaged(state: LearnerState, config: LearnerConfig, iteration: int) -> Lear
 
 
 def loss(
-    agent: Agent, config: PpoConfig, params: Params, data: dict[str, Any], kl_weight: Array
+    agent: Agent,
+    config: PpoConfig,
+    params: Params,
+    data: dict[str, Any],
+    kl_weight: float | Array,
 ) -> tuple[Array, dict[str, Array]]:
     """Clipped surrogate, squared value error and divergence from the prior, for one minibatch.
 

@@ -10,7 +10,12 @@ from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.ball_camera import BallCamera, CameraConfig, within
+from legged_skills.sim2real.ball_camera import (
+    BallCamera,
+    CameraConfig,
+    in_heading_frame,
+    within,
+)
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import BallRanges
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
@@ -315,25 +320,6 @@ def dribble_reward(
     reward = terms["ball"] + config.approach_weight * terms["approach"]
     terms["ball_distance_m"] = distance
     return reward.astype(np.float32), terms
-
-
-def in_heading_frame(quat: np.ndarray, vectors_w: np.ndarray) -> np.ndarray:
-    """Horizontal vectors as seen from robots: x along the base's x axis, laid on the floor.
-
-    Args:
-        quat: (n, 4) orientations of the bases, wxyz.
-        vectors_w: (n, K, 2) in the world.
-
-    Returns:
-        (n, K, 2).
-    """
-    w, x, y, z = quat.T
-    forward = np.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)], axis=1)
-    forward /= np.linalg.norm(forward, axis=1, keepdims=True) + 1e-9
-    cosine, sine = forward[:, :1], forward[:, 1:]
-    along = cosine * vectors_w[..., 0] + sine * vectors_w[..., 1]
-    left = cosine * vectors_w[..., 1] - sine * vectors_w[..., 0]
-    return np.stack([along, left], axis=-1)
 
 
 def _longest_delay_s(gap: Gap | None) -> float:

@@ -170,6 +170,15 @@ def _dribble_command(policy: TaskPolicy) -> _Command:
     return _Command("ball_and_target", tuple(components), task_scale(sizes))
 
 
+def command_scale(policy: TaskPolicy) -> np.ndarray:
+    """(C,) what the numbers of a bundle's command are multiplied by to be the policy's "task".
+
+    Raises:
+        SettingsError: there is no command of its task to export.
+    """
+    return _command(policy).scale
+
+
 class _Graph:
     """Nodes and constants of a graph, in the order of evaluation."""
 

@@ -63,6 +63,10 @@ def dog_lines(count: int) -> list[str]:
         (["export"], ["--robot", "--task", "--out", "--policy"]),
         (["validate"], ["--engine", "--episodes", "--max-falls", "--out", "--json"]),
         (["identify"], ["--robot", "--out", "--plot", "--simulate", "--json"]),
+        (["twin"], ["--robot", "--gap", "--fault", "--wait", "--domain", "--json"]),
+        (["deploy"], ["--robot", "--task", "--bundle", "--twin", "--duration", "--script"]),
+        (["teleop"], ["--domain", "--network", "--max-speed"]),
+        (["replay"], ["--bundle", "--policy", "--plot", "--joint-log", "--json"]),
         (["play"], ["--clip", "--track", "--task", "--path", "--video", "--backend"]),
         (["demo"], ["--out", "--backend", "--json"]),
         (["doctor"], ["--json"]),
@@ -602,6 +606,7 @@ def test_from_a_policy_to_a_validated_bundle(
         (["validate", "nowhere.onnx"], "nowhere.onnx"),
         (["identify", "nowhere.npz"], "nowhere.npz"),
         (["export", "--out", "x.onnx", "--robot", "op3", "--task", "dribble"], "op3"),
+        (["replay", "nowhere"], "nowhere: there is no such deployment log"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -44,7 +44,7 @@ def make_policy() -> Callable[..., TaskPolicy]:
             params=_layers(rng, size + LATENT, HIDDEN, joints),
         )
         params = {
-            "policy": _layers(rng, size + 3 + 3 + LATENT, HIDDEN, LATENT),
+            "policy": _layers(rng, size + 3 + 3 + 3 + LATENT, HIDDEN, LATENT),
             "estimator": _layers(rng, size, HIDDEN, 3),
             "filter_logit": np.float32(0.4),
             "log_std": np.zeros(LATENT, np.float32),

@@ -1,0 +1,177 @@
+"""A control loop on absolute deadlines, in a thread of its own.
+
+The period is the policy's to the microsecond on average, however long a step takes. Within it the
+loop creeps to the moment just after sensor values arrive, so that a policy is told fresh ones.
+"""
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+_AIM_S = 0.001
+"""Steps shall begin so long after sensor values have arrived [s]."""
+_CREEP = 0.05
+_MOST_CREEP_S = 0.0001
+"""The loop creeps by no more than this in a step [s]."""
+
+
+class Timing:
+    """How well a loop keeps its time; of the last steps only.
+
+    Attributes:
+        steps: so many steps so far.
+        missed: so many deadlines so far that were missed by more than a period.
+    """
+
+    CAPACITY = 100_000
+
+    def __init__(self) -> None:
+        """Nothing has happened yet."""
+        self.steps = self.missed = 0
+        self._period_error_s = np.zeros(self.CAPACITY)
+        self._latency_s = np.zeros(self.CAPACITY)
+        self._latencies = 0
+
+    def period(self, error_s: float) -> None:
+        """A step began so much late or early after the one before [s]."""
+        self._period_error_s[self.steps % self.CAPACITY] = abs(error_s)
+        self.steps += 1
+
+    def latency(self, seconds: float) -> None:
+        """Targets left so long after the newest sensor values had come [s]."""
+        self._latency_s[self._latencies % self.CAPACITY] = seconds
+        self._latencies += 1
+
+    def figures(self) -> dict[str, float | int]:
+        """99th percentiles [ms], NaN of nothing, and counts."""
+
+        def p99(values: np.ndarray, count: int) -> float:
+            known = values[: min(count, self.CAPACITY)]
+            return float(1e3 * np.percentile(known, 99)) if len(known) else float("nan")
+
+        return {
+            "period_error_p99_ms": p99(self._period_error_s, self.steps),
+            "missed_deadlines": self.missed,
+            "sensor_to_command_p99_ms": p99(self._latency_s, self._latencies),
+            "steps": self.steps,
+        }
+
+
+def creep(age_s: float, cycle_s: float) -> float:
+    """By how much the next deadline is moved to meet sensor values that come every ``cycle_s``.
+
+    Args:
+        age_s: of the newest sensor values at the beginning of a step [s].
+        cycle_s: time between two of them [s]; 0 if nobody knows.
+
+    Returns:
+        [s]; earlier if negative.
+    """
+    if cycle_s <= 0.0 or not 0.0 <= age_s <= 2.0 * cycle_s:
+        return 0.0
+    off = (age_s - _AIM_S + 0.5 * cycle_s) % cycle_s - 0.5 * cycle_s
+    return float(np.clip(-_CREEP * off, -_MOST_CREEP_S, _MOST_CREEP_S))
+
+
+class ControlLoop:
+    """Calls a function once each period.
+
+    Attributes:
+        timing: how well that goes.
+        error: what the function has raised, which has ended the loop; None if nothing.
+    """
+
+    def __init__(
+        self,
+        period_s: float,
+        step: Callable[[float], float | None],
+        cycle_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Does not start yet.
+
+        Args:
+            period_s: the period [s].
+            step: gets the time [s]; returns the age of the newest sensor values then [s], or
+                None if there are none. What it raises ends the loop.
+            cycle_s: time between two sensor values [s]; 0 to stick to the first deadline.
+            clock: the steady clock [s].
+            sleep: waits [s].
+        """
+        self.timing = Timing()
+        self.error: BaseException | None = None
+        self._begun_s = float("nan")
+        self._period_s, self._step, self._cycle_s = period_s, step, cycle_s
+        self._clock, self._sleep = clock, sleep
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def trouble(self, limit_s: float) -> str:
+        """Why no steps are being done though nobody asked to stop; empty if all is well.
+
+        Args:
+            limit_s: how long a step may take, or be late [s].
+        """
+        if self._thread is None or self._stop.is_set():
+            return ""
+        if not self._thread.is_alive():
+            return f"the control loop has ended ({self.error!r})."
+        silent_s = self._clock() - self._begun_s
+        if silent_s <= limit_s:
+            return ""
+        return f"the control loop has hung for {silent_s:.1f} s."
+
+    def start(self) -> None:
+        """Begins, with the first step after a period."""
+        self._stop.clear()
+        self.error, self._begun_s = None, self._clock()
+        self._thread = threading.Thread(target=self._guarded, name="control loop", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the present step."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _guarded(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:
+            self.error = error
+
+    def run(self) -> None:
+        """Steps until ``stop``, on the calling thread."""
+        # What is alive now will be for long: the collector need not look at it in every pass.
+        gc.collect()
+        gc.freeze()
+        deadline = self._clock() + self._period_s
+        before: float | None = None
+        while not self._stop.is_set():
+            wait = deadline - self._clock()
+            if wait > 0.0:
+                self._sleep(wait)
+            now = self._clock()
+            if before is not None:
+                self.timing.period(now - before - self._period_s)
+            before = self._begun_s = now
+            age = self._step(now)
+            deadline += self._period_s
+            if age is not None:
+                deadline += creep(age, self._cycle_s)
+            behind = self._clock() - deadline
+            if behind > 0.0:
+                # Deadlines in the past are not made up for.
+                lost = int(behind // self._period_s) + 1
+                self.timing.missed += lost
+                deadline += lost * self._period_s

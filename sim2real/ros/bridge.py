@@ -1,0 +1,408 @@
+"""The bridge between a policy and a robot: a ROS 2 lifecycle node; needs rclpy.
+
+Configuring loads and checks the policy; activating starts the control loop, and moves nothing. What
+moves the robot is asked for by the services ``~/prepare``, ``~/enable``, ``~/stop``, ``~/reset``.
+"""
+
+import dataclasses
+import json
+import threading
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from legged_skills import robots
+from legged_skills.robots.errors import LeggedSkillsError, SettingsError
+from legged_skills.robots.files import write_text
+from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.config import DeployConfig, config_of
+from legged_skills.sim2real.deploy.controller import Controller, Output, Reply
+from legged_skills.sim2real.deploy.guards import Code, Fault
+from legged_skills.sim2real.deploy.log import DeploymentLog
+from legged_skills.sim2real.deploy.loop import ControlLoop
+from legged_skills.sim2real.deploy.parameters import replaced
+from legged_skills.sim2real.deploy.snapshot import CommandSnapshot, SensorSnapshot
+from legged_skills.sim2real.deploy.states import GUARDED, OPERATOR_EVENTS, Event, State, after
+from legged_skills.sim2real.ros import drivers
+from legged_skills.sim2real.ros.bridge_config import BridgeConfig, bridge_config_of
+from legged_skills.sim2real.ros.listeners import Listeners
+from legged_skills.sim2real.ros.node_parameters import declare
+from legged_skills.sim2real.ros.report import Report
+from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
+
+STATE = "~/state"
+"""std_msgs/String, transient local: the state."""
+NOTICE = "~/notice"
+"""std_msgs/String, transient local: why the state changed without being asked, one sentence."""
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_HUNG_S = 1.0
+"""A control loop that has been silent for so long, and for max_late_s, hangs."""
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class _Parts:
+    """All that is made by configuring and ended by cleaning up."""
+
+    def __init__(self, node: "BridgeNode", deploy: DeployConfig, config: BridgeConfig) -> None:
+        spec = robots.get(deploy.robot)
+        if not config.bundle:
+            raise SettingsError("the parameter bundle is empty, expected the path of a bundle.")
+        self.bundle = Bundle.load(config.bundle, spec)
+        self.controller = Controller(self.bundle, deploy)
+        self.sensors = SensorSnapshot(spec.num_joints)
+        self.command = CommandSnapshot(len(self.bundle.header.command))
+        self.listeners = Listeners(node, self.bundle, config)
+        self.driver = drivers.make(node, spec, config)
+        self.log = None if not config.log else DeploymentLog(config.log, self.bundle, deploy)
+        self.loop = ControlLoop(spec.control_period_s, node.step, config.sensor_period_s)
+        self.report = Report(node, self.bundle, self.driver, self.loop.timing)
+
+    def close(self) -> None:
+        self.loop.stop()
+        self.listeners.close()
+        self.driver.close()
+        if self.log is not None:
+            self.log.close()
+
+
+class BridgeNode(LifecycleNode):
+    """Policy, guards and driver of one robot.
+
+    Attributes:
+        deploy: settings of the controller.
+        config: settings of the bridge.
+        output: of the last control step, or None.
+    """
+
+    def __init__(self, robot: str = "anymal_c", **overrides: Any) -> None:
+        """Declares the parameters; rclpy must have been started.
+
+        Args:
+            robot: default of the parameter "robot", which decides on all other defaults.
+            overrides: defaults of other parameters.
+
+        Raises:
+            SettingsError: a parameter's value is not usable.
+        """
+        super().__init__(BRIDGE_NODE)
+        about = ParameterDescriptor(
+            description="Name of the robot.",
+            additional_constraints="One of: " + ", ".join(robots.names()) + ".",
+            read_only=True,
+        )
+        robot = str(self.declare_parameter("robot", robot, about).value)
+        deploy, config = config_of(robot), bridge_config_of(robot)
+        known = {"deploy": {}, "bridge": {}}
+        for name, value in overrides.items():
+            known["deploy" if hasattr(deploy, name) else "bridge"][name] = value
+        self.deploy = declare(self, replaced(deploy, known["deploy"]), ["robot"])
+        self.config = declare(self, replaced(config, known["bridge"]))
+        if self.config.dry_run:
+            # Joints that nobody moves do not follow.
+            self.deploy = replaced(
+                self.deploy,
+                {"following_error_rad": 3.0, "following_s": 10.0, "frozen_s": 10.0},
+            )
+        self.output: Output | None = None
+        self._parts: _Parts | None = None
+        # Between requests, which come in the executor's thread, and steps.
+        self._deciding = threading.Lock()
+        self._told: tuple[State, str] | None = None
+        self._damped = False
+        self._waiting: list[tuple[int, Future]] = []
+        # So many times whatever had been asked for, and was not done yet, was called off.
+        self._called_off = 0
+        self._failure = ""
+        self._state = self.create_publisher(String, STATE, _LATCHED)
+        self._notice = self.create_publisher(String, NOTICE, _LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(0.1, self._refresh, clock=steady)
+        self.create_timer(1.0, self._diagnose, clock=steady)
+        for event in OPERATOR_EVENTS:
+            # Each in a group of its own: one that waits must not keep the timers from running.
+            self.create_service(
+                Trigger,
+                f"~/{event.value}",
+                self._service(event),
+                callback_group=MutuallyExclusiveCallbackGroup(),
+            )
+
+    @property
+    def active(self) -> bool:
+        """Whether the control loop runs."""
+        return self._parts is not None and self._parts.loop.running
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing moves: after a fault the last target may still be sent."""
+        return self.output is None or self.output.state not in GUARDED
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the policy; refuses a wrong one with a sentence."""
+        try:
+            self._parts = _Parts(self, self.deploy, self.config)
+        except LeggedSkillsError as error:
+            self.get_logger().error(f"not configured: {error}")
+            return _FAILURE
+        bundle, config = self._parts.bundle, self.config
+        self._parts.driver.on_button = lambda name: self._button(name)
+        self.get_logger().info(
+            f"{bundle.robot} {bundle.task}, {bundle.name} ({bundle.sha256[:16]}), "
+            f"driver {config.driver}, targets on {self._parts.driver.command_topic}"
+            + (", dry run" if config.dry_run else "")
+        )
+        if not self._parts.driver.damp_possible() and self.deploy.fault_behaviour == "damp":
+            self.get_logger().warning("this driver cannot let go: after a fault nothing is sent.")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Starts the control loop, idle; nothing moves."""
+        assert self._parts is not None
+        self._told, self.output, self._failure = None, None, ""
+        self._release(self._parts)
+        self._parts.loop.start()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends the control loop, unless the robot is still in its hands."""
+        if not self.at_rest:
+            assert self.output is not None
+            self.get_logger().error(
+                f"not deactivated in the state {self.output.state.value}: stop first."
+            )
+            return _FAILURE
+        if self._parts is not None:
+            self._parts.loop.stop()
+            self._release(self._parts)
+        return super().on_deactivate(state)
+
+    def _release(self, parts: _Parts) -> None:
+        """Between two runs of the control loop nothing is sent, and nothing left to be done."""
+        self._called_off += 1
+        parts.controller.release()
+        self._tell(parts.controller.state, parts.controller.notice)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forgets the policy, and writes what is left of the log."""
+        self._close_parts()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends everything at once, see ``close``."""
+        self._close_parts()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends everything at once, see ``close``."""
+        self._close_parts()
+        return _SUCCESS
+
+    def close(self) -> None:
+        """Ends everything at once, and the node.
+
+        A robot that still moves holds the last target then, with the force of its drives, or lets
+        go if it shall after a fault, and the driver can.
+        """
+        self._close_parts()
+        self.destroy_node()
+
+    def _close_parts(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        self._called_off += 1
+        parts.loop.stop()
+        if not self.at_rest and self.output is not None and not self.config.dry_run:
+            damped = self.deploy.fault_behaviour == "damp" and parts.driver.damp()
+            self.get_logger().fatal(
+                f"ended in the state {self.output.state.value}: the drives "
+                + ("were told to let go." if damped else "hold the last target.")
+            )
+        parts.close()
+        self.output = None
+        if parts.log is not None and parts.log.error:
+            self.get_logger().error(parts.log.error)
+        if self.config.figures:
+            try:
+                text = json.dumps(parts.loop.timing.figures(), indent=2)
+                write_text(self.config.figures, text)
+            except LeggedSkillsError as error:
+                self.get_logger().error(str(error))
+
+    def step(self, now_s: float) -> float | None:
+        """One control step, in the control loop's thread; what fails in it is a fault."""
+        parts = self._parts
+        if parts is None:
+            return None
+        try:
+            return self._step(parts, now_s)
+        except Exception as error:
+            self._fail(parts, f"the program failed ({error!r}).")
+            return None
+
+    def _step(self, parts: _Parts, now_s: float) -> float | None:
+        sensors, command = parts.sensors, parts.command
+        parts.driver.take(sensors)
+        parts.listeners.read(now_s, command)
+        heard_s = float(sensors.joint_time_s.max())
+        with self._deciding:
+            output = parts.controller.tick(now_s, sensors, command)
+            self.output = output
+        if output.publish and not self.config.dry_run:
+            parts.driver.publish(output.joint_targets)
+            parts.loop.timing.latency(time.monotonic() - heard_s)
+        self._damp(parts, output)
+        self._tell(output.state, parts.controller.notice)
+        if parts.log is not None:
+            parts.log.record(now_s, sensors, command, output, time.monotonic() - now_s)
+        age_s = now_s - heard_s
+        return age_s if age_s < 1.0 else None
+
+    def _fail(self, parts: _Parts, sentence: str) -> None:
+        """Makes a fault of what has failed outside of the controller; once of the same."""
+        with self._deciding:
+            self.output = output = parts.controller.fail(sentence)
+        self._damp(parts, output)
+        self._tell(output.state, parts.controller.notice)
+        if sentence != self._failure:
+            self._failure = sentence
+            self.get_logger().fatal(sentence)
+
+    def _damp(self, parts: _Parts, output: Output) -> None:
+        """Lets the drives go, once."""
+        begins, self._damped = output.damp and not self._damped, output.damp
+        if begins and not self.config.dry_run and not parts.driver.damp():
+            self.get_logger().fatal("the drives could not be told to let go.")
+
+    def _tell(self, state: State, notice: str) -> None:
+        """Publishes state and notice if they are others than before."""
+        if self._told == (state, notice):
+            return
+        before, self._told = self._told, (state, notice)
+        self._notice.publish(String(data=notice))
+        if before is None or before[0] is not state:
+            self._state.publish(String(data=state.value))
+
+    def request(self, event: Event) -> Reply:
+        """Asks for something; see ``Controller.request``."""
+        parts = self._parts
+        # It also holds for what somebody else waits for.
+        self._called_off += event is Event.STOP
+        if parts is None or not self.active or self.output is None:
+            return Reply(False, f"{event.value} is refused: the bridge is not active.")
+        if not self._deciding.acquire(timeout=_HUNG_S):
+            return Reply(False, f"{event.value} is refused: the control loop hangs.")
+        try:
+            reply = parts.controller.request(event)
+        finally:
+            self._deciding.release()
+        # Two calls: rclpy refuses a call whose severity changes from one time to the next.
+        if reply.accepted:
+            self.get_logger().info(reply.sentence)
+        else:
+            self.get_logger().warning(reply.sentence)
+        return reply
+
+    def _service(self, event: Event) -> Any:
+        async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            reason = await self._acquire() if event is Event.PREPARE else ""
+            if reason:
+                reply = Reply(False, f"{event.value} is refused: {reason}")
+            else:
+                reply = self.request(event)
+            response.success, response.message = reply.accepted, reply.sentence
+            return response
+
+        return answer
+
+    async def _acquire(self) -> str:
+        """Takes charge of the joints; why that is not to be, or empty.
+
+        Only of a robot that nothing else is wrong with: to be given joints may move them.
+        """
+        parts, called_off = self._parts, self._called_off
+        if parts is None or not self._may(Event.PREPARE):
+            return ""
+        reason = parts.controller.objection(Event.PREPARE, (Code.OTHER_OWNER,))
+        if reason:
+            return reason
+        reason = await parts.driver.acquire()
+        await self._next_step()
+        if not reason and called_off != self._called_off:
+            return "it was called off meanwhile."
+        return reason
+
+    def _may(self, event: Event) -> bool:
+        return (
+            self.active and self.output is not None and after(self.output.state, event) is not None
+        )
+
+    async def _next_step(self) -> None:
+        """Waits until a step has seen what has changed just now."""
+        if self._parts is None:
+            return
+        waiting = Future(executor=self.executor)
+        self._waiting.append((self._parts.loop.timing.steps + 2, waiting))
+        await waiting
+
+    def _button(self, name: str) -> None:
+        self.get_logger().warning(f"the button {name} asks to stop.")
+        self.request(Event.STOP)
+
+    def _refresh(self) -> None:
+        parts = self._parts
+        steps = None if parts is None else parts.loop.timing.steps
+        for entry in list(self._waiting):
+            if steps is None or not self.active or steps >= entry[0]:
+                self._waiting.remove(entry)
+                entry[1].set_result(None)
+        if parts is None:
+            return
+        try:
+            parts.driver.refresh()
+        except Exception as error:
+            self._fail(parts, f"the driver failed ({error!r}).")
+        self._watch_loop(parts)
+
+    def _watch_loop(self, parts: _Parts) -> None:
+        """Tells of a control loop that is dead or hangs, which cannot tell itself."""
+        sentence = parts.loop.trouble(max(_HUNG_S, 2.0 * self.deploy.max_late_s))
+        output = self.output
+        if not sentence or output is None or output.state is State.FAULT:
+            return
+        if self.active and self.at_rest:
+            # Late is no fault of a robot that rests; a loop that comes back says so.
+            return
+        # Not by the controller, which may be in the hands of the thread that hangs; if that comes
+        # back, it finds itself late.
+        fault = Fault(Code.LATE_LOOP, sentence)
+        damp = output.publish and self.deploy.fault_behaviour == "damp"
+        self.output = output = dataclasses.replace(
+            output, state=State.FAULT, publish=False, damp=damp, faults=(fault,)
+        )
+        self._damp(parts, output)
+        self._tell(State.FAULT, sentence)
+        self.get_logger().fatal(sentence)
+
+    def _diagnose(self) -> None:
+        parts = self._parts
+        if parts is None:
+            return
+        extra = parts.listeners.values()
+        if parts.log is not None:
+            log = parts.log
+            extra |= {"log": str(log.path), "log_error": log.error, "log_lost": str(log.lost)}
+        self._diagnostics.publish(
+            parts.report.message(self.output, parts.sensors, parts.command, extra)
+        )

@@ -1,0 +1,108 @@
+"""The bridge as a process: starts the node, and stops the robot before it ends; needs rclpy."""
+
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import ok, remove_ros_args, try_shutdown
+
+from legged_skills.robots.errors import LeggedSkillsError
+from legged_skills.sim2real.deploy.states import Event
+from legged_skills.sim2real.ros.bridge import BridgeNode
+
+_REST_WITHIN_S = 30.0
+"""Longer is no way to rest: settling and the ramp take a few seconds."""
+_SWITCH_S = 0.0005
+"""Threads of Python change places after so long, so that no callback delays a control step [s]."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks for rest; the last comes when a terminal or a connection is closed."""
+USAGE = "usage: policy_bridge [--autostart] [--ros-args -p robot:=op3 -p bundle:=walk.onnx ...]"
+
+
+def run(node: BridgeNode, autostart: bool) -> int:
+    """Spins until a signal; then stops the robot, waits until it rests, and ends.
+
+    A second signal ends at once; drives hold the last target then.
+
+    Args:
+        node: the bridge.
+        autostart: configure and activate at once, which moves nothing.
+
+    Returns:
+        0, or 2 if ``autostart`` could not be done.
+    """
+    signals: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+
+    before = [(number, signal.signal(number, note)) for number in _SIGNALS]
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if autostart:
+            for trigger in (node.trigger_configure, node.trigger_activate):
+                if trigger() != TransitionCallbackReturn.SUCCESS:
+                    return 2
+        while not signals and ok():
+            executor.spin_once(timeout_sec=0.1)
+        if not node.at_rest:
+            node.request(Event.STOP)
+        until = time.monotonic() + _REST_WITHIN_S
+        while not node.at_rest and len(signals) < 2 and time.monotonic() < until:
+            executor.spin_once(timeout_sec=0.1)
+        return 0
+    except ExternalShutdownException:
+        return 0
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        executor.shutdown()
+
+
+def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: Any) -> int:
+    """Runs a bridge in this process.
+
+    Args:
+        robot: default of the parameter "robot".
+        autostart: configure and activate at once, which moves nothing.
+        ros_arguments: as after a ROS 2 command, ``--ros-args ...``.
+        overrides: defaults of other parameters.
+
+    Returns:
+        The process's exit code.
+    """
+    sys.setswitchinterval(_SWITCH_S)
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = BridgeNode(robot, **overrides)
+        try:
+            return run(node, autostart)
+        finally:
+            node.close()
+    finally:
+        try_shutdown()
+
+
+def main() -> int:
+    """The command ``policy_bridge``, which launch files start."""
+    # Launch files may leave an argument empty.
+    arguments = [argument for argument in remove_ros_args(sys.argv)[1:] if argument]
+    if any(argument != "--autostart" for argument in arguments):
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        return start("anymal_c", "--autostart" in arguments, sys.argv[1:])
+    except LeggedSkillsError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What must be settled before rclpy starts: whether it is there, and who may hear it."""
+
+import importlib.util
+import os
+import socket
+import sys
+
+from legged_skills.robots.errors import SettingsError
+
+MAX_DOMAIN_ID = 101
+"""Above it, ports meet those that Linux gives to outgoing connections."""
+# DDS-RTPS: multicast discovery of domain d is on port 7400 + 250 d.
+_DISCOVERY_PORT, _PORTS_OF_DOMAIN = 7400, 250
+
+
+def require_rclpy() -> None:
+    """Checks that ROS 2 can be used from this Python.
+
+    Raises:
+        SettingsError: rclpy cannot be found.
+    """
+    if importlib.util.find_spec("rclpy") is None:
+        raise SettingsError(
+            f"rclpy is missing in {sys.executable}; source a ROS 2 installation of this Python, "
+            "or install legged_skills[ros]."
+        )
+
+
+def free_domain() -> int:
+    """A ROS_DOMAIN_ID that nobody on this computer uses now.
+
+    The port on which Fast DDS hears of others in a domain is taken if anybody is in it.
+
+    Raises:
+        SettingsError: all are in use.
+    """
+    first = os.getpid()
+    for step in range(MAX_DOMAIN_ID):
+        domain = 1 + (first + step) % MAX_DOMAIN_ID
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", _DISCOVERY_PORT + _PORTS_OF_DOMAIN * domain))
+            except OSError:
+                continue
+        return domain
+    raise SettingsError(f"all domains from 1 to {MAX_DOMAIN_ID} are in use on this computer.")
+
+
+def settle(domain: int | None, localhost: bool = True) -> None:
+    """Sets the environment of this process and of those that it starts.
+
+    Args:
+        domain: ROS_DOMAIN_ID; None leaves it as it is.
+        localhost: whether only nodes on this computer are found.
+
+    Raises:
+        SettingsError: there is no such domain.
+    """
+    if domain is not None:
+        if not 0 <= domain <= MAX_DOMAIN_ID:
+            raise SettingsError(f"domain is {domain}, expected 0 to {MAX_DOMAIN_ID}.")
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+    if localhost:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"

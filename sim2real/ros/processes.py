@@ -1,0 +1,111 @@
+"""Processes that are started, watched and ended as a set; no rclpy here."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+_LAST_WORDS = re.compile(r"(?:not configured: |legged-skills: |Error: )(.+)")
+_LONGEST = 300
+
+
+class Child:
+    """A process with its output in a file.
+
+    It is in a session of its own: Ctrl-C in the terminal is for the one who started it, who ends
+    it in the right order.
+
+    Attributes:
+        name: what it is called in messages.
+        output: the file.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], output: Path) -> None:
+        """Starts it.
+
+        Args:
+            name: what it is called in messages.
+            command: program and arguments.
+            output: file for all that it prints.
+        """
+        self.name, self.output = name, output
+        # Small matrices on several threads would only take the cores from each other.
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | os.environ
+        with output.open("wb") as file:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        """What it said was wrong, or else its last line; without the full stop."""
+        text = self.output.read_text("utf-8", errors="replace")
+        found = _LAST_WORDS.findall(text)
+        lines = found or [line for line in text.splitlines() if line.strip()] or ["it said nothing"]
+        return lines[-1].strip().rstrip(".")[:_LONGEST]
+
+    def end(self, patience_s: float) -> int:
+        """Asks it to end as Ctrl-C would, and does not take no for an answer.
+
+        Args:
+            patience_s: time for an end in order [s].
+
+        Returns:
+            Its exit code.
+        """
+        deadline = time.monotonic() + patience_s
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if self.code is not None:
+                break
+            self._process.send_signal(number)
+            try:
+                return self._process.wait(max(1.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                continue
+        return self._process.wait()
+
+
+class StopSignals:
+    """Ctrl-C and a request to terminate are noted, so that a robot is stopped before all ends.
+
+    Attributes:
+        count: so many have come.
+    """
+
+    def __init__(self) -> None:
+        """None has come."""
+        self.count = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether one has come."""
+        return self.count > 0
+
+    def __enter__(self) -> "StopSignals":
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def _note(self, *_: object) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

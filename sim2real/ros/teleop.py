@@ -1,0 +1,108 @@
+"""Drives a robot with the keyboard and shows what the bridge says, live; needs rclpy."""
+
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
+
+from legged_skills.sim2real.deploy.states import Event, State
+from legged_skills.sim2real.ros.keyboard import EVENTS, HELP, QUIT, Keys, Velocity
+from legged_skills.sim2real.ros.operator import Operator
+from legged_skills.sim2real.ros.processes import StopSignals
+from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
+
+_SHOW_S = 0.1
+_SHOWN = ("joint_states_age_s", "joint_states_hz", "imu_hz", "battery_v", "age_s")
+
+
+class Display:
+    """One line about everything, written over itself.
+
+    Attributes:
+        answer: the last answer of the bridge.
+    """
+
+    def __init__(self, operator: Operator) -> None:
+        """Begins to listen to diagnostics.
+
+        Args:
+            operator: knows the state.
+        """
+        self._operator = operator
+        self._values: dict[str, str] = {}
+        self._heard_s = -float("inf")
+        self.answer = ""
+        operator.node.create_subscription(DiagnosticArray, DIAGNOSTICS, self._hear, 10)
+
+    def _hear(self, message: DiagnosticArray) -> None:
+        ours = [s for s in message.status if s.name.startswith(f"{BRIDGE_NODE}: ")]
+        if not ours:
+            return
+        self._heard_s = time.monotonic()
+        self._values = {v.key: v.value for status in ours for v in status.values}
+
+    def line(self, velocity: Velocity) -> str:
+        """State, command, ages, and the last answer."""
+        operator = self._operator
+        state = operator.state.value if operator.state is not None else "no bridge is heard"
+        vx, vy, turning = velocity.values
+        age = time.monotonic() - self._heard_s
+        parts = [f"[{state}]", f"vx {vx:+.2f} vy {vy:+.2f} turn {turning:+.2f}"]
+        if age < 60.0:
+            parts += [f"{name} {self._values[name]}" for name in _SHOWN if name in self._values]
+            parts.append(f"told {age:.1f} s ago")
+        parts.append(operator.notice or self.answer)
+        return "  ".join(part for part in parts if part)
+
+
+def teleop(most: tuple[float, float, float]) -> None:
+    """Reads keys until one of them ends it; a robot that moves is stopped first.
+
+    Args:
+        most: greatest vx, vy [m/s] and yaw rate [rad/s].
+
+    Raises:
+        SettingsError: standard input is no terminal, or a speed is not positive.
+    """
+    velocity = Velocity(most)
+    with Keys() as keys, StopSignals() as stop:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            operator = Operator("teleop")
+            display = Display(operator)
+            print(HELP)
+            try:
+                while not stop.asked and not _take(keys.read(), velocity, operator, display):
+                    operator.command = velocity.values
+                    operator.until(lambda: False, _SHOW_S)
+                    sys.stdout.write("\r\x1b[K" + display.line(velocity)[: _columns()])
+                    sys.stdout.flush()
+                operator.command = None
+                if operator.state in (State.RAMP, State.READY, State.POLICY):
+                    display.answer = operator.ask(Event.STOP).sentence
+                    print(f"\n{display.answer}")
+            finally:
+                operator.close()
+                print()
+        finally:
+            try_shutdown()
+
+
+def _take(pressed: str, velocity: Velocity, operator: Operator, display: Display) -> bool:
+    """Does what keys ask for; whether to quit."""
+    for key in pressed:
+        if key in QUIT:
+            return True
+        velocity.press(key)
+        if key in EVENTS:
+            display.answer = operator.ask(EVENTS[key], 2.0).sentence
+    return False
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns - 1

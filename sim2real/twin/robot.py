@@ -1,0 +1,265 @@
+"""One robot under the gap of the training, moved on by one cycle of its bus at a time."""
+
+import dataclasses
+
+import numpy as np
+
+from legged_skills.robots.ball import Ball
+from legged_skills.robots.contract import proprioception
+from legged_skills.robots.rotations import multiply, rotate, rotate_inverse, yaw
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real import ranges
+from legged_skills.sim2real.drives import Drives
+from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.model_pool import ModelPool
+from legged_skills.sim2real.pushes import Pushes
+from legged_skills.sim2real.ranges import Factors
+from legged_skills.sim2real.reality import num_links, simulate, steps_at_once
+from legged_skills.sim2real.sensors import Sensors
+from legged_skills.sim2real.terrain import floor_levels
+from legged_skills.sim2real.twin.attitude import from_gravity, tilt_only
+from legged_skills.sim2real.twin.interface import TwinInterface
+from legged_skills.sim2real.twin.messages import ImuMessage, Truth
+
+MAX_TILT_RAD = 1.0
+"""A base that is tilted more has fallen."""
+_ONE = np.zeros(1, dtype=np.int64)
+_ALL = np.ones(1, dtype=bool)
+
+
+def clean_gap(gap: Gap) -> Gap:
+    """A gap with nothing in it: no delay, noise, push or loss, drives as in the clean model.
+
+    What the robot's firmware does to the IMU's samples stays.
+    """
+    spec = _spec(gap)
+    sure = {}
+    for f in dataclasses.fields(gap.ranges):
+        value = f.metadata["nominal"]
+        if np.isnan(value):
+            value = spec.floor_friction if f.name == "floor_friction" else 0.0
+        sure[f.name] = (value, value)
+    return dataclasses.replace(
+        gap,
+        timing=dataclasses.replace(gap.timing, setpoint="hold"),
+        drives=dataclasses.replace(gap.drives, stall_factor=None),
+        sensors=dataclasses.replace(gap.sensors, acceleration_noise=0.0, counts_per_turn=None),
+        ranges=type(gap.ranges)(**sure),
+        fit=None,
+    )
+
+
+def _spec(gap: Gap) -> RobotSpec:
+    from legged_skills import robots
+
+    return robots.get(gap.robot)
+
+
+class TwinRobot:
+    """One simulated robot. J is its number of joints; all arrays are in the robot's order.
+
+    Drives, sensors, pushes and physics are those of the training, with one set of factors for good.
+    Two waits of the gap are real here, and left out of it: a target waits for the next cycle, which
+    takes half a cycle off the drawn delay, and a message waits for the policy's next step, which is
+    what the sensors' jitter stands for.
+
+    Attributes:
+        spec: the robot.
+        factors: (1, K) by name, what was drawn for it.
+        torque_squared: sum over joints of the squared torque in the last cycle [N^2 m^2].
+        extra_force_w: (3,) on the base's centre of mass, on top of the gap's pushes [N].
+        pushing: whether the gap's pushes act; see ``let_push``.
+        diverged: how often the physics went bad and was put back.
+    """
+
+    def __init__(
+        self, interface: TwinInterface, gap: Gap, seed: int = 0, ball: Ball | None = None
+    ) -> None:
+        """Draws the robot and puts it into its first start pose.
+
+        Args:
+            interface: its messages.
+            gap: the gap, one with a ball if there is a ball.
+            seed: of the robot and of all noise.
+            ball: what it plays with.
+        """
+        self.interface, self.gap = interface, gap
+        self.spec = spec = interface.spec
+        self.sim = sim = simulate(spec, 1, 1, gap, ball)
+        rng = np.random.default_rng([seed, 6])
+        self.factors = factors = ranges.draw(gap.ranges, spec, num_links(sim), 1, rng)
+        half = 0.5 * interface.cycle_s
+        factors["command_delay_s"] = np.maximum(factors["command_delay_s"] - half, 0.0)
+        factors["sensor_jitter_s"] = np.zeros((1, 1))
+        pool = ModelPool(sim.model, spec, gap, factors, rng)
+        pool.give(sim, _ONE, _ONE)
+        self._down_w = pool.down_w.astype(np.float32)
+        self._rng = np.random.default_rng([seed, 7])
+        self._steps = round(interface.cycle_s / sim.step_s)
+        self._at_once = steps_at_once(gap, sim.step_s, self._steps)
+        # A bus of several cycles in one policy period, or of one that is none of its fractions.
+        self._period = round(spec.control_period_s / sim.step_s)
+        self._drives = Drives(gap, sim, self._period)
+        self._sensors = Sensors(gap, sim, proprioception(spec), self._down_w, accelerometer=True)
+        self._pushes = Pushes(gap.pushes, 1, interface.cycle_s)
+        self._pushes.force_n[:] = factors["push_force_n"]
+        self._sensors.set_factors(factors)
+        self._strength, self._stiffness = np.ones(spec.num_joints), np.ones(spec.num_joints)
+        self._battery: float | None = None
+        self._mount = np.array(interface.imu_mount_wxyz)
+        self.extra_force_w = np.zeros(3)
+        self.pushing = True
+        self.diverged = 0
+        self._cycles = 0
+        self.start(next(iter(interface.start_poses.values())))
+
+    def start(self, joint_pos: np.ndarray) -> None:
+        """Puts the robot on its feet at the origin, at rest; drives hold its pose (J,) [rad]."""
+        roughness = self.factors["roughness_m"][:, 0]
+        qpos = self.spec.home_qpos
+        qpos[7:] = joint_pos
+        qpos[2] = _height(self.spec, joint_pos) + floor_levels(self.gap, roughness)[1][0]
+        self.sim.reset(_ALL, qpos, np.zeros(6 + self.spec.num_joints))
+        if self.sim.objects_qpos.shape[1]:
+            self.sim.objects_qpos[0, 2] *= self.factors["ball_radius"][0, 0]
+            self.sim.objects_qpos[0, 2] += floor_levels(self.gap, roughness)[1][0]
+        self._give()
+        self._drives.reset(_ONE, self.sim.qpos[_ONE, 7:])
+        self._sensors.reset(_ONE, self._rng)
+        self._pushes.reset(_ONE, self._rng)
+        self._held = self.joint_pos.astype(np.float64)
+        self._fresh, self._since = True, 0
+        self._effort = np.zeros(self.spec.num_joints)
+        self._risen = False
+
+    def _give(self) -> None:
+        changed: Factors = {
+            **self.factors,
+            "strength": self.factors["strength"] * self._strength,
+            "position_gain": self.factors["position_gain"] * self._stiffness,
+        }
+        if self._battery is not None:
+            changed["battery"] = np.full((1, 1), self._battery / self.interface.battery_v)
+        self._drives.set_factors(changed)
+        self._fresh = True
+
+    def hold(self, joint_targets: np.ndarray) -> None:
+        """Gives drives the targets (J,) [rad] from the next cycle on, for good."""
+        self._held, self._fresh = np.array(joint_targets, dtype=np.float64), True
+
+    def set_drives(self, strength: np.ndarray, stiffness: np.ndarray) -> None:
+        """Drives' torque limits (J,) and position gains (J,), over those they began with."""
+        if not np.array_equal(self._strength, strength):
+            self._strength = strength.copy()
+            self._give()
+        if not np.array_equal(self._stiffness, stiffness):
+            self._stiffness = stiffness.copy()
+            self._give()
+
+    def set_battery(self, volts: float | None) -> None:
+        """The battery's voltage without load [V]; None for what was drawn."""
+        self._battery = volts
+        self._give()
+
+    def let_push(self, pushing: bool) -> None:
+        """Lets the gap's pushes act from now on, beginning anew, or not any more."""
+        if pushing and not self.pushing:
+            self._pushes.reset(_ONE, self._rng)
+        self.pushing = pushing
+
+    def cycle(self) -> None:
+        """One cycle: drives take what they hold, the physics moves, the sensors are read."""
+        sim = self.sim
+        pushes = self._pushes.step(self._rng) if self.pushing else np.zeros((1, 3))
+        sim.push(pushes + self.extra_force_w)
+        square = 0.0
+        for _ in range(0, self._steps, self._at_once):
+            if self._fresh or self._since >= self._period:
+                self._drives.command(self._held[None], min(1.0, self._since / self._period))
+                self._fresh, self._since = False, 0
+            motion = self._drives.substeps(self._since, self._at_once)
+            for i in range(self._at_once):
+                self._sensors.sample(motion.qpos[:, i], motion.qvel[:, i], self._rng)
+            self._since += self._at_once
+            self._effort = motion.torque[0, -1].copy()
+            square += float(np.square(motion.torque).sum())
+        self.torque_squared = square / self._steps
+        if sim.end_step().any():
+            self.diverged += 1
+            self._sensors.reset(_ONE, self._rng)
+        self._sensors.read(self._rng)
+        self._cycles += 1
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since the twin began [s]."""
+        return self._cycles * self.interface.cycle_s
+
+    @property
+    def joint_pos(self) -> np.ndarray:
+        """(J,) what the encoders say [rad]."""
+        return self._sensors.values[0, 6 : 6 + self.spec.num_joints]
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(J,) what the drives say [rad/s], where they say anything."""
+        return self._sensors.values[0, 6 + self.spec.num_joints :]
+
+    @property
+    def effort(self) -> np.ndarray:
+        """(J,) torque of the drives in the last physics step [Nm]."""
+        return self._effort
+
+    @property
+    def volts(self) -> float:
+        """The supply's voltage [V]."""
+        return float(self._drives.voltage[0, 0]) * self.interface.battery_v
+
+    def imu(self) -> ImuMessage:
+        """What the IMU says, in its own frame."""
+        values, acceleration = self._sensors.values[0], self._sensors.acceleration[0]
+        if self.interface.orientation == "tilt":
+            base = tilt_only(acceleration)
+        else:
+            base = from_gravity(values[:3], float(yaw(self.sim.qpos[0, 3:7])))
+        return ImuMessage(
+            orientation_wxyz=multiply(base, self._mount),
+            angular_velocity=rotate_inverse(self._mount, values[3:6]),
+            acceleration=rotate_inverse(self._mount, acceleration),
+        )
+
+    def truth(self) -> Truth:
+        """Where the robot is, without errors."""
+        qpos, qvel = self.sim.qpos[0], self.sim.qvel[0]
+        quat = qpos[3:7].copy()
+        upright = float(rotate(quat, np.array([0.0, 0.0, 1.0]))[2])
+        low = qpos[2] < self.spec.fallen_height_m
+        self._risen |= not low
+        return Truth(
+            time_s=self.time_s,
+            pos_w=qpos[:3].copy(),
+            quat_wxyz=quat,
+            lin_vel_b=rotate_inverse(quat, qvel[:3]),
+            ang_vel_b=qvel[3:6].copy(),
+            fallen=bool((low and self._risen) or upright < np.cos(MAX_TILT_RAD)),
+        )
+
+    def tip_over(self, angle_rad: float) -> None:
+        """Tilts the base at once: rolls it about its own x axis."""
+        turn = np.array([np.cos(0.5 * angle_rad), np.sin(0.5 * angle_rad), 0.0, 0.0])
+        self.sim.qpos[0, 3:7] = multiply(self.sim.qpos[0, 3:7], turn)
+
+
+def _height(spec: RobotSpec, joint_pos: np.ndarray) -> float:
+    """How far the base is over the floor when the lowest foot or part of the trunk stands [m]."""
+    import mujoco
+
+    model = spec.model(visible=False)
+    data = mujoco.MjData(model)
+    data.qpos[:] = spec.home_qpos
+    data.qpos[2], data.qpos[7:] = 1.0, joint_pos
+    mujoco.mj_forward(model, data)
+    feet = np.stack([data.site(name).xpos for name in spec.foot_sites])
+    turned = np.stack([data.site(name).xmat.reshape(3, 3) for name in spec.foot_sites])
+    points = feet[:, None] + np.einsum("fij,fsj->fsi", turned, spec.foot_points_f)
+    return float(1.0 - points[..., 2].min() + spec.foot_radius_m)

@@ -1,0 +1,191 @@
+"""The commands ``deploy`` and ``teleop``; ``legged_skills/cli.py`` puts all commands together."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from legged_skills.robots.console import OUT, known, write_bytes, write_json
+from legged_skills.robots.errors import FileFormatError, SettingsError
+
+if TYPE_CHECKING:
+    from legged_skills.sim2real.bundle import Bundle
+
+_PACE = 0.4
+"""Where no command is given, this share of the greatest forward speed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:
+    """Bring a robot or its twin into motion, let a policy act for a while, and bring it to rest.
+
+    The bridge, and with --twin the robot, are processes of their own. With --twin only this
+    computer hears them, in a domain of their own. A real robot moves only after Enter was pressed.
+    Ctrl-C stops softly. Ends with 1 if the twin fell or the policy did not act for all the time.
+    """
+
+    robot: Literal["op3", "anymal_c"] = "anymal_c"
+    """The robot."""
+    task: Literal["walk", "dribble"] = "walk"
+    """What the policy does."""
+    bundle: Path | None = None
+    """Policy bundle (.onnx); by default the policy that comes with the package is exported."""
+    twin: bool = False
+    """With a digital twin instead of a robot."""
+    duration: float = 20.0
+    """The policy acts for so long [s]."""
+    script: str | None = None
+    """The command for walking, "vx vy yaw" [m/s, m/s, rad/s]; by default ahead at 0.4 of the
+    greatest speed."""
+    gap: str = "full"
+    """With --twin: between simulation and robot: none, full, or a file of settings."""
+    seed: int = 0
+    """With --twin: of the robot that is drawn from the gap, and of all noise."""
+    path: Literal["stay", "straight", "slalom", "square", "jumps"] = "slalom"
+    """With --twin: how the ball's target moves."""
+    params: Path | None = None
+    """ROS parameter file of the bridge, such as launch/params/op3.yaml with a site's own values."""
+    dry_run: bool = False
+    """Do everything but publish to the robot."""
+    domain: int | None = None
+    """ROS_DOMAIN_ID; with --twin one that nobody uses, otherwise that of the environment."""
+    out: Path | None = None
+    """Folder for bundle, log and what the processes print; by default deployments/DATE."""
+    json: Path | None = None
+    """Write the figures to this file too; "-" or nothing is standard output."""
+
+    def run(self) -> int:
+        """Deploys, and prints figures."""
+        from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
+
+        require_rclpy()
+        command = _numbers(self.script)
+        if command is not None and self.task != "walk":
+            raise SettingsError(f"script is for walking, and task is {self.task}.")
+        stamp = time.strftime(f"%Y%m%d-%H%M%S-{self.robot}-{self.task}")
+        out = (self.out or Path("deployments") / stamp).resolve()
+        if out.exists() and any(out.iterdir()):
+            raise SettingsError(f"the folder {out} is not empty, expected a new one.")
+        bundle = self._bundle(out / "bundle.onnx")
+        if self.task == "walk" and command is None:
+            command = (_PACE * bundle.header.command[0].high, 0.0, 0.0)
+        own = free_domain() if self.twin and self.domain is None else self.domain
+        settle(own, localhost=self.twin)
+        from legged_skills.sim2real.ros.deploy import DeployRun, deploy
+
+        run = DeployRun(
+            bundle=bundle,
+            bundle_file=out / "bundle.onnx",
+            out=out,
+            twin=self._twin() if self.twin else None,
+            seconds=self.duration,
+            command=command,
+            params=None if self.params is None else self._parameters(self.params),
+            near_m=self._ball()[1],
+            dry_run=self.dry_run,
+            attended=not self.twin,
+        )
+        figures = deploy(run, OUT.print)
+        _print(figures)
+        OUT.print(f"log and output: {out}")
+        write_json(self.json, figures)
+        if figures["interrupted"]:
+            return 130
+        whole = figures["seconds"] >= self.duration - 0.1
+        return 0 if whole and not figures["falls"] else 1
+
+    def _bundle(self, copy: Path) -> "Bundle":
+        """The policy; a copy goes into the folder of the run, where ``replay`` finds it."""
+        from legged_skills.sim2real.bundle import Bundle
+
+        if self.bundle is None:
+            from legged_skills.tasks.commands import load_policy, timing
+            from legged_skills.tasks.export import export_bytes
+
+            policy = load_policy(self.robot, self.task)
+            data = export_bytes(policy, timing(self.robot))
+        else:
+            Bundle.load(self.bundle, robot=self.robot, task=self.task)
+            try:
+                data = self.bundle.read_bytes()
+            except OSError as error:
+                raise FileFormatError(
+                    f"{self.bundle}: cannot be read ({error.strerror})."
+                ) from error
+        write_bytes(copy, data)
+        return Bundle.load(copy, robot=self.robot, task=self.task)
+
+    def _parameters(self, path: Path) -> Path:
+        if not path.is_file():
+            raise FileFormatError(f"{path}: there is no such parameter file.")
+        return path.resolve()
+
+    def _ball(self) -> tuple[float, float]:
+        """Speed of the target [m/s], and what is near it [m], as in the evaluation."""
+        if self.task != "dribble":
+            return 0.0, 1.0
+        from legged_skills.tasks.evaluate_dribble import TESTS
+
+        return TESTS[self.robot].target_speed_mps, TESTS[self.robot].near_m
+
+    def _twin(self) -> tuple[str, ...]:
+        words = ["--robot", self.robot, "--seed", str(self.seed), "--gap", self.gap]
+        if self.task == "dribble":
+            words += ["--ball", "--path", self.path, "--speed", f"{self._ball()[0]:g}"]
+        return tuple(words)
+
+
+def _numbers(script: str | None) -> tuple[float, ...] | None:
+    """The three numbers of a script."""
+    if script is None:
+        return None
+    try:
+        values = tuple(float(word) for word in script.split())
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise SettingsError(f'script is {script!r}, expected three numbers, "vx vy yaw".')
+    return values
+
+
+def _print(figures: dict[str, Any]) -> None:
+    for entry in figures["state_history"]:
+        notice = f"  ({entry['notice']})" if entry["notice"] else ""
+        OUT.print(f"{entry['time_s']:8.2f} s  {entry['state']}{notice}")
+    parts = [f"the policy acted for {figures['seconds']:.1f} s"]
+    if figures["falls"] is not None:
+        parts.append(f"{figures['falls']} falls")
+    if "velocity_error_mps" in figures:
+        parts.append(f"velocity error {known(figures['velocity_error_mps'], '.3f')} m/s")
+    if "time_near_target" in figures:
+        parts.append(f"near the target {known(figures['time_near_target'], '.2f')} of the time")
+    OUT.print(", ".join(parts))
+    OUT.print(
+        f"period error p99 {known(figures['period_error_p99_ms'], '.2f')} ms, "
+        f"{known(figures['missed_deadlines'], '.0f')} missed deadlines, "
+        f"sensor to command p99 {known(figures['sensor_to_command_p99_ms'], '.2f')} ms"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teleop:
+    """Drive a robot, or its twin, with the keyboard, and see the bridge's state live."""
+
+    domain: int | None = None
+    """ROS_DOMAIN_ID, if not that of the environment."""
+    network: bool = False
+    """Reach a bridge on another computer; by default only one on this one."""
+    max_speed: tuple[float, float, float] = (0.6, 0.2, 0.6)
+    """Greatest forward and sideways speed [m/s] and turning rate [rad/s]; the bridge limits them to
+    what the policy was trained for."""
+
+    def run(self) -> int:
+        """Drives until q is pressed."""
+        from legged_skills.sim2real.ros.environment import require_rclpy, settle
+
+        require_rclpy()
+        settle(self.domain, localhost=not self.network)
+        from legged_skills.sim2real.ros.teleop import teleop
+
+        teleop(self.max_speed)
+        return 0

@@ -1,0 +1,77 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from legged_skills.robots.errors import ClipError
+from legged_skills.sim2real.deploy.differences import compare, joint_log
+from legged_skills.sim2real.deploy.log import STATES, DeploymentLog
+from legged_skills.sim2real.deploy.plots import plot
+from legged_skills.sim2real.deploy.recorded_run import RecordedRun, read_run
+from legged_skills.sim2real.deploy.states import Event, State
+from legged_skills.sim2real.joint_log import read_log
+
+
+@pytest.fixture
+def run(bench, bundles, tmp_path) -> RecordedRun:
+    """Ramp, hold and policy, for 7 s or so."""
+    log = DeploymentLog(tmp_path / "log", bundles[bench.spec.name], bench.config, wait=True)
+
+    def go(seconds: float) -> None:
+        for _ in range(round(seconds / bench.period_s)):
+            output = bench.tick()
+            log.record(bench.now_s, bench.sensors, bench.command, output, 0.001)
+
+    go(0.2)
+    bench.ask(Event.PREPARE)
+    go(5.0)
+    bench.ask(Event.ENABLE)
+    go(1.0)
+    log.close()
+    return read_run(tmp_path / "log")
+
+
+def _changed(run: RecordedRun, **arrays: np.ndarray) -> RecordedRun:
+    return dataclasses.replace(run, arrays={**run.arrays, **arrays})
+
+
+def test_a_recording_is_decided_again_as_it_was(run, bundles):
+    found = compare(run, bundles[run.header["robot"]])
+    assert (found.first, found.steps) == ("", len(run))
+    assert found.worst_rad == 0.0
+
+
+def test_the_first_difference_is_named(run, bundles):
+    bundle, row = bundles[run.header["robot"]], len(run) - 20
+    targets = run.arrays["joint_targets"].copy()
+    targets[row:, 3] += 1e-3
+    found = compare(_changed(run, joint_targets=targets), bundle)
+    assert found.steps == row + 1
+    assert found.first.startswith(f"step {row}, ") and run.header["joint_names"][3] in found.first
+    state = run.arrays["state"].copy()
+    state[7] = STATES.index(State.FAULT)
+    found = compare(_changed(run, state=state), bundle)
+    assert found.first.startswith("step 7, ") and "the state was fault, now idle" in found.first
+
+
+def test_joint_log_for_identification(run, tmp_path):
+    log = joint_log(run)
+    log.write(tmp_path / "joints.npz")
+    read = read_log(tmp_path / "joints.npz")
+    rows = run.arrays["publish"]
+    assert read.robot == run.header["robot"] and len(read.time_s) == rows.sum() > 100
+    np.testing.assert_array_equal(read.command, run.arrays["joint_targets"][rows])
+    # Joints were heard of at the time of the step here.
+    np.testing.assert_allclose(read.position, run.arrays["joint_pos"][rows], atol=1e-9)
+    assert np.abs(read.position - read.position[0]).max() > 0.02
+
+
+def test_a_run_that_sent_nothing_is_no_joint_log(run):
+    silent = _changed(run, publish=np.zeros(len(run), dtype=bool))
+    with pytest.raises(ClipError, match="no joint targets were sent"):
+        joint_log(silent)
+
+
+def test_plot_is_a_picture(run):
+    data = plot(run)
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 20_000

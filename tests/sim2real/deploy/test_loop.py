@@ -1,0 +1,147 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from legged_skills.sim2real.deploy.loop import ControlLoop, Timing, creep
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps or works."""
+
+    def __init__(self) -> None:
+        self.now_s, self.oversleep_s = 5.0, 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds + self.oversleep_s
+
+
+def _run(steps, work, cycle_s=0.0, age=None):
+    """Times of steps that take ``work(step)`` seconds each; steps are 20 ms apart."""
+    clock, times = Clock(), []
+
+    def step(now: float) -> float | None:
+        times.append(now)
+        clock.now_s += work(len(times))
+        if len(times) == steps:
+            loop._stop.set()
+        return None if age is None else age(now)
+
+    loop = ControlLoop(0.02, step, cycle_s, clock, clock.sleep)
+    loop.run()
+    return np.array(times), loop.timing
+
+
+def test_deadlines_do_not_drift_with_the_work():
+    times, timing = _run(50, lambda step: 0.001 * (step % 15))
+    np.testing.assert_allclose(times, 5.02 + 0.02 * np.arange(50), atol=1e-9)
+    assert (timing.steps, timing.missed) == (49, 0)
+    assert timing.figures()["period_error_p99_ms"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_missed_deadlines_are_counted_and_not_made_up_for():
+    times, timing = _run(10, lambda step: 0.050 if step == 4 else 0.001)
+    # The 4th step begins at 5.08 and ends at 5.13: 5.10 and 5.12 are lost, 5.14 is next.
+    np.testing.assert_allclose(times[3:6], [5.08, 5.14, 5.16], atol=1e-9)
+    assert timing.missed == 2
+    assert timing.figures()["period_error_p99_ms"] == pytest.approx(40.0, rel=0.1)
+
+
+def test_loop_creeps_to_the_moment_after_sensor_values():
+    # Values come at 3 ms, 11 ms, 19 ms, ... of each 8 ms; the period is not a multiple of theirs.
+    ages = []
+
+    def age(now: float) -> float:
+        ages.append((now - 0.003) % 0.008)
+        return ages[-1]
+
+    clock_steps = 600
+    clock, times = Clock(), []
+
+    def step(now: float) -> float:
+        times.append(now)
+        if len(times) == clock_steps:
+            loop._stop.set()
+        return age(now)
+
+    loop = ControlLoop(0.024, step, 0.008, clock, clock.sleep)
+    loop.run()
+    np.testing.assert_allclose(ages[-50:], 0.001, atol=1e-4)
+    errors = np.abs(np.diff(times) - 0.024)
+    assert errors.max() <= 0.0001 + 1e-9
+    assert loop.timing.missed == 0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "cycle_s", "expected"),
+    [
+        (0.001, 0.008, 0.0),
+        (0.002, 0.008, -5e-5),
+        (0.0, 0.008, 5e-5),
+        (0.0045, 0.008, -1e-4),
+        (0.0055, 0.008, 1e-4),
+        (0.0075, 0.008, 7.5e-5),
+        (0.002, 0.0, 0.0),
+        (float("nan"), 0.008, 0.0),
+        (0.5, 0.008, 0.0),
+    ],
+)
+def test_creep_by_hand(age_s, cycle_s, expected):
+    assert creep(age_s, cycle_s) == pytest.approx(expected, abs=1e-12)
+
+
+def test_thread_starts_and_stops_and_reports_what_it_died_of():
+    calls = []
+
+    def step(now: float) -> None:
+        calls.append(now)
+        if len(calls) == 3:
+            raise RuntimeError("no")
+
+    loop = ControlLoop(0.001, step)
+    assert not loop.running
+    loop.start()
+    thread = loop._thread
+    assert thread is not None
+    thread.join(30.0)
+    assert not loop.running
+    assert isinstance(loop.error, RuntimeError) and len(calls) == 3
+    assert loop.trouble(1.0) == "the control loop has ended (RuntimeError('no'))."
+    loop.stop()
+    assert loop.trouble(1.0) == ""
+    other = ControlLoop(0.001, lambda now: None)
+    other.start()
+    assert other.running
+    other.stop()
+    assert not other.running
+
+
+def test_step_that_hangs_is_noticed():
+    begun, gate = threading.Event(), threading.Event()
+
+    def step(now: float) -> None:
+        begun.set()
+        gate.wait(30.0)
+
+    loop = ControlLoop(0.001, step)
+    assert loop.trouble(0.0) == ""
+    loop.start()
+    assert begun.wait(30.0)
+    time.sleep(0.05)
+    assert "the control loop has hung for 0." in loop.trouble(0.01)
+    assert loop.trouble(1000.0) == ""
+    gate.set()
+    loop.stop()
+    assert loop.trouble(0.0) == ""
+
+
+def test_figures_of_nothing_and_of_much():
+    timing = Timing()
+    assert np.isnan(timing.figures()["sensor_to_command_p99_ms"])
+    for number in range(Timing.CAPACITY + 10):
+        timing.latency(0.001 if number >= 10 else 9.0)
+    assert timing.figures()["sensor_to_command_p99_ms"] == pytest.approx(1.0)

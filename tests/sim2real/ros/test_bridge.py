@@ -1,0 +1,485 @@
+"""The bridge with ANYmal's driver, over real DDS."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import SettingsError
+
+pytest.importorskip("rclpy")
+
+JOINTS, IMU = "/joint_states", "/imu_sensor_broadcaster/imu"
+COMMANDS = "/robot_joint_command"
+FORWARD = "/forward_position_controller/commands"
+
+
+@pytest.fixture
+def make(make_rig: Callable) -> Callable:
+    """A rig of an ANYmal that listens to named targets."""
+
+    def make(listen: bool = True, **overrides: Any) -> Any:
+        from sensor_msgs.msg import JointState
+
+        rig = make_rig("anymal_c", **overrides)
+        rig.robot(JOINTS, IMU)
+        if listen:
+            rig.node.create_subscription(JointState, COMMANDS, rig.take, 10)
+        return rig
+
+    return make
+
+
+def test_whole_way(make, tmp_path):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make(log=str(tmp_path / "run"), figures=str(tmp_path / "figures.json"))
+    rig.start()
+    rig.state("idle")
+    # Being active moves nothing.
+    rig.spin(0.5)
+    assert rig.received == []
+    assert rig.call("enable") == (
+        False,
+        "enable does nothing in the state idle, only in ready.",
+    )
+    rig.bring("policy")
+    rig.spin(0.5)
+    # What still moves is not let go of.
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.FAILURE
+    assert rig.bridge.active
+    assert rig.call("stop")[0]
+    rig.state("idle")
+    rig.spin(0.2)
+    count = len(rig.received)
+    assert count > 20
+    rig.spin(0.3)
+    assert len(rig.received) == count
+    assert rig.states == ["idle", "ramp", "ready", "policy", "stopping", "idle"]
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert not rig.bridge.active
+    assert rig.bridge.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures.keys() == {
+        "period_error_p99_ms",
+        "missed_deadlines",
+        "sensor_to_command_p99_ms",
+        "steps",
+    }
+    assert figures["steps"] > 50
+
+    from legged_skills.sim2real.bundle import Bundle
+    from legged_skills.sim2real.deploy.recorded_run import read_run, replay
+
+    run = read_run(tmp_path / "run")
+    bundle = Bundle.load(rig.bridge.config.bundle)
+    for row, output in replay(run, bundle):
+        np.testing.assert_array_equal(output.joint_targets, run.arrays["joint_targets"][row])
+    assert run.arrays["publish"].sum() > 20
+
+
+@pytest.mark.parametrize(
+    ("bundle", "words"),
+    [
+        ("", "the parameter bundle is empty"),
+        ("/nowhere/walk.onnx", "there is no such file"),
+        ("op3", "the policy's robot is op3, expected anymal_c"),
+    ],
+)
+def test_wrong_bundles_are_refused(make, bundle_files, bundle, words, capfd):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make(bundle=bundle_files.get(bundle, bundle))
+    assert rig.bridge.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert words in capfd.readouterr().err
+    with pytest.raises(Exception, match=r"[Tt]ransition"):
+        rig.bridge.trigger_activate()
+    assert rig.call("prepare") == (False, "prepare is refused: the bridge is not active.")
+
+
+def _nan(joints, imu):
+    joints.position[3] = float("nan")
+
+
+def _short(joints, imu):
+    joints.position = joints.position[:-1]
+
+
+def _imu_nan(joints, imu):
+    imu.angular_velocity.x = float("nan")
+
+
+def _other_name(joints, imu):
+    joints.name = [*joints.name[:-1], "no_such_joint"]
+
+
+def _upside_down(joints, imu):
+    imu.orientation.w, imu.orientation.x = 0.0, 1.0
+    imu.orientation.z = 0.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (_nan, "not_finite"),
+        (_short, "unusable_message"),
+        (_imu_nan, "not_finite"),
+        (_other_name, "stale_joints"),
+        (_upside_down, "tilt"),
+    ],
+)
+def test_faults_on_the_wire(make, spoil, code):
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    rig.spoil = spoil
+    rig.state("fault")
+    assert rig.bridge.output.faults[0].code.value == code
+    rig.until(lambda: rig.notices[-1] == rig.bridge.output.faults[0].sentence)
+    assert not rig.call("prepare")[0]
+    # Latched, and held: the same targets over and over.
+    rig.spoil = lambda joints, imu: None
+    rig.spin(0.3)
+    assert rig.states[-1] == "fault"
+    held = rig.received[-1].position
+    rig.spin(0.3)
+    assert rig.received[-1].position == held
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+    count = len(rig.received)
+    rig.spin(0.3)
+    assert len(rig.received) <= count + 1
+
+
+def test_activation_sends_nothing_not_even_what_a_fault_held(make):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+    rig.spoil = _nan
+    rig.state("fault")
+    rig.spoil = lambda joints, imu: None
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    rig.spin(0.3)
+    count = len(rig.received)
+    rig.states.clear()
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.state("fault")
+    rig.spin(0.5)
+    assert len(rig.received) == count and not rig.bridge.output.publish
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+    assert len(rig.received) == count
+
+
+def test_what_was_asked_for_does_not_outlive_the_activation(make):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    from legged_skills.sim2real.deploy.states import Event
+
+    rig = make()
+    rig.start()
+    rig.bridge.request(Event.PREPARE)
+    if rig.bridge.trigger_deactivate() == TransitionCallbackReturn.FAILURE:
+        pytest.skip("the loop was faster than the test")
+    rig.spin(0.2)
+    count = len(rig.received)
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.spin(0.5)
+    assert rig.bridge.output.state.value in ("idle", "fault")
+    assert len(rig.received) == count
+
+
+def test_driver_that_fails_is_a_fault_and_the_loop_goes_on(make, monkeypatch):
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+
+    def broken(values):
+        raise RuntimeError("no wire")
+
+    monkeypatch.setattr(rig.bridge._parts.driver, "send", broken)
+    rig.state("fault")
+    sentence = "the program failed (RuntimeError('no wire'))."
+    rig.until(lambda: rig.notices[-1] == sentence)
+    assert rig.bridge.active
+    assert rig.call("reset") == (False, f"reset is refused: {sentence}")
+    monkeypatch.undo()
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+
+
+def test_loop_that_dies_is_told(make, monkeypatch):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+
+    def dead(parts, now_s):
+        raise SystemExit
+
+    monkeypatch.setattr(rig.bridge, "_step", dead)
+    rig.state("fault")
+    assert rig.bridge.output.faults[0].sentence == "the control loop has ended (SystemExit())."
+    assert rig.call("enable") == (False, "enable is refused: the bridge is not active.")
+    monkeypatch.undo()
+    # It can begin again, but not where it was.
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    count = len(rig.received)
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.until(lambda: rig.bridge.output)
+    rig.spin(0.3)
+    assert rig.bridge.output.state.value == "fault" and len(rig.received) == count
+
+
+def test_callback_that_fails_is_a_fault(make, monkeypatch):
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+
+    def broken(*args):
+        raise IndexError("no such joint")
+
+    monkeypatch.setattr(rig.bridge._parts.driver.joints, "read", broken)
+    rig.state("fault")
+    sentence = "a message on /joint_states could not be taken in (IndexError('no such joint'))."
+    rig.until(lambda: rig.notices[-1] == sentence)
+
+
+def test_targets_out_of_range_do_not_leave(make):
+    rig = make()
+    rig.start()
+    driver, spec = rig.bridge._parts.driver, rig.spec
+    for value in (np.nan, np.inf, spec.joint_upper[4] + 1e-3, spec.joint_lower[4] - 1e-3):
+        targets = spec.default_joint_pos.copy()
+        targets[4] = value
+        with pytest.raises(SettingsError, match=f"joint target of {spec.joint_names[4]} is no"):
+            driver.publish(targets)
+    rig.spin(0.3)
+    assert rig.received == [] and driver.published == 0
+
+
+def test_second_publisher_is_found_on_a_remapped_topic(ros):
+    import time
+
+    import rclpy
+    from sensor_msgs.msg import JointState
+
+    from legged_skills.sim2real.ros.bridge_config import bridge_config_of
+    from legged_skills.sim2real.ros.drivers import make as make_driver
+
+    for robot, topic in (("anymal_c", COMMANDS), ("op3", "/robotis/set_joint_states")):
+        node = rclpy.create_node("remapped", cli_args=["--ros-args", "-r", f"{topic}:=/elsewhere"])
+        driver = make_driver(node, robots.get(robot), bridge_config_of(robot))
+        try:
+            assert driver.command_topic == "/elsewhere"
+            driver.refresh()
+            assert driver._live.others == 0
+            other = rclpy.create_node("other")
+            other.create_publisher(JointState, "/elsewhere", 1)
+            end = time.monotonic() + 30.0
+            while driver._live.others != 1 and time.monotonic() < end:
+                time.sleep(0.05)
+                driver.refresh()
+            assert driver._live.others == 1
+            other.destroy_node()
+        finally:
+            driver.close()
+            node.destroy_node()
+
+
+def test_silence_is_a_fault(make):
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+    rig.silent = True
+    rig.state("fault")
+    codes = {fault.code.value for fault in rig.bridge.output.faults}
+    assert codes <= {"stale_joints", "stale_imu"} and codes
+
+
+def test_second_publisher_silences_the_bridge(make):
+    from sensor_msgs.msg import JointState
+
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    other = rig.node.create_publisher(JointState, COMMANDS, 1)
+    rig.state("fault")
+    assert rig.bridge.output.faults[0].code.value == "other_publisher"
+    rig.spin(0.2)
+    count = len(rig.received)
+    rig.spin(0.5)
+    assert len(rig.received) == count
+    assert "others publish joint targets" in rig.call("reset")[1]
+    rig.node.destroy_publisher(other)
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+
+
+def test_without_a_listener_nothing_starts(make):
+    rig = make(listen=False)
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    assert rig.bridge.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    rig.until(
+        lambda: (
+            rig.bridge.output
+            and [fault.code.value for fault in rig.bridge.output.faults] == ["other_owner"]
+        )
+    )
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and f"nobody listens on {COMMANDS}" in sentence
+
+
+def test_dry_run_publishes_nothing(make):
+    rig = make(dry_run=True)
+    rig.start()
+    assert rig.node.count_publishers(COMMANDS) == 0
+    rig.bring("policy")
+    rig.spin(0.5)
+    assert rig.received == []
+    assert rig.bridge.output.state.value == "policy"
+
+
+def test_forward_commands_are_in_the_controllers_order(make):
+    from std_msgs.msg import Float64MultiArray
+
+    order = robots.get("anymal_c").joint_names[::-1]
+    rig = make(command_mode="forward_position", forward_joints=order)
+    heard = []
+
+    def take(message):
+        heard.append(list(message.data))
+        rig.joint_pos[:] = message.data[::-1]
+
+    rig.node.create_subscription(Float64MultiArray, FORWARD, take, 10)
+    rig.start()
+    rig.bring("ready")
+    rig.until(lambda: heard and np.allclose(heard[-1], rig.spec.default_joint_pos[::-1]))
+    assert rig.received == []
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_velocity_commands(make, stamped):
+    from geometry_msgs.msg import Twist, TwistStamped
+
+    rig = make(cmd_vel_stamped=stamped)
+    kind: Any = TwistStamped if stamped else Twist
+    publisher = rig.node.create_publisher(kind, "/cmd_vel", 1)
+    rig.start()
+    rig.bring("policy")
+    message = kind()
+    twist = message.twist if stamped else message
+    twist.linear.x, twist.linear.y, twist.angular.z = 0.3, -0.1, 0.2
+    command = rig.bridge._parts.controller.runtime.command
+
+    def commanded():
+        publisher.publish(message)
+        return np.allclose(command[0], [0.3, -0.1, 0.2])
+
+    rig.until(commanded)
+    assert rig.bridge.output.commanded
+
+
+def test_joystick(make):
+    from sensor_msgs.msg import Joy
+
+    rig = make()
+    publisher = rig.node.create_publisher(Joy, "/joy", 1)
+    rig.start()
+    rig.bring("policy")
+    header = rig.bridge._parts.bundle.header
+    command = rig.bridge._parts.controller.runtime.command
+    message = Joy(axes=[0.0, 1.0, 0.0, 0.5], buttons=[0, 0, 0, 0, 1])
+
+    def commanded(expected):
+        publisher.publish(message)
+        return np.allclose(command[0], expected, atol=1e-6)
+
+    rig.until(lambda: commanded([header.command[0].high, 0.0, 0.5 * header.command[2].high]))
+    message.buttons = [0, 0, 0, 0, 0]
+    rig.until(lambda: commanded([0.0, 0.0, 0.0]))
+
+
+def test_diagnostics(make):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    rig = make()
+    heard = []
+    rig.node.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
+    rig.start()
+    rig.bring("ready")
+    rig.until(lambda: heard and heard[-1].status[0].message == "ready")
+    values = {
+        status.name.removeprefix("policy_bridge: "): {v.key: v.value for v in status.values}
+        for status in heard[-1].status
+    }
+    assert values.keys() == {"state", "sensors", "loop", "command", "policy"}
+    assert values["policy"]["sha256"] == rig.bridge._parts.bundle.sha256
+    assert values["state"]["publishing"] == "true"
+    assert float(values["sensors"]["joint_states_hz"]) > 1.0
+    assert values["command"]["topic"] == "/cmd_vel (TwistStamped)"
+    assert all(status.hardware_id == "anymal_c" for status in heard[-1].status)
+    rig.spoil = _nan
+    rig.until(lambda: heard[-1].status[0].level == b"\x02")
+    assert "is nan" in heard[-1].status[0].message
+
+
+def test_parameters_describe_themselves(make):
+    from legged_skills.sim2real.deploy.parameters import parameters
+
+    bridge = make().bridge
+    names = [p.name for p in (*parameters(bridge.config), *parameters(bridge.deploy))]
+    assert len(names) > 40
+    for name in names:
+        descriptor = bridge.describe_parameter(name)
+        assert descriptor.description.endswith(".") and descriptor.read_only, name
+    tilt = bridge.describe_parameter("tilt_limit_deg")
+    assert tilt.description.endswith("vertical [degrees].")
+    ends = tilt.floating_point_range[0]
+    assert (ends.from_value, ends.to_value) == (5.0, 180.0)
+    assert bridge.describe_parameter("driver").additional_constraints == (
+        "One of: op3, ros2_control."
+    )
+    result = bridge.set_parameters([_parameter("tilt_limit_deg", 90.0)])[0]
+    assert not result.successful
+
+
+def _parameter(name: str, value: Any) -> Any:
+    from rclpy.parameter import Parameter
+
+    return Parameter(name, value=value)
+
+
+def test_parameters_out_of_range_are_refused(make_rig):
+    with pytest.raises(SettingsError, match="tilt_limit_deg is 300"):
+        make_rig("anymal_c", tilt_limit_deg=300.0)
+
+
+def test_parameters_of_a_file_are_checked(ros):
+    import rclpy
+    from rclpy.context import Context
+
+    from legged_skills.sim2real.deploy.config import config_of
+    from legged_skills.sim2real.ros.node_parameters import declare
+
+    for value, words in (("300.0", "tilt_limit_deg"), ("steep", "tilt_limit_deg"), ("60.0", "")):
+        context = Context()
+        rclpy.init(context=context, args=["--ros-args", "-p", f"tilt_limit_deg:={value}"])
+        node = rclpy.create_node("settings", context=context)
+        try:
+            if words:
+                with pytest.raises(SettingsError, match=f"the parameter {words} cannot be used"):
+                    declare(node, config_of("anymal_c"), ["robot"])
+            else:
+                assert declare(node, config_of("anymal_c"), ["robot"]).tilt_limit_deg == 60.0
+        finally:
+            node.destroy_node()
+            rclpy.shutdown(context=context)

@@ -1,0 +1,140 @@
+"""The bridge as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+MODULE = "legged_skills.sim2real.ros.bridge_main"
+PATIENCE_S = 60.0
+
+
+def _environment() -> dict[str, str]:
+    domain = str(1 + (os.getpid() + 37) % 100)
+    return os.environ | {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": domain,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _start(*arguments: str) -> Any:
+    return subprocess.Popen(
+        [sys.executable, "-m", MODULE, *arguments],
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _said(process: Any, words: str) -> str:
+    """Reads until a line has some words."""
+    text, end = "", time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        line = process.stdout.readline()
+        text += line
+        if words in line:
+            return text
+        if not line:
+            break
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it(bundle_files, number):
+    arguments = ("--autostart", "--ros-args", "-p", f"bundle:={bundle_files['anymal_c']}")
+    # Leaving the block closes the pipe.
+    with _start(*arguments) as process:
+        try:
+            _said(process, "targets on /robot_joint_command")
+            process.send_signal(number)
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--autostart"], "the parameter bundle is empty"),
+        (["--fast"], "usage: policy_bridge"),
+        (["--ros-args", "-p", "robot:=spot"], "no settings to deploy 'spot'"),
+        (["--ros-args", "-p", "tilt_limit_deg:=500.0"], "tilt_limit_deg cannot be used"),
+        (["--ros-args", "-p", "fault_behaviour:=dance"], "fault_behaviour is 'dance'"),
+    ],
+)
+def test_what_cannot_be_started_ends_with_a_sentence(arguments, words):
+    process = _start(*arguments)
+    text, _ = process.communicate(timeout=PATIENCE_S)
+    assert words in text and process.returncode == 2
+    assert "Traceback" not in text
+
+
+def test_robot_side_needs_neither_jax_nor_mujoco(bundle_files: dict[str, str]):
+    program = f"""
+import sys
+import rclpy
+from legged_skills.sim2real.ros.bridge_main import main
+from legged_skills.sim2real.ros.bridge import BridgeNode
+from legged_skills.sim2real.ros.drivers import op3, op3_modules, ros2_control
+rclpy.init()
+for robot, bundle in {bundle_files!r}.items():
+    node = BridgeNode(robot, bundle=bundle)
+    node.trigger_configure()
+    assert node._parts is not None
+    node.close()
+rclpy.shutdown()
+heavy = {{"jax", "mujoco", "scipy", "matplotlib", "onnx", "flax", "tyro", "rich", "mediapy"}}
+print(sorted(heavy & {{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_signal_while_moving_stops_the_robot_first(make_rig: Callable):
+    from sensor_msgs.msg import JointState
+
+    from legged_skills.sim2real.ros.bridge_main import run
+
+    rig = make_rig("anymal_c")
+    rig.robot("/joint_states", "/imu_sensor_broadcaster/imu")
+    rig.node.create_subscription(JointState, "/robot_joint_command", rig.take, 10)
+    rig.start()
+    rig.bring("policy")
+    # From here on the process's own loop spins; the robot's node goes on beside it.
+    rig.executor.remove_node(rig.bridge)
+    timer = rig.node.create_timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    stop = threading.Event()
+
+    def robot() -> None:
+        while not stop.is_set():
+            rig.executor.spin_once(timeout_sec=0.02)
+            if rig.bridge.output.state.value != "policy":
+                timer.cancel()
+
+    thread = threading.Thread(target=robot)
+    thread.start()
+    try:
+        assert run(rig.bridge, autostart=False) == 0
+    finally:
+        stop.set()
+        thread.join()
+    assert rig.bridge.output.state.value == "idle"
+    rig.spin(0.2)
+    assert rig.states[-3:] == ["policy", "stopping", "idle"]

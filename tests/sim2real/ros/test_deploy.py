@@ -1,0 +1,173 @@
+"""The command ``deploy``: what is refused before anything starts, and one run from end to end."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real.bundle import Bundle
+
+pytest.importorskip("rclpy")
+
+PATIENCE_S = 300.0
+# A machine that runs tests is busy with other things: what is late there must not end the run.
+PATIENT = {
+    "joint_timeout_s": 1.0,
+    "imu_timeout_s": 1.0,
+    "max_late_s": 1.0,
+    "max_overruns": 1000,
+    "frozen_s": 5.0,
+    "joint_speed_radps": 200.0,
+    "max_limited_steps": 1000,
+    "ramp_min_s": 0.5,
+    "settle_s": 0.2,
+}
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    path = tmp_path / "patient.yaml"
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": PATIENT}}))
+    return path
+
+
+def _deploy(*arguments: object) -> Any:
+    command = [sys.executable, "-m", "legged_skills", "deploy", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+def _left_over(out: Path) -> list[str]:
+    """Processes that still run on behalf of a run's folder, but for this one's children."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(out) in words and "deploy" not in words.split():
+            found.append(words)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seconds": 0.0}, "duration is 0 s, expected more than 0"),
+        ({"command": (9.0, 0.0, 0.0)}, "vx is 9 m/s, expected"),
+        ({"command": (0.1, 0.0)}, "the command has 2 numbers, expected 3"),
+        ({"attended": True}, "standard input is no terminal"),
+    ],
+)
+def test_runs_that_make_no_sense(bundle_files, tmp_path, change, message):
+    from legged_skills.sim2real.ros.deploy import DeployRun
+
+    path = Path(bundle_files["anymal_c"])
+    run = DeployRun(
+        bundle=Bundle.load(path), bundle_file=path, out=tmp_path, command=(0.1, 0.0, 0.0)
+    )
+    with pytest.raises(SettingsError, match=message):
+        dataclasses.replace(run, **change)
+
+
+def test_errors_of_averaged_velocities():
+    from legged_skills.sim2real.ros.observer import errors
+
+    time_s = np.arange(0.0, 5.0, 0.02)
+    # A gait's swaying averages out; the second window is 0.3 m/s and 0.1 rad/s off.
+    velocity = np.stack(
+        [0.5 + 0.2 * np.sin(np.pi * time_s), 0.0 * time_s, np.where(time_s < 2.0, 0.0, 0.1)], 1
+    )
+    velocity[(time_s >= 2.0) & (time_s < 4.0), 1] = 0.3
+    linear, turning = errors(time_s, velocity, np.array([0.5, 0.0, 0.0]))
+    assert linear == pytest.approx(0.15, abs=2e-3)
+    assert turning == pytest.approx(0.05, abs=1e-6)
+    assert np.isnan(errors(time_s[:50], velocity[:50], np.zeros(3))).all()
+    assert np.isnan(errors(time_s[:0], velocity[:0], np.zeros(3))).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--twin", "--script", "1 2"], "script is '1 2', expected three numbers"),
+        (["--twin", "--bundle", "nowhere.onnx"], "nowhere.onnx"),
+        (["--twin", "--gap", "half"], "the twin has ended: gap is 'half'"),
+        (["--domain", "300"], "domain is 300"),
+    ],
+)
+def test_what_cannot_be_deployed_ends_with_a_sentence(bundle_files, tmp_path, arguments, message):
+    given = arguments if "--bundle" in arguments else [*arguments, "--bundle", bundle_files["op3"]]
+    process = _deploy("--robot", "op3", "--out", tmp_path / "out", *given)
+    said, complaint = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2, said + complaint
+    assert message in complaint and complaint.startswith("legged-skills: ")
+    assert complaint.count("\n") == 1 and "Traceback" not in complaint
+    assert _left_over(tmp_path / "out") == []
+
+
+def test_anymal_from_the_first_process_to_the_last(tmp_path, params):
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    arguments = ["--twin", "--gap", "none", "--duration", 5, "--script", "0.3 0 0"]
+    arguments += ["--out", out, "--params", params, "--json", figures]
+    process = _deploy(*arguments)
+    said, complaint = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in (0, 1), said + complaint
+    found = json.loads(figures.read_text())
+    states = [entry["state"] for entry in found["state_history"]]
+    assert states[:4] == ["idle", "ramp", "ready", "policy"], found
+    times = [entry["time_s"] for entry in found["state_history"]]
+    assert times == sorted(times)
+    assert found["steps"] > 200 and found["period_error_p99_ms"] > 0.0
+    assert found["sensor_to_command_p99_ms"] > 0.0 and found["missed_deadlines"] >= 0
+    # How it walks depends on how much of the machine is left for it.
+    if process.returncode == 0:
+        assert states[4:] == ["stopping", "idle"]
+        assert found["falls"] == 0 and found["seconds"] == pytest.approx(5.0, abs=0.2)
+        if found["twin_real_time_factor"] > 0.98:
+            assert found["velocity_error_mps"] < 0.2
+    assert _left_over(out) == []
+    again = [
+        sys.executable,
+        "-m",
+        "legged_skills",
+        "replay",
+        str(out),
+        "--plot",
+        str(out / "x.png"),
+    ]
+    done = subprocess.run(again, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no difference" in done.stdout and "training's path: " in done.stdout
+    assert (out / "x.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_ctrl_c_stops_softly(bundle_files, tmp_path, params):
+    out = tmp_path / "out"
+    arguments = ["--twin", "--gap", "none", "--duration", 60, "--params", params, "--out", out]
+    process = _deploy(*arguments, "--bundle", bundle_files["anymal_c"])
+    end = time.monotonic() + PATIENCE_S
+    while not (out / "bridge.txt").exists() or "ramp" not in _states(out):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    said, complaint = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, said + complaint
+    assert "Traceback" not in complaint
+    assert _left_over(out) == []
+
+
+def _states(out: Path) -> str:
+    """What the bridge has accepted so far."""
+    text = (out / "bridge.txt").read_text()
+    return "ramp" if "prepare is accepted" in text else ""

@@ -1,0 +1,33 @@
+import socket
+
+import pytest
+
+from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real.ros.environment import MAX_DOMAIN_ID, free_domain, settle
+
+
+def test_a_free_domain_is_one_that_nobody_listens_in():
+    domain = free_domain()
+    assert 1 <= domain <= MAX_DOMAIN_ID
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 7400 + 250 * domain))
+        assert free_domain() != domain
+
+
+def test_environment_of_processes(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "5")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    import os
+
+    settle(None, localhost=False)
+    assert (os.environ["ROS_DOMAIN_ID"], os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]) == (
+        "5",
+        "SUBNET",
+    )
+    settle(7)
+    assert (os.environ["ROS_DOMAIN_ID"], os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]) == (
+        "7",
+        "LOCALHOST",
+    )
+    with pytest.raises(SettingsError, match="domain is 300"):
+        settle(300)

@@ -1,0 +1,283 @@
+"""The bridge with OP3's driver, over real DDS, with a manager of a few lines."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legged_skills.sim2real.ros.topics import Op3, Op3StandIn
+
+pytest.importorskip("rclpy")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("robotis_controller_msgs") is not None,
+    reason="robotis_controller_msgs is installed: this is about the stand-in",
+)
+
+
+class Manager:
+    """What the robot's manager says and takes, over the stand-in on standard types."""
+
+    def __init__(self, rig: Any) -> None:
+        from rclpy.qos import QoSProfile
+        from sensor_msgs.msg import JointState
+        from std_msgs.msg import String
+        from std_srvs.srv import Trigger
+
+        self.rig = rig
+        self.modules = dict.fromkeys(rig.spec.joint_names, "base_module")
+        self.goal = rig.joint_pos.copy()
+        self.frees = True
+        self.items: list[dict[str, Any]] = []
+        node, qos = rig.node, QoSProfile(depth=10)
+        self._goal = node.create_publisher(JointState, Op3.GOAL_JOINT_STATES, qos)
+        self.status = node.create_publisher(String, Op3StandIn.STATUS, qos)
+        self.changes = node.create_publisher(String, Op3StandIn.PRESENT_JOINT_CTRL_MODULES, qos)
+        self.button = node.create_publisher(String, Op3.BUTTON, qos)
+        node.create_service(Trigger, Op3StandIn.GET_MODULES_SERVICE, self._tell)
+        node.create_subscription(String, Op3.ENABLE_CTRL_MODULE, self._enable, qos)
+        node.create_subscription(
+            String,
+            Op3StandIn.SYNC_WRITE_ITEM,
+            lambda message: self.items.append(json.loads(message.data)),
+            qos,
+        )
+        node.create_subscription(JointState, Op3.SET_JOINT_STATES, self._targets, qos)
+        node.create_timer(0.02, self._tell_goal)
+        rig.robot(Op3.PRESENT_JOINT_STATES, Op3.IMU)
+
+    def _tell(self, _: Any, response: Any) -> Any:
+        response.success, response.message = True, json.dumps(self.modules)
+        return response
+
+    def _enable(self, message: Any) -> None:
+        if self.frees:
+            self.modules = dict.fromkeys(self.modules, message.data)
+
+    def _targets(self, message: Any) -> None:
+        if set(self.modules.values()) == {"none"}:
+            self.rig.take(message)
+
+    def _tell_goal(self) -> None:
+        from sensor_msgs.msg import JointState
+
+        names = list(self.rig.spec.joint_names)
+        self._goal.publish(JointState(name=names, position=self.goal.tolist()))
+
+    def say(self, publisher: Any, text: str) -> None:
+        from std_msgs.msg import String
+
+        publisher.publish(String(data=text))
+
+
+@pytest.fixture
+def make(make_rig: Callable) -> Callable[..., tuple[Any, Manager]]:
+    """A rig of an OP3, active, and its manager."""
+
+    def make(**overrides: Any) -> tuple[Any, Manager]:
+        from rclpy.lifecycle import TransitionCallbackReturn
+
+        rig = make_rig("op3", **overrides)
+        manager = Manager(rig)
+        assert rig.bridge.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+        def known() -> bool:
+            output = rig.bridge.output
+            faults = [] if output is None else [fault.sentence for fault in output.faults]
+            return output is not None and (
+                not faults or ("is moved by base_module" in faults[0] and len(faults) == 1)
+            )
+
+        rig.until(known)
+        return rig, manager
+
+    return make
+
+
+def test_joints_are_freed_before_they_are_moved(make):
+    rig, manager = make()
+    assert set(manager.modules.values()) == {"base_module"}
+    start = rig.joint_pos.copy()
+    rig.bring("policy")
+    assert set(manager.modules.values()) == {"none"}
+    first = rig.received[0]
+    order = [rig.spec.joint_names.index(name) for name in first.name]
+    np.testing.assert_allclose(first.position, start[order], atol=1e-3)
+    assert manager.items == []
+    assert rig.call("stop")[0]
+    rig.state("idle")
+
+
+def test_module_that_is_not_given_up_refuses_the_start(make):
+    rig, manager = make()
+    manager.frees = False
+    accepted, sentence = rig.call("prepare")
+    assert not accepted
+    assert sentence == "prepare is refused: head_pan is moved by base_module, expected none."
+    assert rig.received == [] and rig.states[-1] == "idle"
+
+
+def test_goal_far_from_the_joints_refuses_to_free_them(make):
+    rig, manager = make()
+    manager.goal[5] += 0.5
+    rig.spin(0.5)
+    accepted, sentence = rig.call("prepare")
+    assert not accepted
+    assert "freeing the joints would move r_sho_pitch by 0.50 rad at once" in sentence
+    assert set(manager.modules.values()) == {"base_module"}
+
+
+def test_module_that_takes_over_is_a_fault_and_silences(make):
+    rig, manager = make()
+    rig.bring("policy")
+    manager.modules["l_knee"] = "walking_module"
+    fields = {"joint_name": ["l_knee"], "module_name": ["walking_module"]}
+    manager.say(manager.changes, json.dumps(fields))
+    rig.state("fault")
+    fault = rig.bridge.output.faults[0]
+    assert fault.code.value == "other_owner"
+    assert fault.sentence == "l_knee is moved by walking_module, expected none."
+    assert not rig.bridge.output.publish
+    published = rig.bridge._parts.driver.published
+    rig.spin(0.5)
+    assert rig.bridge._parts.driver.published == published
+
+
+def test_module_that_takes_over_quietly_is_found_by_asking(make):
+    rig, manager = make()
+    rig.bring("ready")
+    manager.modules["head_tilt"] = "head_control_module"
+    rig.state("fault")
+    assert "head_tilt is moved by head_control_module" in rig.bridge.output.faults[0].sentence
+
+
+def test_robots_own_use_of_a_long_press_is_a_take_over(make):
+    rig, manager = make()
+    rig.bring("ready")
+    manager.say(manager.button, "user_long")
+    rig.state("fault")
+    assert rig.bridge.output.faults[0].code.value == "other_owner"
+
+
+def test_button_stops(make):
+    rig, manager = make()
+    rig.bring("policy")
+    manager.say(manager.button, "mode")
+    rig.spin(0.3)
+    assert rig.states[-1] == "policy"
+    manager.say(manager.button, "start")
+    rig.state("idle")
+    assert "stopping" in rig.states and "fault" not in rig.states
+
+
+def test_battery_is_read_from_its_text(make):
+    rig, manager = make()
+    manager.say(manager.status, json.dumps({"status_msg": "Present Volt : 10.7V"}))
+    rig.until(lambda: rig.bridge.output.warnings)
+    (warning,) = rig.bridge.output.warnings
+    assert warning.sentence == "the battery is at 10.7 V, expected at least 11 V."
+    for text in ('{"status_msg": "Start Init Pose"}', "{", "[]", '{"other": 1}'):
+        manager.say(manager.status, text)
+    rig.spin(0.3)
+    assert rig.bridge._parts.sensors.battery_v == 10.7
+
+
+def test_others_targets_are_not_let_in(make):
+    from sensor_msgs.msg import JointState
+
+    rig, manager = make()
+    other = rig.node.create_publisher(JointState, Op3.SET_JOINT_STATES, 1)
+    rig.until(lambda: any("others" in f.sentence for f in rig.bridge.output.faults))
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and "others publish joint targets" in sentence
+    assert set(manager.modules.values()) == {"base_module"}
+    rig.node.destroy_publisher(other)
+
+
+def test_stop_calls_off_a_start_that_waits(make):
+    from std_srvs.srv import Trigger
+
+    rig, manager = make()
+    manager.frees = False
+    client = rig.node.create_client(Trigger, "/policy_bridge/prepare")
+    rig.until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    rig.until(lambda: rig.bridge._parts.driver._freeing is not None)
+    assert rig.call("stop")[0]
+    manager.modules = dict.fromkeys(manager.modules, "none")
+    rig.until(future.done)
+    assert not future.result().success
+    assert future.result().message == "prepare is refused: it was called off meanwhile."
+    rig.spin(0.3)
+    assert rig.received == [] and rig.states[-1] == "idle"
+
+
+def test_items_of_the_servos_are_apart(make, monkeypatch):
+    import time
+
+    rig, _ = make(position_p_gain=640)
+    driver, written = rig.bridge._parts.driver, []
+    monkeypatch.setattr(
+        driver._modules, "write_item", lambda *item: written.append((time.monotonic(), item[0]))
+    )
+    driver._items.append(("position_p_gain", 640))
+    driver._write_next()
+    # What waits is dropped; torque is switched off soon, but not in the same cycle of the bus.
+    driver._items.append(("position_p_gain", 640))
+    assert driver.damp()
+    assert len(written) == 1
+    rig.until(lambda: len(written) == 4)
+    rig.spin(0.3)
+    assert [name for _, name in written] == ["position_p_gain", *["torque_enable"] * 3]
+    assert np.diff([when for when, _ in written]).min() >= 0.05
+
+
+def test_damping_switches_torque_off(make):
+    rig, manager = make(fault_behaviour="damp")
+    rig.bring("policy")
+    rig.silent = True
+    rig.state("fault")
+    rig.until(lambda: len(manager.items) == 3)
+    rig.spin(0.4)
+    assert len(manager.items) == 3
+    for item in manager.items:
+        assert item["item_name"] == "torque_enable" and item["value"] == [0] * 20
+        assert sorted(item["joint_name"]) == sorted(rig.spec.joint_names)
+    count = len(rig.received)
+    rig.spin(0.3)
+    assert len(rig.received) == count
+
+
+def test_gains_are_written_if_that_is_wished(make):
+    rig, manager = make(position_p_gain=640)
+    rig.bring("ready")
+    rig.until(lambda: manager.items)
+    assert manager.items[0]["item_name"] == "position_p_gain"
+    assert manager.items[0]["value"] == [640] * 20
+
+
+def test_dry_run_leaves_the_modules_alone(make):
+    rig, manager = make(dry_run=True)
+    rig.bring("policy")
+    assert set(manager.modules.values()) == {"base_module"}
+    assert rig.received == [] and manager.items == []
+    assert rig.node.count_publishers(Op3.SET_JOINT_STATES) == 0
+
+
+def test_without_an_answer_nothing_starts(make_rig):
+    rig = make_rig("op3")
+    rig.robot(Op3.PRESENT_JOINT_STATES, Op3.IMU)
+    rig.bridge.trigger_configure()
+    rig.bridge.trigger_activate()
+    rig.until(
+        lambda: (
+            rig.bridge.output
+            and [fault.code.value for fault in rig.bridge.output.faults] == ["other_owner"]
+        )
+    )
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and "the modules of the joints are not known" in sentence
+    assert Op3StandIn.GET_MODULES_SERVICE in sentence

@@ -1,0 +1,80 @@
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from legged_skills.sim2real.ros.processes import Child, StopSignals
+
+
+def _child(tmp_path: Path, program: str) -> Child:
+    return Child("child", [sys.executable, "-c", program], tmp_path / "child.txt")
+
+
+def _said(child: Child, words: str) -> None:
+    end = time.monotonic() + 60.0
+    while words not in child.output.read_text():
+        assert time.monotonic() < end and child.code is None, child.output.read_text()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("print('a'); print('[ERROR] [1.0] [x]: not configured: it is wrong.')", "it is wrong"),
+        ("print('legged-skills: no such robot.'); print('bye')", "no such robot"),
+        ("raise ValueError('five')", "five"),
+        ("print('one'); print('two')", "two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_last_words(tmp_path, program, words):
+    child = _child(tmp_path, program)
+    child.end(0.0) if child.code is not None else child._process.wait(60.0)
+    assert child.last_words() == words
+
+
+def test_it_ends_in_order_when_asked(tmp_path):
+    program = """
+import signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+print("ready")
+time.sleep(100)
+"""
+    child = _child(tmp_path, program)
+    _said(child, "ready")
+    assert child.code is None
+    assert child.end(30.0) == 7
+
+
+def test_it_ends_even_if_it_will_not(tmp_path):
+    program = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready")
+time.sleep(100)
+"""
+    child = _child(tmp_path, program)
+    _said(child, "ready")
+    assert child.end(0.1) == -signal.SIGKILL
+
+
+def test_ctrl_c_in_the_terminal_is_not_for_it(tmp_path):
+    child = _child(tmp_path, "import time; print('ready'); time.sleep(100)")
+    _said(child, "ready")
+    assert os.getsid(child.pid) != os.getsid(0)
+    child.end(10.0)
+
+
+def test_signals_are_counted_and_then_as_before():
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as stop:
+        assert not stop.asked
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        assert stop.asked and stop.count == 2
+    assert signal.getsignal(signal.SIGINT) is before

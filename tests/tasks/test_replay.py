@@ -1,0 +1,68 @@
+"""Training's path beside the runtime, on sensor values that were recorded."""
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import ContractError
+from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.recorded_run import RecordedRun
+from legged_skills.tasks.commands import timing
+from legged_skills.tasks.evaluate_walk import shipped_policy
+from legged_skills.tasks.export import policy_bundle
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.replay import TracingRuntime, compare_training, policy_of
+
+SPEC = robots.get("anymal_c")
+
+
+@pytest.fixture(scope="module")
+def policy() -> TaskPolicy:
+    return TaskPolicy.load(shipped_policy("anymal_c"), "anymal_c", "walk")
+
+
+@pytest.fixture(scope="module")
+def bundle(policy: TaskPolicy) -> Bundle:
+    return policy_bundle(policy, timing("anymal_c"))
+
+
+def _recorded(checksum: str) -> RecordedRun:
+    header = {"robot": "anymal_c", "task": "walk", "bundle": checksum}
+    return RecordedRun(header=header, arrays={}, source="log")
+
+
+@pytest.fixture
+def runtime(bundle: Bundle) -> TracingRuntime:
+    rng, runtime = np.random.default_rng(0), TracingRuntime(bundle)
+    for _ in range(30):
+        runtime.signals["gravity"][0] = [0.05, 0.0, -0.99]
+        runtime.signals["angular_velocity"][0] = rng.normal(0.0, 0.3, 3)
+        runtime.signals["joint_pos"][0] = SPEC.default_joint_pos + rng.normal(0.0, 0.1, 12)
+        runtime.signals["joint_vel"][0] = rng.normal(0.0, 1.0, 12)
+        runtime.command[0] = [0.4, 0.0, 0.2]
+        runtime.step()
+    return runtime
+
+
+def test_the_agent_decides_as_the_graph(policy: TaskPolicy, runtime: TracingRuntime) -> None:
+    targets_off, handed_off, _ = compare_training(policy, runtime)
+    frames, command, z_tm1, targets, z = runtime.trace()
+    assert len(runtime) == 30 == len(frames)
+    np.testing.assert_array_equal(z_tm1[1:], z[:-1])
+    np.testing.assert_allclose(command, np.tile([0.4, 0.0, 0.2], (30, 1)), rtol=1e-6)
+    assert np.abs(np.diff(targets, axis=0)).max() > 0.01
+    assert targets_off <= 1e-5 and handed_off <= 1e-4
+
+
+def test_a_difference_is_seen(policy: TaskPolicy, runtime: TracingRuntime) -> None:
+    runtime._told[17][3][4] += 0.02
+    targets_off, _, step = compare_training(policy, runtime)
+    assert targets_off == pytest.approx(0.02, abs=1e-4) and step == 17
+
+
+def test_policy_of_a_recording(bundle: Bundle) -> None:
+    found = policy_of(_recorded(bundle.sha256))
+    assert found is not None and found.robot == "anymal_c"
+    assert policy_of(_recorded("0" * 64)) is None
+    with pytest.raises(ContractError, match="recorded with another policy"):
+        policy_of(_recorded("0" * 64), shipped_policy("anymal_c"))
