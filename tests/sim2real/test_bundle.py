@@ -59,7 +59,8 @@ def test_reads_what_was_exported(path, policy, bundle_bytes):
     bundle = Bundle.load(path, "anymal_c", "walk", policy.contract)
     assert (bundle.robot, bundle.task, bundle.name) == ("anymal_c", "walk", str(path))
     assert bundle.contract == policy.contract
-    assert bundle.header.latent_size == 4
+    # A latent of four, and behind it the mean velocity.
+    assert bundle.header.latent_size == 7
     assert bundle.sha256 == bundle_bytes[-64:].decode()
     bundle.require(SPEC)
     bundle.require_signals(["gravity", "angular_velocity", "joint_pos", "joint_vel"])
@@ -79,23 +80,25 @@ def test_outputs_are_those_of_the_formulas(bundle, policy):
     rng = np.random.default_rng(0)
     raw = rng.standard_normal((50, 3, 42)).astype(np.float32)
     command = rng.uniform(-1.0, 1.0, (50, 3)).astype(np.float32)
-    z_tm1 = rng.standard_normal((50, 4)).astype(np.float32)
-    targets, z = bundle.infer(raw, command, z_tm1)
+    carried = rng.standard_normal((50, 7)).astype(np.float32)
+    z_tm1, mean_tm1 = carried[:, :4], carried[:, 4:]
+    targets, z = bundle.infer(raw, command, carried)
     contract = policy.contract
     sensed = ((raw - frame_offset(contract)) * frame_scale(contract)).reshape(50, -1)
     velocity = _mlp(policy.params["estimator"], sensed)
-    inputs = np.concatenate([sensed, velocity, command * [2.0, 4.0, 2.0], z_tm1], axis=1)
+    mean = mean_tm1 + (velocity - mean_tm1) / 25.0
+    inputs = np.concatenate([sensed, velocity, mean, command * [2.0, 4.0, 2.0], z_tm1], axis=1)
     share = 1.0 / (1.0 + np.exp(-0.4))
     wanted_z = share * z_tm1 + _mlp(policy.params["policy"], inputs)
     action = _mlp(policy.decoder.params, np.concatenate([sensed, wanted_z], axis=1))
-    np.testing.assert_allclose(z, wanted_z, atol=1e-5)
+    np.testing.assert_allclose(z, np.concatenate([wanted_z, mean], axis=1), atol=1e-5)
     np.testing.assert_allclose(targets, SPEC.joint_targets(action), atol=1e-5)
     assert z.dtype == targets.dtype == np.float32
 
 
 def test_targets_are_never_beyond_the_limits(bundle):
     raw = np.random.default_rng(1).standard_normal((2000, 3, 42)).astype(np.float32) * 1000.0
-    targets, _ = bundle.infer(raw, np.zeros((2000, 3), np.float32), np.zeros((2000, 4), np.float32))
+    targets, _ = bundle.infer(raw, np.zeros((2000, 3), np.float32), np.zeros((2000, 7), np.float32))
     # Not by a rounding error either: the limits are compared in double precision.
     assert (targets >= SPEC.joint_lower).all() and (targets <= SPEC.joint_upper).all()
     np.testing.assert_allclose(targets.min(axis=0), SPEC.joint_lower, atol=1e-6)

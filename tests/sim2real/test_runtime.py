@@ -43,7 +43,7 @@ def test_buffers_are_those_of_the_contract(bundle):
         "joint_vel": (2, 12),
     }
     assert runtime.command.shape == (2, 3)
-    assert runtime.z.shape == (2, 4)
+    assert runtime.z.shape == (2, 7)
     with pytest.raises(TypeError):
         runtime.signals["gravity"] = np.zeros((2, 3))  # pyright: ignore[reportIndexIssue]
 
@@ -52,7 +52,7 @@ def test_steps_by_hand(bundle):
     runtime, rng = Runtime(bundle), np.random.default_rng(0)
     command = np.array([[0.5, 0.1, -0.2]], np.float32)
     runtime.command[:] = command
-    frames, z = [], np.zeros((1, 4), np.float32)
+    frames, z = [], np.zeros((1, 7), np.float32)
     action = np.zeros((1, 12), np.float32)
     for step in range(6):
         values = _values(runtime, rng)
