@@ -95,7 +95,7 @@ def test_settings_that_do_not_go_together() -> None:
 
 def test_film_names_are_checked(wiggle_file: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\.mp4"):
-        play(PlayConfig(clip=wiggle_file, video=tmp_path / "a.gif"), console=quiet())
+        play(PlayConfig(clip=wiggle_file, video=tmp_path / "a.avi"), console=quiet())
 
 
 def test_clip_of_another_robot(
