@@ -97,7 +97,7 @@ def test_bundles_do_what_the_policy_does(trained):
         ),
         "task": told * task_scale(SIZES["anymal_c"]),
     }
-    z = np.zeros((1, 4), np.float32)
+    z = np.zeros((1, 7), np.float32)
     decision = act(trained.agent, trained.params, obs, z, jax.random.key(0), deterministic=True)
     np.testing.assert_allclose(runtime.z, decision.z, atol=1e-5)
     with pytest.raises(SettingsError, match="known tasks: walk, dribble"):
