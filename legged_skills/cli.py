@@ -209,7 +209,8 @@ def _train_command() -> type:
 
         def run(self) -> int:
             """Trains."""
-            clips = load_clips(self.clips, self.robot)
+            wanted = self.config.clip_commands.steps > 0
+            clips = load_clips(self.clips, self.robot) if wanted else []
             return self.train("walk", partial(train_walk, clips=clips), self.config)
 
     @dataclass(frozen=True, kw_only=True)

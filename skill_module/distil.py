@@ -21,7 +21,7 @@ from jax import Array
 from legged_skills.robots.errors import SettingsError
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
-from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, optimizer
+from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
 from legged_skills.skill_module.tracker import TrackerAgent
 
 
@@ -125,23 +125,14 @@ def update(
         "first": jnp.concatenate([jnp.zeros_like(ended[:1]), ended[:-1]]),
         "label": tracker.mean(tracker_params, batch.obs),
     }
-    count = batch.reward.shape[1]
-    size = count // config.minibatches
-    adam = optimizer(config)
-
-    def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
-        part = jax.tree.map(lambda x: x[:, rows], data)
-        gradient, figures = jax.grad(
-            lambda params: loss(agent, params, part, schedule.kl_weight), has_aux=True
-        )(carry.params)
-        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
-        rate = schedule.step_share * carry.learning_rate
-        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
-        return carry._replace(params=params, opt_state=opt_state), figures
-
-    def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
-        order = jax.random.permutation(epoch_key, count)[: size * config.minibatches]
-        return jax.lax.scan(minibatch, carry, order.reshape(config.minibatches, size))
-
-    state, figures = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
-    return state, {**jax.tree.map(jnp.mean, figures), "learning_rate": state.learning_rate}
+    return descend(
+        agent,
+        config,
+        state,
+        lambda params, rows: loss(
+            agent, params, jax.tree.map(lambda x: x[:, rows], data), schedule.kl_weight
+        ),
+        batch.reward.shape[1],
+        schedule.step_share,
+        key,
+    )

@@ -3,6 +3,7 @@
 Axes: T control steps, N environments, B = a minibatch of T * N.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -66,6 +67,16 @@ class PpoConfig:
 
 class LearnerConfig(Protocol):
     """What settings of any training say about the learner."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the collected data in one update."""
+        ...
+
+    @property
+    def minibatches(self) -> int:
+        """Parts the data is cut into in each pass."""
+        ...
 
     @property
     def learning_rate(self) -> float:
@@ -242,6 +253,52 @@ def loss(
     return total, figures
 
 
+def descend(
+    agent: Agent,
+    config: LearnerConfig,
+    state: LearnerState,
+    loss_of: Callable[[Params, Array], tuple[Array, dict[str, Array]]],
+    samples: int,
+    step_share: float | Array,
+    key: Array,
+    adapted: Callable[[Array, dict[str, Array]], Array] = lambda rate, figures: rate,
+) -> tuple[LearnerState, dict[str, Array]]:
+    """Goes down the gradient of a loss, in epochs of minibatches, whatever is trained.
+
+    Args:
+        agent: what is trained.
+        config: settings.
+        state: the learner before.
+        loss_of: (parameters, indices of a minibatch's samples) -> loss, and figures to log.
+        samples: number of samples.
+        step_share: () factor on the step size.
+        key: random key for the shuffling; it is consumed.
+        adapted: (step size, figures of a minibatch) -> step size of the next.
+
+    Returns:
+        The learner after, and figures averaged over the minibatches, with "learning_rate".
+    """
+    size = samples // config.minibatches
+    adam = optimizer(config)
+
+    def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
+        gradient, figures = jax.grad(lambda params: loss_of(params, rows), has_aux=True)(
+            carry.params
+        )
+        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
+        rate = step_share * carry.learning_rate
+        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
+        after = adapted(carry.learning_rate, figures)
+        return carry._replace(params=params, opt_state=opt_state, learning_rate=after), figures
+
+    def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
+        order = jax.random.permutation(epoch_key, samples)[: size * config.minibatches]
+        return jax.lax.scan(minibatch, carry, order.reshape(config.minibatches, size))
+
+    state, figures = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
+    return state, {**jax.tree.map(jnp.mean, figures), "learning_rate": state.learning_rate}
+
+
 @partial(jax.jit, static_argnames=("agent", "config"))
 def update(
     agent: Agent,
@@ -282,40 +339,29 @@ def update(
         "target": advantage + batch.value,
     }
     data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
-    samples = batch.reward.size
-    size = samples // config.minibatches
-    adam = optimizer(config)
 
-    def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
-        part = jax.tree.map(lambda x: x[rows], data)
-        gradient, figures = jax.grad(
-            lambda params: loss(agent, config, params, part, schedule.kl_weight), has_aux=True
-        )(carry.params)
-        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
-        rate = schedule.step_share * carry.learning_rate
-        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
+    def adapted(rate: Array, figures: dict[str, Array]) -> Array:
         # The step size follows the wanted divergence, as in rsl_rl and before it in TRPO's spirit.
         factor = jnp.where(
             figures["kl_update"] > 2.0 * config.target_kl,
             1.0 / 1.5,
             jnp.where(figures["kl_update"] < 0.5 * config.target_kl, 1.5, 1.0),
         )
-        rate = jnp.clip(
-            carry.learning_rate * factor, config.min_learning_rate, config.max_learning_rate
-        )
-        return carry._replace(params=params, opt_state=opt_state, learning_rate=rate), figures
+        return jnp.clip(rate * factor, config.min_learning_rate, config.max_learning_rate)
 
-    def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
-        order = jax.random.permutation(epoch_key, samples)[: size * config.minibatches]
-        return jax.lax.scan(minibatch, carry, order.reshape(config.minibatches, size))
-
-    state, figures = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
-    figures = jax.tree.map(jnp.mean, figures)
+    state, figures = descend(
+        agent,
+        config,
+        state,
+        lambda params, rows: loss(
+            agent, config, params, jax.tree.map(lambda x: x[rows], data), schedule.kl_weight
+        ),
+        batch.reward.size,
+        schedule.step_share,
+        key,
+        adapted,
+    )
     explained = 1.0 - jnp.var(data["target"] - batch.value.reshape(-1)) / (
         jnp.var(data["target"]) + 1e-8
     )
-    return state, {
-        **figures,
-        "learning_rate": state.learning_rate,
-        "explained_variance": explained,
-    }
+    return state, {**figures, "explained_variance": explained}

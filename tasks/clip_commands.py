@@ -8,10 +8,9 @@ into, and its reference goes on from there (``matching``).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationEnv, privileged_representation
 from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, optimizer
+from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
 from legged_skills.skill_module.reference import Reference, build_reference
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.train import gap_json
@@ -93,12 +92,10 @@ class ClipCommandEnv(ImitationEnv):
     Further observation groups: "task", the command, and "velocity", both as in ``WalkEnv``.
     """
 
-    commands: np.ndarray
-    """(M, 3) by row of the reference."""
-
-    def give_commands(self) -> None:
-        """To be called once, before anything is observed."""
-        self.commands = clip_velocities(self.reference, self.spec.control_period_s)
+    @cached_property
+    def commands(self) -> np.ndarray:
+        """(M, 3) by row of the reference."""
+        return clip_velocities(self.reference, self.spec.control_period_s)
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -124,11 +121,9 @@ def update(
     label, _ = encoder.encode(encoder_params, batch.obs["privileged"], batch.record["z_tm1"])
     data = {"obs": batch.obs, "record": batch.record, "label": label}
     data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
-    samples = batch.reward.size
-    size = samples // config.minibatches
-    adam = optimizer(config)
 
-    def loss(params: Params, part: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, rows: Array) -> tuple[Array, dict[str, Array]]:
+        part = jax.tree.map(lambda x: x[rows], data)
         record = part["record"]
         mean = agent.mean(params, part["obs"], record["z_tm1"], record["mean_velocity"])
         error = jnp.square(mean - part["label"])
@@ -136,22 +131,10 @@ def update(
         total = 0.5 * error.sum(axis=-1).mean() + 0.5 * estimator
         return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": estimator}
 
-    def minibatch(carry: LearnerState, rows: Array) -> tuple[LearnerState, dict[str, Array]]:
-        part = jax.tree.map(lambda x: x[rows], data)
-        gradient, figures = jax.grad(lambda p: loss(p, part), has_aux=True)(carry.params)
-        steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
-        rate = schedule.step_share * carry.learning_rate
-        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
-        return carry._replace(params=params, opt_state=opt_state), figures
-
-    def epoch(carry: LearnerState, epoch_key: Array) -> tuple[LearnerState, dict[str, Array]]:
-        order = jax.random.permutation(epoch_key, samples)[: size * config.minibatches]
-        return jax.lax.scan(minibatch, carry, order.reshape(config.minibatches, size))
-
-    state, figures = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
-    figures = jax.tree.map(jnp.mean, figures)
-    zero = jnp.float32(0.0)
-    return state, {**figures, "kl_prior": zero, "learning_rate": state.learning_rate}
+    state, figures = descend(
+        agent, config, state, loss, batch.reward.size, schedule.step_share, key
+    )
+    return state, {**figures, "kl_prior": jnp.float32(0.0)}
 
 
 def learn_clip_commands(
@@ -197,7 +180,6 @@ def learn_clip_commands(
         level=0.0,
         free=config.free,
     )
-    env.give_commands()
     decoder = FrozenDecoder.of(module)
     agent = _agent(spec, module, decoder, architecture, env)
     identity = {
@@ -210,7 +192,7 @@ def learn_clip_commands(
         "gap": gap_json(env.robots),
         "decoder": decoder.digest,
     }
-    length = RunConfig(**asdict(run) | {"total_steps": config.steps})
+    length = replace(run, total_steps=config.steps)
     learn = partial(update, module.agent, module.params)
     return training.train(agent, env, config.learner, length, out, identity, update=learn)
 
