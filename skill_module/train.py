@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.steering import steered
 from legged_skills.robots.contract import ObservationContract, proprioception
 from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
@@ -82,6 +83,9 @@ class SkillTrainingConfig:
     front_back: bool = True
     """Whether a quadruped's references are the front-back mirror images too, on which it walks
     backwards. Its networks are mirrored in any case."""
+    steered: bool = True
+    """Whether variants of the walking clips that go other ways are references too: sideways, and
+    OP3 backwards and in shorter steps (``mocap.steering``)."""
     gap: str = "full"
     """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
@@ -97,6 +101,8 @@ def make_env(
     """The environments a skill module or a tracker is trained in; see ``ImitationEnv``."""
     gap = load_gap(config.gap, spec.name)
     front_back = config.front_back and spec.mirror_joints_front_back is not None
+    if config.steered:
+        clips = [*clips, *steered(clips, spec)]
     return ImitationEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         proprioception(spec, config.history),
@@ -254,7 +260,7 @@ def _train_module(
 
     def write_module(result: Result) -> None:
         params = jax.tree.map(np.asarray, result.learner.average)
-        more = ("mirrored", "front_back", "gap", "start", "free")
+        more = ("mirrored", "front_back", "steered", "gap", "start", "free")
         SkillModule(
             contract=env.robots.contract,
             architecture=agent.architecture,
@@ -291,6 +297,7 @@ def _identity(
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
         "front_back": config.front_back,
+        "steered": config.steered,
         "noise_scale": config.noise_scale,
         "gap": gap_json(env.robots),
     }

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.steering import steered
 from legged_skills.robots import rotations
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -125,7 +126,7 @@ def update(
     def loss(params: Params, rows: Array) -> tuple[Array, dict[str, Array]]:
         part = jax.tree.map(lambda x: x[rows], data)
         record = part["record"]
-        mean = agent.mean(params, part["obs"], record["z_tm1"], record["mean_velocity"])
+        mean = agent.mean(params, part["obs"], record)
         error = jnp.square(mean - part["label"])
         estimator = agent.estimator.loss(params["estimator"], part["obs"]).mean()
         total = 0.5 * error.sum(axis=-1).mean() + 0.5 * estimator
@@ -170,6 +171,8 @@ def learn_clip_commands(
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
     known = [clip for clip in clips if Path(clip.name).stem in module.clips]
+    if module.summary.get("steered", False):
+        known += steered(known, spec)
     env = ClipCommandEnv(
         simulate(spec, run.num_envs, run.num_threads, gap),
         module.contract,

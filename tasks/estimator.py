@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.agents import Observations, Params
 from legged_skills.skill_module.networks import Mlp
@@ -26,13 +27,17 @@ TOLD_SIZE = 2 * VELOCITY_SIZE
 """Length of what a policy is told: the velocity as it is estimated now, and the running mean."""
 
 
+def velocity_unit_mps(spec: RobotSpec) -> float:
+    """The unit of "velocity" [m/s]: a quarter of ``froude_speed_mps``, about a walk's speed."""
+    return 0.25 * spec.froude_speed_mps
+
+
 def told_velocity(robots: SensedRobots) -> np.ndarray:
     """(N, 3) float32, the observation "velocity": what the estimator is trained on.
 
-    The velocity of the base in the base frame, over a quarter of ``froude_speed_mps``: near 1 in a
-    walk of a robot of any size.
+    The velocity of the base in the base frame, over ``velocity_unit_mps``.
     """
-    return robots.lin_vel_b / np.float32(0.25 * robots.spec.froude_speed_mps)
+    return robots.lin_vel_b / np.float32(velocity_unit_mps(robots.spec))
 
 
 @dataclass(frozen=True)

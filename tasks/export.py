@@ -30,7 +30,9 @@ from legged_skills.sim2real.bundle_header import (
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import as_tuples
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
+from legged_skills.tasks.estimator import VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.trim import LIMIT, TRIM_SIZE, WINDOW, VelocityTrim
 from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig
 
 OPSET = 17
@@ -229,23 +231,30 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
     task = graph.add(
         "Mul", ["command", graph.constant("command_scale", _command(policy).scale)], "task"
     )
-    latent, remembered = policy.decoder.latent_size, policy.agent.estimator.memory_share
+    agent = policy.agent
+    latent, carried = policy.decoder.latent_size, agent.carried_size
+    end = latent + VELOCITY_SIZE
     z_tm1 = graph.slice("z_tm1", 0, latent, "latent_tm1")
-    mean_tm1 = graph.slice("z_tm1", latent, policy.agent.carried_size, "mean_velocity_tm1")
+    mean_tm1 = graph.slice("z_tm1", latent, end, "mean_velocity_tm1")
     velocity = graph.mlp("estimator", policy.params["estimator"], sensed, "velocity")
     surprise = graph.add("Sub", [velocity, mean_tm1], "surprise")
-    learned = graph.add("Mul", [surprise, graph.constant("memory", remembered)], "learned")
-    mean = graph.add("Add", [mean_tm1, learned], "mean_velocity")
+    share = graph.constant("memory", agent.estimator.memory_share)
+    mean = graph.add("Add", [mean_tm1, graph.add("Mul", [surprise, share], "learned")], "mean")
+    memory = [mean]
+    if agent.trim is not None:
+        before = graph.slice("z_tm1", end, carried, "trim_tm1")
+        trim, task = _add_trim(graph, agent.trim, before, task, mean, policy.task_size)
+        memory.append(trim)
     inputs = graph.add("Concat", [sensed, velocity, mean, task, z_tm1], "policy_input", axis=1)
     added = graph.mlp("policy", policy.params["policy"], inputs, "added")
     share = 1.0 / (1.0 + np.exp(-np.float64(policy.params["filter_logit"])))
     kept = graph.add("Mul", [z_tm1, graph.constant("filter", share)], "kept")
     z = graph.add("Add", [kept, added], "latent")
-    graph.add("Concat", [z, mean], "z", axis=1)
+    graph.add("Concat", [z, *memory], "z", axis=1)
     both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
     action = graph.mlp("decoder", policy.decoder.params, both, "action")
     _add_targets(graph, action, spec)
-    joints, carried = spec.num_joints, policy.agent.carried_size
+    joints = spec.num_joints
     return helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -263,6 +272,35 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
     )
+
+
+def _add_trim(
+    graph: _Graph, trim: VelocityTrim, before: str, task: str, mean: str, task_size: int
+) -> tuple[str, str]:
+    """Adds what ``VelocityTrim`` computes: the trim, and the task that the policy is told."""
+    zero, scale = graph.constant("zero", 0.0), graph.constant("trim_scale", trim.task_scale)
+    commanded = graph.slice(task, 0, TRIM_SIZE, "commanded")
+    wanted = graph.add("Div", [commanded, scale], "wanted")
+    going = graph.slice(mean, 0, TRIM_SIZE, "going")
+    missing = graph.add("Sub", [wanted, going], "missing")
+    share = graph.add("Div", [missing, graph.constant("trim_window", WINDOW)], "missing_share")
+    lost = graph.add("Mul", [share, share], "missing_lost")
+    kept = graph.add("Sub", [graph.constant("one", 1.0), lost], "missing_kept")
+    weight = graph.add("Max", [kept, zero], "missing_weight")
+    counted = graph.add("Mul", [weight, missing], "counted")
+    moved_by = graph.add("Div", [counted, graph.constant("trim_steps", trim.steps)], "trim_step")
+    moved = graph.add("Add", [before, moved_by], "trim_free")
+    upper, lower = graph.constant("trim_upper", LIMIT), graph.constant("trim_lower", -LIMIT)
+    above = graph.add("Max", [moved, lower], "trim_above")
+    within = graph.add("Min", [above, upper], "trim_within")
+    sizes = graph.add("Abs", [task], "task_sizes")
+    fastest = graph.add("ReduceMax", [sizes], "task_fastest", axes=[1])
+    goes = graph.add("Greater", [fastest, zero], "goes")
+    now = graph.add("Where", [goes, within, zero], "trim")
+    added = graph.add("Mul", [now, scale], "trim_task")
+    told = graph.add("Add", [commanded, added], "trimmed")
+    rest = graph.slice(task, TRIM_SIZE, task_size, "untrimmed")
+    return now, graph.add("Concat", [told, rest], "told_task", axis=1)
 
 
 def _add_targets(graph: _Graph, action: str, spec: RobotSpec) -> None:

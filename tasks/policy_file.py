@@ -14,6 +14,7 @@ from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.skill_module.agents import Agent
 from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+from legged_skills.tasks.trim import velocity_trim
 
 KIND = "task policy"
 _TRAINED = ("policy", "estimator", "filter_logit", "log_std")
@@ -77,7 +78,10 @@ class TaskPolicy:
     @property
     def agent(self) -> ReuseAgent:
         """The agent whose parameters these are; its critic is not part of the file."""
-        return ReuseAgent(self.architecture, self.decoder, self.task_size, privileged_size=1)
+        trim = velocity_trim(self.task, self.robot, self.architecture.trim_steps)
+        return ReuseAgent(
+            self.architecture, self.decoder, self.task_size, privileged_size=1, trim=trim
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes the policy to one file, atomically.

@@ -26,6 +26,7 @@ from legged_skills.skill_module.symmetry import (
     mlp_layers,
 )
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE, VelocityEstimator
+from legged_skills.tasks.trim import TRIM_SIZE, VelocityTrim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,13 @@ class PolicyArchitecture:
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (256, 128)
     """Widths of the critic's hidden layers."""
-    estimator_hidden: tuple[int, ...] = (128, 64)
+    estimator_hidden: tuple[int, ...] = (256, 128)
     """Widths of the velocity estimator's hidden layers."""
     memory_steps: float = 25.0
     """Time constant of the running mean of what it says [control steps]: about a stride."""
+    trim_steps: float = 0.0
+    """Time constant of the integrator on a commanded velocity [control steps], see ``trim``; 0 for
+    none, as policies have that were trained before there was one."""
     initial_filter: float = 0.95
     """Weight of the latent before in the mean of the next, at the start of training; learned. With
     the prior's own weight and spread it begins by doing what the prior does, which is to wander
@@ -106,7 +110,7 @@ class ReuseAgent:
 
     The policy is told how fast the robot seems to move, now and on the mean of the last strides:
     see ``estimator``. No gradient of its own reaches the estimator. Carried from step to step are
-    the latent and, behind it, that mean.
+    the latent and, behind it, that mean and the trim, if there is one.
 
     The policy's mean is a z_{t-1} + f(observation), with a learned filter constant a, and f near
     zero at the start. It explores with about the spread that the encoder's latents have in
@@ -118,6 +122,7 @@ class ReuseAgent:
         task_size: length of the "task" observation.
         privileged_size: length of the "privileged" observation.
         equivariance: how networks are mirrored.
+        trim: what is added to a commanded velocity; None for nothing.
     """
 
     architecture: PolicyArchitecture
@@ -125,6 +130,7 @@ class ReuseAgent:
     task_size: int
     privileged_size: int
     equivariance: Equivariance = UNMIRRORED
+    trim: VelocityTrim | None = None
 
     @property
     def latent_size(self) -> int:
@@ -133,8 +139,9 @@ class ReuseAgent:
 
     @property
     def carried_size(self) -> int:
-        """C, that of the latent and of the mean velocity."""
-        return self.latent_size + VELOCITY_SIZE
+        """C, that of the latent, of the mean velocity, and of the trim."""
+        trim_size = 0 if self.trim is None else TRIM_SIZE
+        return self.latent_size + VELOCITY_SIZE + trim_size
 
     @cached_property
     def estimator(self) -> VelocityEstimator:
@@ -172,12 +179,32 @@ class ReuseAgent:
         """The equivariant part of a gradient, if networks are mirrored."""
         return self.equivariance.project(gradient)
 
-    def mean(self, params: Params, obs: Observations, z_tm1: Array, mean_velocity: Array) -> Array:
-        """(N, L) mean of the next latent, given the mean velocity (N, 3) until now."""
-        told = self.estimator.told(params["estimator"], obs, mean_velocity)
-        inputs = jnp.concatenate([obs["proprioception"], told, obs["task"], z_tm1], axis=-1)
+    def mean(self, params: Params, obs: Observations, carried: Mapping[str, Array]) -> Array:
+        """(N, L) mean of the next latent.
+
+        Args:
+            params: the parameters.
+            obs: observations.
+            carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3) and "trim" (N, 2),
+                if there is one, brought up to date.
+        """
+        velocity, z_tm1, task = carried["mean_velocity"], carried["z_tm1"], obs["task"]
+        if self.trim is not None:
+            task = self.trim.told(task, carried["trim"])
+        told = self.estimator.told(params["estimator"], obs, velocity)
+        inputs = jnp.concatenate([obs["proprioception"], told, task, z_tm1], axis=-1)
         added: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
+
+    def remember(self, params: Params, obs: Observations, carried: Array) -> dict[str, Array]:
+        """What was carried (N, C), by name, with all but the latent brought up to date."""
+        ends = [self.latent_size, self.latent_size + VELOCITY_SIZE]
+        z_tm1, velocity, trim = jnp.split(carried, ends, axis=-1)
+        now = self.estimator.estimate(params["estimator"], obs)
+        out = {"z_tm1": z_tm1, "mean_velocity": self.estimator.remember(velocity, now)}
+        if self.trim is not None:
+            out["trim"] = self.trim.advance(trim, obs["task"], out["mean_velocity"])
+        return out
 
     def log_std(self, params: Params) -> Array:
         """(L,) log standard deviation of the exploration in the latent."""
@@ -187,29 +214,23 @@ class ReuseAgent:
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
         """Draws the next latent, or takes its mean, and decodes it."""
-        z_tm1, velocity = jnp.split(z_tm1, [self.latent_size], axis=-1)
-        now = self.estimator.estimate(params["estimator"], obs)
-        velocity = self.estimator.remember(velocity, now)
-        mean = self.mean(params, obs, z_tm1, velocity)
+        known = self.remember(params, obs, z_tm1)
+        memory = [known[name] for name in ("mean_velocity", "trim") if name in known]
+        mean = self.mean(params, obs, known)
         if deterministic:
-            carried = jnp.concatenate([mean, velocity], axis=-1)
+            carried = jnp.concatenate([mean, *memory], axis=-1)
             return Decision(self.decoder(obs["proprioception"], mean), carried, {})
         log_std = self.log_std(params)[None, :]
         z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        record = {
-            "z": z,
-            "z_tm1": z_tm1,
-            "mean_velocity": velocity,
-            "log_prob": prior.log_prob(z, mean, log_std),
-        }
-        carried = jnp.concatenate([z, velocity], axis=-1)
+        record = known | {"z": z, "log_prob": prior.log_prob(z, mean, log_std)}
+        carried = jnp.concatenate([z, *memory], axis=-1)
         return Decision(self.decoder(obs["proprioception"], z), carried, record)
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Likelihood of the recorded latents, and their distance from the prior."""
-        mean = self.mean(params, obs, record["z_tm1"], record["mean_velocity"])
+        mean = self.mean(params, obs, record)
         log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["z"], mean, log_std),

@@ -24,6 +24,7 @@ from legged_skills.tasks.reuse import (
     reuse_equivariance,
     to_numpy,
 )
+from legged_skills.tasks.trim import velocity_trim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def train_policy(
             decoder, or the policy to start from is on other skills.
     """
     decoder = FrozenDecoder.of(module)
-    agent = make_agent(env, task_size, decoder, config.architecture)
+    agent = make_agent(task, env, task_size, decoder, config.architecture)
     if start is not None:
         _check_start(start, task, module, config.architecture, decoder)
     identity = {
@@ -148,10 +149,15 @@ def train_policy(
 
 
 def make_agent(
-    env: TaskEnvironment, task_size: int, decoder: FrozenDecoder, architecture: PolicyArchitecture
+    task_name: str,
+    env: TaskEnvironment,
+    task_size: int,
+    decoder: FrozenDecoder,
+    architecture: PolicyArchitecture,
 ) -> ReuseAgent:
     """The agent for an environment of a task."""
-    symmetry, contract = Symmetry(env.robots.spec), env.robots.contract
+    spec, contract = env.robots.spec, env.robots.contract
+    symmetry = Symmetry(spec)
     task, privileged = env.mirrored(symmetry)
     equivariance = reuse_equivariance(
         symmetry,
@@ -161,7 +167,8 @@ def make_agent(
         task,
         privileged,
     )
-    return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance)
+    trim = velocity_trim(task_name, spec.name, architecture.trim_steps)
+    return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance, trim)
 
 
 def _check_start(
@@ -179,7 +186,7 @@ def _check_start(
     if start.task != task:
         raise ContractError(f"the policy to start from is for {start.task}, expected {task}.")
     module.contract.require_same(start.contract, "the policy to start from")
-    explores = {name: getattr(architecture, name) for name in ("initial_std", "min_std")}
-    like = replace(start.architecture, **explores)
+    free = ("initial_std", "min_std", "trim_steps")  # exploration, and what has no weights
+    like = replace(start.architecture, **{name: getattr(architecture, name) for name in free})
     if like != architecture or start.decoder.digest != decoder.digest:
         raise ContractError("the policy to start from has other networks or skills.")

@@ -13,6 +13,7 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks.clip_commands import ClipCommandConfig, learn_clip_commands
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import PolicyArchitecture
 from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy, widened
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
 
@@ -26,6 +27,10 @@ class WalkTrainingConfig(PolicyTrainingConfig):
 
     walk: WalkConfig = field(default_factory=WalkConfig)
     """The task."""
+    architecture: PolicyArchitecture = field(
+        default_factory=lambda: PolicyArchitecture(trim_steps=125.0)
+    )
+    """Sizes of the networks."""
     clip_commands: ClipCommandConfig = field(default_factory=ClipCommandConfig)
     """Whether the policy first learns to go as the clips go."""
 

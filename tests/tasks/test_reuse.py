@@ -24,6 +24,7 @@ from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 from legged_skills.tasks.train_policy import make_agent
 from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
+from legged_skills.tasks.trim import VelocityTrim
 from legged_skills.tasks.walk import WalkConfig, WalkEnv
 
 SPEC = robots.get("anymal_c")
@@ -90,8 +91,29 @@ def test_the_mean_velocity_is_carried_behind_the_latent(module):
             np.testing.assert_array_equal(decision.record["z"], carried[:, :4])
     # The policy acts on it.
     z = carried[:, :4]
-    other = agent.mean(params, obs, z, jnp.asarray(mean + 1.0))
-    assert np.abs(other - agent.mean(params, obs, z, jnp.asarray(mean))).max() > 1e-4
+    known = {"z_tm1": z, "mean_velocity": jnp.asarray(mean)}
+    other = agent.mean(params, obs, known | {"mean_velocity": jnp.asarray(mean + 1.0)})
+    assert np.abs(other - agent.mean(params, obs, known)).max() > 1e-4
+
+
+def test_the_trim_is_carried_behind_the_mean_velocity(module):
+    trim = VelocityTrim(10.0, (1.0, 2.0))
+    agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 52, trim=trim)
+    params, obs = agent.init(jax.random.key(1)), _observations(2)
+    assert agent.carried_size == 4 + 3 + 2
+    carried = jnp.concatenate([jnp.zeros((2, 7)), jnp.full((2, 2), 0.1)], axis=1)
+    decision = agent.act(params, obs, carried, jax.random.key(3), False)
+    wanted = trim.advance(carried[:, 7:], obs["task"], decision.z[:, 4:7])
+    np.testing.assert_array_equal(decision.z[:, 7:], wanted)
+    np.testing.assert_array_equal(decision.record["trim"], wanted)
+    # What the policy is told is the command and the trim.
+    without = dataclasses.replace(agent, trim=None)
+    told = {**obs, "task": trim.told(obs["task"], wanted)}
+    mean = agent.mean(params, obs, decision.record)
+    np.testing.assert_array_equal(mean, without.mean(params, told, decision.record))
+    assert np.abs(mean - without.mean(params, obs, decision.record)).max() > 1e-4
+    evaluation = agent.evaluate(params, obs, decision.record)
+    np.testing.assert_allclose(evaluation.log_prob, decision.record["log_prob"], atol=1e-4)
 
 
 def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
@@ -115,8 +137,8 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
     # The policy acts on what the estimator says.
     louder = jax.tree.map(lambda x: 100.0 * x, params["estimator"])
     z, mean = carried[:, :4], carried[:, 4:]
-    other = agent.mean({**params, "estimator": louder}, obs, z, mean)
-    assert np.abs(other - agent.mean(params, obs, z, mean)).max() > 1e-6
+    other = agent.mean({**params, "estimator": louder}, obs, {"z_tm1": z, "mean_velocity": mean})
+    assert np.abs(other - agent.mean(params, obs, {"z_tm1": z, "mean_velocity": mean})).max() > 1e-6
 
 
 def test_told_velocity_is_near_one_in_a_walk():
@@ -141,7 +163,7 @@ def test_action_is_what_the_skill_module_decodes(module):
 def test_a_policy_does_the_mirror_image_of_mirror_images(module):
     """All of the agent but the decoder's weights, which a training of skills makes symmetric."""
     env = WalkEnv(BatchSim(SPEC, 1, 1), proprioception(SPEC), WalkConfig())
-    agent = make_agent(env, 3, FrozenDecoder.of(module), SMALL)
+    agent = make_agent("walk", env, 3, FrozenDecoder.of(module), SMALL)
     symmetry = Symmetry(SPEC)
     task, privileged = env.mirrored(symmetry)
     params, obs = agent.init(jax.random.key(1)), _observations(5)
@@ -156,7 +178,7 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
     params = {**params, **{n: jax.tree.map(lambda x: 5.0 * x, params[n]) for n in BIG}}
     z = np.random.default_rng(2).standard_normal((5, agent.latent_size)).astype(np.float32)
     z, before = jnp.asarray(z), obs["velocity"]
-    mean = agent.mean(params, obs, z, before)
+    mean = agent.mean(params, obs, {"z_tm1": z, "mean_velocity": before})
     velocity = agent.estimator.estimate(params["estimator"], obs)
     assert np.abs(mean - 0.95 * z).max() > 0.1 and np.abs(velocity).max() > 0.1
     for g in range(symmetry.order):
@@ -165,7 +187,7 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
             for name, kind in kinds.items()
         }
         z_image = jnp.asarray(latent.apply(g, np.asarray(z)), jnp.float32)
-        found = agent.mean(params, image, z_image, image["velocity"])
+        found = agent.mean(params, image, {"z_tm1": z_image, "mean_velocity": image["velocity"]})
         np.testing.assert_allclose(found, latent.apply(g, np.asarray(mean)), atol=1e-4)
         found = agent.estimator.estimate(params["estimator"], image)
         np.testing.assert_allclose(found, symmetry.polar.apply(g, np.asarray(velocity)), atol=1e-4)
@@ -280,7 +302,7 @@ def test_exploration_in_the_latent_has_a_floor(module, learned: float, used: flo
     obs, z = _observations(4000), jnp.zeros((4000, 4))
     carried = jnp.zeros((4000, 7))
     done = agent.act(params, obs, carried, jax.random.key(2), deterministic=False)
-    mean = agent.mean(params, obs, z, done.z[:, 4:])
+    mean = agent.mean(params, obs, {"z_tm1": z, "mean_velocity": done.z[:, 4:]})
     spread = (done.z[:, :4] - mean).std(axis=0)
     np.testing.assert_allclose(spread, used, rtol=0.05)
     again = agent.evaluate(params, obs, done.record)

@@ -65,7 +65,7 @@ def test_the_ball_is_walked_to(robot: str, command: list[float]) -> None:
         obs = {"proprioception": seen, "task": jnp.asarray(task[None])}
         agent = policy.agent
         z, velocity = jnp.split(carried, [4], axis=1)
-        found = agent.mean(policy.params, obs, z, velocity)
+        found = agent.mean(policy.params, obs, {"z_tm1": z, "mean_velocity": velocity})
         assert found.shape == agent.init(key)["log_std"][None].shape
         return np.asarray(found)
 

@@ -1,0 +1,159 @@
+"""Motions steered another way: the same steps, taken sideways, aslant, backwards or shorter.
+
+Animals that were recorded walk ahead, and a robot is asked to walk any way. Here the way of the
+root, and what each foot does about the place under its hip, are turned and scaled along the floor;
+heading, height, sway and timing stay, and the legs are solved anew.
+
+Points of the floor are complex numbers x + iy in this module, so that turning and scaling them is
+one product.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from legged_skills.mocap import signals
+from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
+from legged_skills.mocap.solve import PoseProblem, solve_poses
+from legged_skills.mocap.walking import walks
+from legged_skills.robots import rotations
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import ROOT_QPOS, BodyPoints, Kinematics, Poses
+from legged_skills.robots.spec import RobotSpec
+
+Array = NDArray[np.floating]
+
+STEERS: dict[str, tuple[complex, ...]] = {
+    "anymal_c": (0.5j,),
+    "op3": (0.2j, -0.4 + 0j, 0.4 + 0j),
+}
+"""How each robot's walking clips are steered, besides as they are: what becomes of a step ahead,
+as a share of it, forward + i left. Their mirror images go the other ways."""
+_WAY_CUTOFF_HZ = 0.7
+"""What is slower than this is the way, what is faster is sway [Hz]."""
+_BASE_WEIGHT = 1e3
+"""Weight of each of the points that hold the base [1/m^2]."""
+_FOOT_WEIGHT = 1e2
+"""Weight of a foot [1/m^2]."""
+_PULL = 1e-6
+"""Weight of the pull of joints to their means [1/rad^2]."""
+_NEAR_M = 0.02
+"""A foot is missed where the leg does not bring it nearer than this [m]."""
+_MAY_MISS = 0.02
+"""Variants in which a foot is missed in more than this share of the frames are dropped."""
+_BASE_POINTS_B = 0.2 * np.array([[1.0, 1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
+
+
+def steered(clips: Sequence[RobotClip], spec: RobotSpec) -> list[RobotClip]:
+    """The steered variants (``STEERS``) of those of some clips that walk.
+
+    Args:
+        clips: motions of the robot.
+        spec: the robot.
+    """
+    ways = STEERS.get(spec.name, ())
+    found = [steer(clip, spec, way) for clip in clips if walks(clip, spec) for way in ways]
+    return [clip for clip in found if clip.retarget["steered"]["feet_missed"] <= _MAY_MISS]
+
+
+def steer(clip: RobotClip, spec: RobotSpec, way: complex) -> RobotClip:
+    """Takes a motion's steps another way.
+
+    Feet that stand stay where they are, also where the robot turns. Orientations of the base and
+    of soles are kept.
+
+    Args:
+        clip: a motion of the robot.
+        spec: the robot.
+        way: what becomes of a step ahead, as a share of it: forward + i left.
+
+    Returns:
+        A new clip. Its ``retarget`` says how it was steered, and "feet_missed", the share of its
+        frames in which a leg does not bring its foot near enough.
+    """
+    model = spec.model(visible=False)
+    kinematics, feet = Kinematics(model), Feet.of(model, spec)
+    poses = kinematics.poses(clip.qpos)
+    root = _complex(clip.qpos)
+    path = _complex(signals.smooth(clip.qpos[:, :2], _WAY_CUTOFF_HZ, clip.fps))
+    turned = np.unwrap(rotations.yaw(clip.qpos[:, 3:ROOT_QPOS]))
+    heading = np.exp(1j * signals.smooth(turned, _WAY_CUTOFF_HZ, clip.fps))
+    qpos = clip.qpos.copy()
+    qpos[:, :2] = _real(way * path + (root - path))
+    # Each foot's steps are taken about its mean place in the frame of path and heading.
+    centres_w = kinematics.points(poses, feet.centres)
+    places = _complex(centres_w)
+    about = ((places - path[:, None]) / heading[:, None]).mean(axis=0)
+    under = about * _held(heading, clip.foot_contact)
+    centres_w[..., :2] = _real(way * places + (1.0 - way) * under)
+    handles_w = feet.handle_targets(centres_w, _orientations(spec, model, poses))
+    qpos = _with_legs(spec, kinematics, feet, qpos, handles_w)
+    found_w = kinematics.points(kinematics.poses(qpos), feet.handles)
+    beyond = np.linalg.norm(found_w - handles_w, axis=-1).max(axis=1) > _NEAR_M
+    noted = {"forward": way.real, "left": way.imag, "feet_missed": float(beyond.mean())}
+    return dataclasses.replace(
+        clip,
+        qpos=qpos,
+        qvel=finite_difference_qvel(qpos, clip.fps),
+        retarget={**clip.retarget, "steered": noted},
+        name=f"{clip.name}_steered_{way.real:+.2f}_{way.imag:+.2f}",
+    )
+
+
+def _with_legs(
+    spec: RobotSpec, kinematics: Kinematics, feet: Feet, qpos: Array, handles_w: Array
+) -> Array:
+    """The poses whose legs bring the feet's handles to (T, H, 3) [m], all else as it was."""
+    base = BodyPoints(np.full(3, kinematics.root_body), _BASE_POINTS_B)
+    base_w = qpos[:, None, :3] + rotations.rotate(qpos[:, None, 3:ROOT_QPOS], base.offsets_b)
+    foot_weights = np.full(len(feet.handles.body_ids), _FOOT_WEIGHT / feet.handles_per_foot)
+    problem = PoseProblem(
+        kinematics=kinematics,
+        points=BodyPoints(
+            np.concatenate([base.body_ids, feet.handles.body_ids]),
+            np.concatenate([base.offsets_b, feet.handles.offsets_b]),
+        ),
+        weights=np.concatenate([np.full(3, _BASE_WEIGHT), foot_weights]),
+        rest=qpos[:, ROOT_QPOS:].mean(axis=0),
+        pull=_PULL,
+        lower=spec.joint_lower,
+        upper=spec.joint_upper,
+    )
+    solved = solve_poses(problem, qpos, np.concatenate([base_w, handles_w], axis=1))
+    legs = ROOT_QPOS + np.flatnonzero(kinematics.movers(feet.centres.body_ids))
+    out = qpos.copy()
+    out[:, legs] = solved[:, legs]
+    return out
+
+
+def _orientations(spec: RobotSpec, model: mujoco.MjModel, poses: Poses) -> Array:
+    """Orientations of the feet's sites, wxyz, (T, F, 4)."""
+    sites = [model.site(name).id for name in spec.foot_sites]
+    bodies = poses.body_quat_w[model.site_bodyid[sites]]
+    return rotations.multiply(bodies, model.site_quat[sites][:, None]).swapaxes(0, 1)
+
+
+def _held(heading: Array, contact: NDArray[np.bool_]) -> Array:
+    """A heading (T,) as each foot has it, (T, F): it does not turn while the foot stands."""
+    frames = np.arange(len(heading))
+    out = np.repeat(heading[:, None], contact.shape[1], axis=1)
+    for foot in range(contact.shape[1]):
+        stands = signals.runs(contact[:, foot])
+        if stands:
+            means = [heading[start:stop].mean() for start, stop in stands]
+            ends = np.array([(start, stop - 1) for start, stop in stands]).ravel()
+            out[:, foot] = np.interp(frames, ends, np.repeat(means, 2))
+    return out
+
+
+def _complex(points: Array) -> Array:
+    """Points (..., 2 or more) seen from above, (...)."""
+    return points[..., 0] + 1j * points[..., 1]
+
+
+def _real(points: Array) -> Array:
+    """The reverse of ``_complex``, (..., 2)."""
+    return np.stack([points.real, points.imag], axis=-1)

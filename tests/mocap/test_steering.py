@@ -1,0 +1,122 @@
+"""Steered clips: steps go the other way, standing feet stay, and all else is as it was."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
+from legged_skills.mocap.library import shipped_clips
+from legged_skills.mocap.steering import STEERS, steer, steered
+from legged_skills.robots import rotations
+from legged_skills.robots.kinematics import Kinematics, site_points
+from legged_skills.robots.spec import RobotSpec
+
+
+def _walk(robot: str) -> tuple[RobotSpec, RobotClip]:
+    """A walking clip of the package."""
+    name = {"anymal_c": "dog_walk00_00", "op3": "humanoid3d_walk_00"}[robot]
+    return robots.get(robot), _shipped(robot, name)
+
+
+def _shipped(robot: str, name: str) -> RobotClip:
+    return next(RobotClip.load(path) for path in shipped_clips(robot) if path.stem == name)
+
+
+def _feet(spec: RobotSpec, qpos: np.ndarray) -> np.ndarray:
+    """(T, F, 3) in the world [m]."""
+    model = spec.model()
+    kinematics = Kinematics(model)
+    return kinematics.points(kinematics.poses(qpos), site_points(model, spec.foot_sites))
+
+
+def _slip_mps(feet_w: np.ndarray, contact: np.ndarray, fps: float) -> np.ndarray:
+    """Speeds of standing feet along the floor [m/s]."""
+    speed = np.linalg.norm(np.diff(feet_w[..., :2], axis=0), axis=-1) * fps
+    return speed[contact[1:] & contact[:-1]]
+
+
+@pytest.mark.parametrize("robot", ["anymal_c", "op3"])
+def test_the_same_way_is_the_same_motion(robot: str) -> None:
+    spec, clip = _walk(robot)
+    same = steer(clip, spec, 1.0 + 0j)
+    np.testing.assert_allclose(same.qpos, clip.qpos, atol=1e-4)
+    assert same.retarget["steered"] == {"forward": 1.0, "left": 0.0, "feet_missed": 0.0}
+
+
+@pytest.mark.parametrize(("robot", "way"), [("anymal_c", 0.5j), ("op3", 0.2j), ("op3", -0.4 + 0j)])
+def test_the_way_is_turned_and_scaled(robot: str, way: complex) -> None:
+    spec, clip = _walk(robot)
+    other = steer(clip, spec, way)
+    before, after = (c.qpos[-1, :2] - c.qpos[0, :2] for c in (clip, other))
+    wanted = way * complex(*before)
+    # The sway of first and last frame stays as it is.
+    np.testing.assert_allclose(after, [wanted.real, wanted.imag], atol=0.02)
+    # Height, orientation, contacts, and joints that are not of the legs stay.
+    np.testing.assert_array_equal(other.qpos[:, 2:7], clip.qpos[:, 2:7])
+    np.testing.assert_array_equal(other.foot_contact, clip.foot_contact)
+    arms = [i for i, joint in enumerate(spec.joint_names) if joint[2:] in ("sho_pitch", "el")]
+    assert len(arms) == (4 if robot == "op3" else 0)
+    np.testing.assert_array_equal(other.qpos[:, 7:][:, arms], clip.qpos[:, 7:][:, arms])
+
+
+@pytest.mark.parametrize("robot", ["anymal_c", "op3"])
+def test_standing_feet_stand_and_others_are_as_high(robot: str) -> None:
+    spec, clip = _walk(robot)
+    before = _feet(spec, clip.qpos)
+    for way in STEERS[robot]:
+        other = steer(clip, spec, way)
+        after = _feet(spec, other.qpos)
+        slip = _slip_mps(after, clip.foot_contact, clip.fps)
+        assert slip.mean() < _slip_mps(before, clip.foot_contact, clip.fps).mean() + 0.003
+        np.testing.assert_allclose(after[..., 2], before[..., 2], atol=0.01)
+
+
+def test_standing_feet_stand_in_a_turn() -> None:
+    """Where the robot turns, feet take the turn while they are in the air."""
+    spec = robots.get("anymal_c")
+    clip = _shipped("anymal_c", "dog_walk09_01")
+    other = steer(clip, spec, 0.5j)
+    rate = np.gradient(np.unwrap(rotations.yaw(clip.qpos[:, 3:7]))) * clip.fps
+    assert np.abs(rate).max() > 1.0
+    slip = _slip_mps(_feet(spec, other.qpos), clip.foot_contact, clip.fps)
+    assert np.percentile(slip, 95) < 0.01
+
+
+def test_soles_keep_their_orientation() -> None:
+    spec, clip = _walk("op3")
+    other = steer(clip, spec, -0.4 + 0j)
+    model = spec.model()
+    kinematics = Kinematics(model)
+    bodies = [model.site_bodyid[model.site(name).id] for name in spec.foot_sites]
+    before, after = (kinematics.poses(c.qpos).body_quat_w[bodies] for c in (clip, other))
+    angle = 2.0 * np.arccos(np.clip(np.abs((before * after).sum(axis=-1)), 0.0, 1.0))
+    assert angle.max() < 0.02
+
+
+def test_velocities_belong_to_positions() -> None:
+    spec, clip = _walk("anymal_c")
+    other = steer(clip, spec, 0.5j)
+    np.testing.assert_array_equal(other.qvel, finite_difference_qvel(other.qpos, clip.fps))
+    assert other.name == "dog_walk00_00_steered_+0.00_+0.50"
+
+
+def test_only_walks_are_steered() -> None:
+    spec, clip = _walk("anymal_c")
+    frames = clip.num_frames
+    standing = replace(
+        clip,
+        qpos=np.repeat(clip.qpos[:1], frames, axis=0),
+        qvel=np.zeros_like(clip.qvel),
+        name="standing",
+    )
+    found = steered([clip, standing], spec)
+    assert [other.name for other in found] == ["dog_walk00_00_steered_+0.00_+0.50"]
+
+
+def test_variants_that_legs_cannot_do_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, clip = _walk("anymal_c")
+    assert steer(clip, spec, 2.5j).retarget["steered"]["feet_missed"] > 0.1
+    monkeypatch.setitem(STEERS, "anymal_c", (2.5j, 0.25j))
+    assert [other.name for other in steered([clip], spec)] == ["dog_walk00_00_steered_+0.00_+0.25"]
