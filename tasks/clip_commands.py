@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -24,16 +22,16 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
-from legged_skills.skill_module.agents import ImitationAgent, Params
+from legged_skills.skill_module.agents import ImitationAgent, Observations, Params
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationEnv, privileged_representation
 from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
 from legged_skills.skill_module.reference import Reference, build_reference
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result, RunConfig
+from legged_skills.tasks import imitate
 from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.reuse import (
     FrozenDecoder,
@@ -104,38 +102,19 @@ class ClipCommandEnv(ImitationEnv):
         return super().observe() | told | {"velocity": told_velocity(self.robots)}
 
 
-@partial(jax.jit, static_argnames=("encoder", "agent", "config"))
-def update(
-    encoder: ImitationAgent,
-    encoder_params: Params,
-    agent: ReuseAgent,
-    config: DistilConfig,
-    state: LearnerState,
-    batch: Batch,
-    schedule: Schedule,
-    key: Array,
-) -> tuple[LearnerState, dict[str, Array]]:
-    """All epochs and minibatches of one iteration; see ``ppo.update``.
+@dataclass(frozen=True)
+class Encoder:
+    """A teacher: the encoder of a skill module, which sees the reference.
 
-    The loss is the squared distance from the encoder's mean, and that of the estimator.
+    Attributes:
+        agent: the module's agent.
     """
-    label, _ = encoder.encode(encoder_params, batch.obs["privileged"], batch.record["z_tm1"])
-    data = {"obs": batch.obs, "record": batch.record, "label": label}
-    data = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), data)
 
-    def loss(params: Params, rows: Array) -> tuple[Array, dict[str, Array]]:
-        part = jax.tree.map(lambda x: x[rows], data)
-        record = part["record"]
-        mean = agent.mean(params, part["obs"], record)
-        error = jnp.square(mean - part["label"])
-        estimator = agent.estimator.loss(params["estimator"], part["obs"]).mean()
-        total = 0.5 * error.sum(axis=-1).mean() + 0.5 * estimator
-        return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": estimator}
+    agent: ImitationAgent
 
-    state, figures = descend(
-        agent, config, state, loss, batch.reward.size, schedule.step_share, key
-    )
-    return state, {**figures, "kl_prior": jnp.float32(0.0)}
+    def latent(self, params: Params, obs: Observations, record: dict[str, Array]) -> Array:
+        """The mean of what the encoder says."""
+        return self.agent.encode(params, obs["privileged"], record["z_tm1"])[0]
 
 
 def learn_clip_commands(
@@ -196,7 +175,7 @@ def learn_clip_commands(
         "decoder": decoder.digest,
     }
     length = replace(run, total_steps=config.steps)
-    learn = partial(update, module.agent, module.params)
+    learn = partial(imitate.update, Encoder(module.agent), module.params)
     return training.train(agent, env, config.learner, length, out, identity, update=learn)
 
 

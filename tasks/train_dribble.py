@@ -14,9 +14,19 @@ from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
+from legged_skills.tasks.learn_chase import ChaseConfig, learn_chase
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy, widened
+from legged_skills.tasks.train_policy import (
+    PolicyTrainingConfig,
+    check_start,
+    train_policy,
+    widened,
+    without_critic,
+)
 from legged_skills.tasks.walk_to_ball import walk_to_ball
+
+CHASE_FOLDER = "chase"
+"""Chasing is learned in this folder of the dribbling's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,8 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
     """Settings of PPO."""
     dribble: DribbleConfig = field(default_factory=DribbleConfig)
     """The task."""
+    chase: ChaseConfig = field(default_factory=ChaseConfig)
+    """Whether a policy that begins with a walk first learns to chase the ball."""
 
 
 def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
@@ -67,10 +79,27 @@ def train_dribble(
         module: its skill module.
         config: all settings.
         out: folder of the run; see ``train_policy``, also for the errors.
-        start: a policy to begin with, on the same skill module; a walking policy begins by
-            walking to the ball.
+        start: a policy to begin with, on the same skill module; with a walking policy, dribbling
+            begins by chasing the ball, which is learned in ``out``/chase, or by walking to it.
     """
-    env = make_env(spec, module, config)
+    env, initial, told = make_env(spec, module, config), None, None
     if start is not None and start.task == "walk":
-        start = walk_to_ball(start, env.sizes)
-    return train_policy("dribble", env, TASK_SIZE, settings(env), module, config, out, start)
+        start, walk = walk_to_ball(start, env.sizes), start
+        if config.chase.steps:
+            check_start(start, "dribble", module, config.architecture)
+            done = learn_chase(
+                walk,
+                module,
+                config.dribble,
+                config.architecture,
+                config.chase,
+                config.run,
+                load_gap(config.gap, spec.name, BALL_GAPS),
+                Path(out) / CHASE_FOLDER,
+            )
+            if not done.finished or done.interrupted:
+                return done
+            start, initial, told = None, without_critic(done), asdict(config.chase)
+    return train_policy(
+        "dribble", env, TASK_SIZE, settings(env), module, config, out, start, initial, told
+    )

@@ -109,7 +109,7 @@ def train_policy(
     decoder = FrozenDecoder.of(module)
     agent = make_agent(task, env, task_size, decoder, config.architecture)
     if start is not None:
-        _check_start(start, task, module, config.architecture, decoder)
+        check_start(start, task, module, config.architecture)
     identity = {
         "task": task,
         "robot": module.contract.robot,
@@ -171,12 +171,8 @@ def make_agent(
     return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance, trim)
 
 
-def _check_start(
-    start: TaskPolicy,
-    task: str,
-    module: SkillModule,
-    architecture: PolicyArchitecture,
-    decoder: FrozenDecoder,
+def check_start(
+    start: TaskPolicy, task: str, module: SkillModule, architecture: PolicyArchitecture
 ) -> None:
     """Checks that a training can begin with a policy.
 
@@ -188,5 +184,10 @@ def _check_start(
     module.contract.require_same(start.contract, "the policy to start from")
     free = ("initial_std", "min_std", "trim_steps")  # exploration, and what has no weights
     like = replace(start.architecture, **{name: getattr(architecture, name) for name in free})
-    if like != architecture or start.decoder.digest != decoder.digest:
+    if like != architecture or start.decoder.digest != FrozenDecoder.of(module).digest:
         raise ContractError("the policy to start from has other networks or skills.")
+
+
+def without_critic(result: Result) -> Params:
+    """The weights of a training that taught no critic, to begin another one with."""
+    return {name: part for name, part in result.learner.average.items() if name != "critic"}

@@ -14,7 +14,12 @@ from legged_skills.skill_module.training import Result
 from legged_skills.tasks.clip_commands import ClipCommandConfig, learn_clip_commands
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import PolicyArchitecture
-from legged_skills.tasks.train_policy import PolicyTrainingConfig, train_policy, widened
+from legged_skills.tasks.train_policy import (
+    PolicyTrainingConfig,
+    train_policy,
+    widened,
+    without_critic,
+)
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
 
 CLIPS_FOLDER = "clips"
@@ -82,7 +87,7 @@ def train_walk(
         )
         if not done.finished or done.interrupted:
             return done
-        initial = {name: part for name, part in done.learner.average.items() if name != "critic"}
+        initial = without_critic(done)
     told = None if initial is None else asdict(first)
     return train_policy(
         "walk", env, COMMAND_SIZE, settings(env), module, config, out, start, initial, told

@@ -20,7 +20,8 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import Batch, PpoConfig, Schedule
 from legged_skills.skill_module.reference import Reference
 from legged_skills.skill_module.training import RunConfig
-from legged_skills.tasks.clip_commands import ClipCommandConfig, clip_velocities, update
+from legged_skills.tasks import imitate
+from legged_skills.tasks.clip_commands import ClipCommandConfig, Encoder, clip_velocities
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
@@ -105,8 +106,8 @@ def test_the_policy_learns_what_the_encoder_says(still_module: SkillModule) -> N
     config = DistilConfig(epochs=4, minibatches=2, learning_rate=1e-2)
     state, errors = ppo.begin(agent.init(jax.random.key(0)), config), []
     for i in range(20):
-        state, figures = update(
-            module.agent,
+        state, figures = imitate.update(
+            Encoder(module.agent),
             {**module.params, "encoder": encoder},
             agent,
             config,

@@ -12,6 +12,7 @@ from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.runtime import Runtime
+from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.rollout import act
@@ -25,10 +26,12 @@ from legged_skills.tasks.evaluate_dribble import (
     summarize,
 )
 from legged_skills.tasks.export import export_bytes, policy_bundle
+from legged_skills.tasks.learn_chase import ChaseConfig, Chaser
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import PolicyArchitecture
 from legged_skills.tasks.target_paths import PATHS
 from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
+from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
 SPEC = robots.get("anymal_c")
 CONFIG = DribbleTrainingConfig(
@@ -191,3 +194,59 @@ def _orange(frame: np.ndarray) -> int:
 def test_unusable_evaluations(name: str, value: int):
     with pytest.raises(SettingsError, match=f"{name} is {value}, expected at least"):
         DribbleEvaluationConfig(**{name: value})
+
+
+@pytest.fixture(scope="module")
+def chasing(still_module: SkillModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dribbling that begins with a walk, which is untrained."""
+    out = tmp_path_factory.mktemp("chase")
+    with jax.numpy_dtype_promotion("standard"):
+        walk = WalkTrainingConfig(
+            run=CONFIG.run, ppo=CONFIG.ppo, architecture=CONFIG.architecture, gap="none"
+        )
+        train_walk(SPEC, still_module, walk, out)
+        start = TaskPolicy.load(out / "walk.npz", "anymal_c", "walk")
+        learner = DistilConfig(steps=6, epochs=1, minibatches=2)
+        config = dataclasses.replace(CONFIG, chase=ChaseConfig(steps=12 * 6 * 8, learner=learner))
+        result = train_dribble(SPEC, still_module, config, out / "dribble", start)
+    assert result.finished
+    return out
+
+
+def test_dribbling_begins_by_chasing(chasing: Path) -> None:
+    policy = TaskPolicy.load(chasing / "dribble" / "dribble.npz", "anymal_c", "dribble")
+    assert policy.summary["initial_from"]["steps"] == 12 * 6 * 8
+    assert (chasing / "dribble" / "chase" / "progress.jsonl").read_text().count(
+        "latent_error"
+    ) == 12
+
+
+def test_the_chaser_says_what_the_walk_says(chasing: Path) -> None:
+    walk = TaskPolicy.load(chasing / "walk.npz", "anymal_c", "walk")
+    rng = np.random.default_rng(0)
+    shape = (3, 5)
+
+    def drawn(size: int) -> jax.Array:
+        return jax.numpy.asarray(rng.standard_normal((*shape, size)), np.float32)
+
+    obs = {"proprioception": drawn(walk.contract.size), "command": drawn(3), "task": drawn(7)}
+    record = {"z_tm1": drawn(walk.decoder.latent_size), "mean_velocity": drawn(3)}
+    found = Chaser(walk.agent).latent(walk.params, obs, record)
+    for t, n in np.ndindex(*shape):
+        one = {name: value[t, n][None] for name, value in obs.items()}
+        known = {name: value[t, n][None] for name, value in record.items()}
+        told = {**one, "task": one["command"]}
+        wanted = walk.agent.mean(walk.params, told, known)
+        np.testing.assert_allclose(found[t, n], wanted[0], atol=1e-5)
+
+
+def test_walks_on_other_skills_are_not_begun_with(
+    still_module: SkillModule, chasing: Path, tmp_path: Path
+) -> None:
+    walk = TaskPolicy.load(chasing / "walk.npz", "anymal_c", "walk")
+    decoder = dataclasses.replace(
+        walk.decoder, params=jax.tree.map(lambda x: x + np.float32(1.0), walk.decoder.params)
+    )
+    other = dataclasses.replace(walk, decoder=decoder)
+    with pytest.raises(ContractError, match="other networks or skills"):
+        train_dribble(SPEC, still_module, CONFIG, tmp_path, other)
