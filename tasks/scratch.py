@@ -27,6 +27,7 @@ from legged_skills.skill_module.symmetry import (
 from legged_skills.skill_module.tracker import TrackerAgent, TrackerArchitecture
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE, VelocityEstimator
 from legged_skills.tasks.reuse import PolicyArchitecture
+from legged_skills.tasks.trim import TRIM_SIZE, VelocityTrim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class ScratchArchitecture(TrackerArchitecture):
     """Widths of the velocity estimator's hidden layers."""
     memory_steps: float = 25.0
     """Time constant of the running mean of what it says [control steps]."""
+    trim_steps: float = 0.0
+    """Time constant of the integrator on a commanded velocity [control steps]; 0 for none."""
     initial_action_std: float = 0.5
     """Exploration noise on the action at the start of training: as where decoders are learned by
     PPO, see ``Architecture``."""
@@ -63,6 +66,7 @@ class ScratchArchitecture(TrackerArchitecture):
             critic_hidden=reuse.critic_hidden,
             estimator_hidden=reuse.estimator_hidden,
             memory_steps=reuse.memory_steps,
+            trim_steps=reuse.trim_steps,
         )
 
 
@@ -80,15 +84,17 @@ class ScratchAgent(TrackerAgent):
         action_size: J.
         equivariance: how networks are mirrored.
         task_size: length of the "task" observation.
+        trim: what is added to a commanded velocity; None for nothing.
     """
 
     architecture: ScratchArchitecture
     task_size: int = field(kw_only=True)
+    trim: VelocityTrim | None = field(default=None, kw_only=True)
 
     @property
     def carried_size(self) -> int:
-        """C, that of the mean velocity."""
-        return VELOCITY_SIZE
+        """C, that of the mean velocity and of the trim."""
+        return VELOCITY_SIZE + (0 if self.trim is None else TRIM_SIZE)
 
     @cached_property
     def estimator(self) -> VelocityEstimator:
@@ -110,26 +116,32 @@ class ScratchAgent(TrackerAgent):
         return self.equivariance.begin(params)
 
     def mean(self, params: Params, obs: Observations) -> Array:
-        """The mean action (N, J); the mean velocity is one of the observations."""
+        """The mean action (N, J); the mean velocity and the trim are among the observations."""
         told = self.estimator.told(params["estimator"], obs, obs["mean_velocity"])
-        inputs = jnp.concatenate([obs["proprioception"], told, obs["task"]], axis=-1)
+        task = obs["task"] if self.trim is None else self.trim.told(obs["task"], obs["trim"])
+        inputs = jnp.concatenate([obs["proprioception"], told, task], axis=-1)
         action: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return action
 
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
-        """Draws an action, or takes its mean; what is carried is the mean velocity."""
+        """Draws an action, or takes its mean; carried are mean velocity and trim."""
         now = self.estimator.estimate(params["estimator"], obs)
-        mean = {"mean_velocity": self.estimator.remember(z_tm1, now)}
-        done = super().act(params, {**obs, **mean}, z_tm1, key, deterministic)
-        return done._replace(z=mean["mean_velocity"], record={**done.record, **mean})
+        velocity, trim = jnp.split(z_tm1, [VELOCITY_SIZE], axis=-1)
+        memory = {"mean_velocity": self.estimator.remember(velocity, now)}
+        if self.trim is not None:
+            memory["trim"] = self.trim.advance(trim, obs["task"], memory["mean_velocity"])
+        done = super().act(params, {**obs, **memory}, z_tm1, key, deterministic)
+        carried = jnp.concatenate(list(memory.values()), axis=-1)
+        return done._replace(z=carried, record={**done.record, **memory})
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Likelihood of recorded actions, and the estimator's loss."""
-        told = {**obs, "mean_velocity": record["mean_velocity"]}
+        names = ("mean_velocity",) if self.trim is None else ("mean_velocity", "trim")
+        told = {**obs, **{name: record[name] for name in names}}
         found = super().evaluate(params, told, record)
         return found._replace(auxiliary=self.estimator.loss(params["estimator"], obs))
 

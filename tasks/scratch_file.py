@@ -14,6 +14,7 @@ from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
+from legged_skills.tasks.trim import velocity_trim
 
 KIND = "scratch policy"
 _TRAINED = ("policy", "estimator", "action_log_std")
@@ -52,6 +53,7 @@ class ScratchPolicy:
             privileged_size=1,
             action_size=robots.get(self.robot).num_joints,
             task_size=self.task_size,
+            trim=velocity_trim(self.task, self.robot, self.architecture.trim_steps),
         )
 
     def save(self, path: str | Path) -> None:

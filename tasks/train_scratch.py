@@ -14,6 +14,7 @@ from legged_skills.tasks.reuse import to_numpy
 from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture, scratch_equivariance
 from legged_skills.tasks.scratch_file import ScratchPolicy
 from legged_skills.tasks.train_policy import PolicyTrainingConfig, TaskEnvironment
+from legged_skills.tasks.trim import velocity_trim
 
 
 def train_scratch(
@@ -45,7 +46,7 @@ def train_scratch(
     """
     contract = env.robots.contract
     architecture = ScratchArchitecture.like(config.architecture, module.architecture)
-    agent = make_agent(env, task_size, architecture)
+    agent = make_agent(task, env, task_size, architecture)
     identity = {
         "task": f"{task} from scratch",
         "robot": contract.robot,
@@ -71,18 +72,20 @@ def train_scratch(
 
 
 def make_agent(
-    env: TaskEnvironment, task_size: int, architecture: ScratchArchitecture
+    task_name: str, env: TaskEnvironment, task_size: int, architecture: ScratchArchitecture
 ) -> ScratchAgent:
     """The agent for an environment of a task."""
-    symmetry, contract = Symmetry(env.robots.spec), env.robots.contract
+    spec, contract = env.robots.spec, env.robots.contract
+    symmetry = Symmetry(spec)
     task, privileged = env.mirrored(symmetry)
     return ScratchAgent(
         architecture,
         contract.size,
         env.privileged_size,
-        env.robots.spec.num_joints,
+        spec.num_joints,
         scratch_equivariance(
             symmetry, architecture, symmetry.proprioception(contract), task, privileged
         ),
         task_size=task_size,
+        trim=velocity_trim(task_name, spec.name, architecture.trim_steps),
     )

@@ -24,6 +24,7 @@ from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
 from legged_skills.tasks.scratch_file import ScratchPolicy
 from legged_skills.tasks.train_scratch import make_agent, train_scratch
 from legged_skills.tasks.train_walk import WalkTrainingConfig, make_env, settings
+from legged_skills.tasks.trim import VelocityTrim
 from legged_skills.tasks.walk import WalkConfig, WalkEnv
 
 SPEC = robots.get("anymal_c")
@@ -45,7 +46,7 @@ def observations(count: int) -> dict[str, jax.Array]:
 def test_network_is_as_large_as_policy_and_decoder_beside_each_other() -> None:
     both = ScratchArchitecture.like(PolicyArchitecture(), Architecture())
     assert both.policy_hidden == (512, 384)
-    assert both.critic_hidden == (256, 128) and both.estimator_hidden == (128, 64)
+    assert both.critic_hidden == (256, 128) and both.estimator_hidden == (256, 128)
     deeper = ScratchArchitecture.like(
         PolicyArchitecture(policy_hidden=(16,)), Architecture(decoder_hidden=(8, 4))
     )
@@ -79,6 +80,23 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task() -> None:
     np.testing.assert_array_equal(found.kl, 0.0)
 
 
+def test_it_has_the_trim_that_policies_on_a_module_have() -> None:
+    trim = VelocityTrim(10.0, (1.0, 2.0))
+    agent = dataclasses.replace(AGENT, trim=trim)
+    params, obs = agent.init(jax.random.key(1)), observations(20)
+    carried = jnp.full((20, 5), 0.1)
+    decision = agent.act(params, obs, carried, jax.random.key(3), False)
+    wanted = trim.advance(carried[:, 3:], obs["task"], decision.z[:, :3])
+    np.testing.assert_array_equal(decision.z[:, 3:], wanted)
+    told = {**obs, "task": trim.told(obs["task"], wanted), "mean_velocity": decision.z[:, :3]}
+    mean = AGENT.mean(params, told)
+    np.testing.assert_array_equal(agent.mean(params, {**obs, **decision.record}), mean)
+    found = agent.evaluate(params, obs, decision.record)
+    np.testing.assert_allclose(found.log_prob, decision.record["log_prob"], rtol=1e-5)
+    like = ScratchArchitecture.like(PolicyArchitecture(trim_steps=125.0), Architecture())
+    assert like.trim_steps == 125.0
+
+
 def test_untrained_robots_stand_and_explore_around_that() -> None:
     params, obs, z = AGENT.init(jax.random.key(1)), observations(4000), jnp.zeros((4000, 3))
     mean = AGENT.act(params, obs, z, jax.random.key(2), deterministic=True).action
@@ -92,7 +110,7 @@ def test_untrained_robots_stand_and_explore_around_that() -> None:
 def test_mirrored_observations_give_mirrored_actions() -> None:
     env = WalkEnv(BatchSim(SPEC, 1, 1), CONTRACT, WalkConfig())
     # Front and back are alike too: layers are in four blocks.
-    agent, symmetry = make_agent(env, 3, SMALL), Symmetry(SPEC)
+    agent, symmetry = make_agent("walk", env, 3, SMALL), Symmetry(SPEC)
     params, obs = agent.init(jax.random.key(1)), observations(5)
     # Louder, or all actions would be near zero anyway.
     params["policy"] = jax.tree.map(lambda x: 5.0 * x, params["policy"])
