@@ -69,7 +69,7 @@ class Closed:
         if velocity is not None:
             self.command.values[:], self.command.time_s = velocity, self.now_s
         self.output = output = self.controller.tick(self.now_s, self.sensors, self.command)
-        self.twin.under_policy(output.state is State.POLICY)
+        self.twin.told(output.state)
         if output.publish:
             assert np.isfinite(output.joint_targets).all()
             assert (output.joint_targets >= self.spec.joint_lower).all()
