@@ -30,6 +30,8 @@ _HOIST_STRETCH_M = 0.02
 _HOIST_S = 1.0
 """It takes over, and lets go, within this time [s]."""
 _GRAVITY = 9.81
+_TIP_RADPS = 6.0
+"""``tip_over`` rolls the base at this rate: a fall from standing ends at about that [rad/s]."""
 _ONE = np.zeros(1, dtype=np.int64)
 _ALL = np.ones(1, dtype=bool)
 
@@ -118,7 +120,7 @@ class TwinRobot:
         self._mount = np.array(interface.imu_mount_wxyz)
         self.extra_force_w = np.zeros(3)
         self.pushing, self.hanging = True, False
-        self._hoisted = 0.0
+        self._hoisted = self._tip_rad = 0.0
         self._weight_n = float(spec.model(visible=False).body_mass.sum()) * _GRAVITY
         self._stands_m = _height(spec, spec.default_joint_pos) + self._floor_m()
         self.diverged = 0
@@ -141,7 +143,7 @@ class TwinRobot:
         self._held = self.joint_pos.astype(np.float64)
         self._fresh, self._since = True, 0
         self._effort = np.zeros(self.spec.num_joints)
-        self._risen = False
+        self._risen, self._tip_rad = False, 0.0
         self._hoisted = float(self.hanging)
 
     def _floor_m(self) -> float:
@@ -202,6 +204,7 @@ class TwinRobot:
         sim = self.sim
         pushes = self._pushes.step(self._rng) if self.pushing else np.zeros((1, 3))
         sim.push(pushes + self.extra_force_w + self._hoist())
+        self._tip()
         square = 0.0
         for _ in range(0, self._steps, self._at_once):
             if self._fresh or self._since >= self._period:
@@ -275,9 +278,20 @@ class TwinRobot:
         )
 
     def tip_over(self, angle_rad: float) -> None:
-        """Tilts the base at once: rolls it about its own x axis."""
-        turn = np.array([np.cos(0.5 * angle_rad), np.sin(0.5 * angle_rad), 0.0, 0.0])
-        self.sim.qpos[0, 3:7] = multiply(self.sim.qpos[0, 3:7], turn)
+        """Rolls the base about its own x axis by an angle [rad], as fast as a robot falls.
+
+        The gyroscope feels it.
+        """
+        self._tip_rad = angle_rad
+
+    def _tip(self) -> None:
+        """Goes on with that."""
+        step = _TIP_RADPS * self.interface.cycle_s
+        left = self._tip_rad
+        if left:
+            rate = float(np.clip(left / self.interface.cycle_s, -_TIP_RADPS, _TIP_RADPS))
+            self.sim.qvel[0, 3] = rate
+            self._tip_rad = left - float(np.clip(left, -step, step))
 
 
 def _height(spec: RobotSpec, joint_pos: np.ndarray) -> float:

@@ -163,8 +163,8 @@ def test_a_low_battery_is_told_and_makes_op3_weaker():
 def test_tilt_makes_it_fall_and_reset_puts_it_back():
     twin = _clean("op3", start="default")
     twin.inject("tilt deg=70")
-    assert twin.robot.truth().fallen
     _cycles(twin, 50)
+    assert twin.robot.truth().fallen
     twin.reset()
     assert not twin.robot.truth().fallen
     np.testing.assert_allclose(
