@@ -187,6 +187,7 @@ class _Rig:
             name: node.create_client(Trigger, self._of_twin(name))
             for name in (Names.CLEAR, Names.RESET)
         }
+        self.restarts = 0
         self.truths, self.tilted_s = 0, np.inf
         self.velocity: list[np.ndarray] = []
 
@@ -253,9 +254,9 @@ class _Rig:
         if not self.operator.until(future.done, 10.0):
             raise DeploymentError(f"the twin did not answer to {name}.")
 
-    def insist(self, event: Event, state: State) -> None:
+    def insist(self, event: Event, state: State, patience_s: float = _PATIENCE_S) -> None:
         """Asks until a state is reached: endpoints of a killed process live on for a while."""
-        operator, deadline = self.operator, time.monotonic() + _PATIENCE_S
+        operator, deadline = self.operator, time.monotonic() + patience_s
         while operator.state is not state:
             reply = operator.ask(event)
             if reply.accepted:
@@ -278,7 +279,14 @@ class _Rig:
             self.call(Names.RESET)
             operator.until(lambda: False, 0.2)
             operator.ask(Event.STOP)
-            self.insist(Event.RESET, State.IDLE)
+            try:
+                self.insist(Event.RESET, State.IDLE, 5.0)
+            except _SpoiledError:
+                # It holds a pose in which the twin cannot stand, as nobody holds a robot.
+                self.restarts += 1
+                self.children.pop("bridge").end(20.0)
+                self.start("bridge")
+                self.call(Names.RESET)
         self.rests()
         self.call(Names.RESET)
         operator.until(lambda: False, 0.2)
@@ -456,7 +464,8 @@ def fault_trials(
 
     Returns:
         "trials" with a ``Tally`` of each, "targets" heard on the robot's topic, "bad_targets"
-        among them that were not finite, out of range or incomplete, and "passed".
+        among them that were not finite, out of range or incomplete, "bridges_restarted" since they
+        could not be reset, and "passed".
 
     Raises:
         SettingsError: there is no such trial, or nothing to do.
@@ -504,6 +513,7 @@ def fault_trials(
                 "trials": found,
                 "targets": rig.wire.heard,
                 "bad_targets": rig.wire.bad,
+                "bridges_restarted": rig.restarts,
                 "passed": all(t.passed == t.times for t in tallies.values()) and not rig.wire.bad,
             }
         finally:

@@ -115,7 +115,11 @@ class Twin:
         self._hold = True
 
     def reset(self) -> None:
-        """Puts robot and ball back to where they started; faults stay."""
+        """Puts robot and ball back to where they started; faults stay.
+
+        The hoist holds it, unless a policy acts.
+        """
+        self.robot.hang(self.config.wait and not self.robot.pushing)
         self.robot.start(self.interface.start_poses[self._start])
         if self.ball is not None:
             self.ball.start()
