@@ -76,6 +76,7 @@ setup(
             "ros-jazzy-std-srvs>=5.3.6",
             "ros-jazzy-nav-msgs>=5.3.6",
             "ros-jazzy-diagnostic-msgs>=5.3.6",
+            "rosbags>=0.11",  # writes each deployment's log as a bag too
         ],
         "dev": [
             "ezc3d>=1.5.16",
@@ -85,6 +86,7 @@ setup(
             "hypothesis>=6.100",
             "build>=1.2",
             "pytest>=8.0",
+            "rosbags>=0.11",
             # Exact: a newer checker may find new faults in code that has not changed.
             "pyright[nodejs]==1.1.414",
             "ruff==0.17.6",

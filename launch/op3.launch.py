@@ -9,75 +9,26 @@ called.
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration, PythonExpression
-from launch_ros.actions import LifecycleNode
-from launch_ros.parameter_descriptions import ParameterValue
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
 
-ROBOT = "op3"
-PARAMS = str(Path(__file__).resolve().parent / "params" / f"{ROBOT}.yaml")
+BRIDGE = str(Path(__file__).resolve().parent / "bridge.launch.py")
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ros2 launch asks for."""
-    value = LaunchConfiguration
-    autostart = PythonExpression(
-        ["'--autostart' if '", value("autostart"), "'.lower() == 'true' else ''"]
-    )
+    """What ros2 launch asks for; all other arguments are those of bridge.launch.py."""
     return LaunchDescription(
         [
             DeclareLaunchArgument("bundle", description="Path of the policy bundle (.onnx)."),
-            DeclareLaunchArgument(
-                "params_file", default_value=PARAMS, description="Parameters of the bridge."
-            ),
-            DeclareLaunchArgument(
-                "autostart",
-                default_value="false",
-                choices=["true", "false"],
-                description="Configure and activate the bridge at once; that moves nothing.",
-            ),
-            DeclareLaunchArgument(
-                "dry_run",
-                default_value="false",
-                choices=["true", "false"],
-                description="Do everything but publish to the robot.",
-            ),
-            DeclareLaunchArgument(
-                "log",
-                default_value="",
-                description="Name of the log's files, without number and .npz; none if empty.",
-            ),
-            DeclareLaunchArgument(
-                "namespace", default_value="", description="Namespace of the bridge's node."
-            ),
-            DeclareLaunchArgument(
-                "log_level",
-                default_value="info",
-                choices=["debug", "info", "warn", "error", "fatal"],
-                description="Least severity of what is printed.",
-            ),
-            LifecycleNode(
-                package="legged_skills",
-                executable="policy_bridge",
-                name="policy_bridge",
-                namespace=value("namespace"),
-                output="screen",
-                # Time for the robot to come to rest after Ctrl-C, before it is killed.
-                sigterm_timeout="40",
-                sigkill_timeout="10",
-                arguments=[autostart, "--ros-args", "--log-level", value("log_level")],
-                parameters=[
-                    value("params_file"),
-                    {
-                        "robot": ROBOT,
-                        # With their types: a path may look like a number, and none is a text too.
-                        "bundle": ParameterValue(value("bundle"), value_type=str),
-                        "dry_run": ParameterValue(value("dry_run"), value_type=bool),
-                        "log": ParameterValue(value("log"), value_type=str),
-                    },
-                ],
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(BRIDGE),
+                launch_arguments={
+                    "robot": "op3",
+                    "bundle": LaunchConfiguration("bundle"),
+                }.items(),
             ),
         ]
     )

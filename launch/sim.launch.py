@@ -1,8 +1,9 @@
-"""Starts a digital twin and its bridge.
+"""Starts a digital twin and its bridge, and a terminal to drive it if you like.
 
-    ros2 launch legged_skills sim.launch.py bundle:=walk.onnx robot:=op3
+    ros2 launch legged_skills sim.launch.py bundle:=walk.onnx robot:=op3 teleop:=true
 
-Both are heard on this computer alone. Nothing moves before the services prepare and enable of
+All is heard on this computer alone, and in a domain of its own: who wants to hear it from another
+terminal sets ROS_DOMAIN_ID to that. Nothing moves before the services prepare and enable of
 /policy_bridge are called.
 """
 
@@ -14,25 +15,20 @@ from launch.actions import (
     IncludeLaunchDescription,
     SetEnvironmentVariable,
 )
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch.substitutions import LaunchConfiguration
 from launch_ros.substitutions import ExecutableInPackage
 
 from launch import LaunchDescription
 
-FOLDER = Path(__file__).resolve().parent
+BRIDGE = str(Path(__file__).resolve().parent / "bridge.launch.py")
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ros2 launch asks for."""
     value = LaunchConfiguration
-    bridge = PythonExpression(
-        [
-            f"r'{FOLDER}/' + ('op3' if '",
-            value("robot"),
-            "' == 'op3' else 'anymal') + '.launch.py'",
-        ]
-    )
+    program = ExecutableInPackage("legged-skills", "legged_skills")
     return LaunchDescription(
         [
             DeclareLaunchArgument(
@@ -56,10 +52,27 @@ def generate_launch_description() -> LaunchDescription:
                 choices=["true", "false"],
                 description="Configure and activate the bridge at once; that moves nothing.",
             ),
+            DeclareLaunchArgument(
+                "domain",
+                default_value="77",
+                description="ROS_DOMAIN_ID of all this; not that of a real robot.",
+            ),
+            DeclareLaunchArgument(
+                "teleop",
+                default_value="false",
+                choices=["true", "false"],
+                description="Open a terminal in which the keyboard drives the robot.",
+            ),
+            DeclareLaunchArgument(
+                "terminal",
+                default_value="xterm -e",
+                description="What opens a terminal and runs the command that follows in it.",
+            ),
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+            SetEnvironmentVariable("ROS_DOMAIN_ID", value("domain")),
             ExecuteProcess(
                 cmd=[
-                    ExecutableInPackage("legged-skills", "legged_skills"),
+                    program,
                     "twin",
                     "--robot",
                     value("robot"),
@@ -71,11 +84,18 @@ def generate_launch_description() -> LaunchDescription:
                 output="screen",
             ),
             IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(bridge),
+                PythonLaunchDescriptionSource(BRIDGE),
                 launch_arguments={
+                    "robot": value("robot"),
                     "bundle": value("bundle"),
                     "autostart": value("autostart"),
                 }.items(),
+            ),
+            ExecuteProcess(
+                cmd=[program, "teleop"],
+                prefix=value("terminal"),
+                output="screen",
+                condition=IfCondition(value("teleop")),
             ),
         ]
     )

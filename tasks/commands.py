@@ -4,14 +4,15 @@ Each imports what it needs when it runs, so that ``--help`` is quick.
 """
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
-from legged_skills.robots.console import OUT, write_json
+from legged_skills.robots.console import OUT, write_bytes, write_json
 from legged_skills.robots.errors import ClipError, SettingsError
 
 if TYPE_CHECKING:
@@ -127,14 +128,16 @@ class Validate:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Measure the speed of retargeting, simulation, training, or of a policy on the robot.
+    """Measure the speed of retargeting, simulation, training or a policy; or what faults lead to.
 
-    Simulation and training are compared with bare MuJoCo.
+    Simulation and training are compared with bare MuJoCo. Faults are injected while a digital twin
+    walks, over ROS 2; it ends with 1 if the bridge did anything else than documented.
     """
 
-    what: Positional[Literal["retarget", "sim", "train", "runtime"]]
+    what: Positional[Literal["retarget", "sim", "train", "runtime", "faults"]]
     """The whole way from files to clips on one core, environment steps, a whole training with its
-    updates, or a bundle's way from sensor values to joint targets."""
+    updates, a bundle's way from sensor values to joint targets, or what the bridge makes of
+    faults."""
     files: Positional[tuple[Path, ...]] = ()
     """For retarget: motion capture files; by default the clips that come with the package."""
     envs: int = 512
@@ -144,11 +147,18 @@ class Benchmark:
     seconds: float = 15.0
     """How long to measure [s]."""
     gap: str = "none"
-    """For sim: what is between policy and physics: none, full, or a file of settings."""
+    """For sim and faults: what is between policy and physics: none, full, or a file of settings."""
     bundle: Path | None = None
-    """For runtime: policy bundle; by default the walking policy that comes with the package."""
+    """For runtime and faults: policy bundle; by default the walking policy that comes with the
+    package."""
     calls: int = 10_000
     """For runtime: calls to time."""
+    times: int = 20
+    """For faults: so many times each."""
+    trial: UseAppendAction[tuple[str, ...]] = ()
+    """For faults: only this one, such as "tilt"; may be given several times."""
+    out: Path | None = None
+    """For faults: folder for what twin and bridge print; by default one for temporary files."""
     robot: str = "anymal_c"
     """The robot."""
     json: Path | None = None
@@ -173,6 +183,8 @@ class Benchmark:
             return 0
         if self.what == "runtime":
             return self._runtime()
+        if self.what == "faults":
+            return self._faults()
         from legged_skills.tasks import benchmark
 
         clips = load_clips(None, self.robot)
@@ -193,6 +205,28 @@ class Benchmark:
             )
         write_json(self.json, figures)
         return 0
+
+    def _faults(self) -> int:
+        from legged_skills.sim2real.bundle import Bundle
+        from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
+        from legged_skills.tasks.export import export_bytes
+
+        require_rclpy()
+        settle(free_domain(), localhost=True)
+        from legged_skills.sim2real.ros.fault_trials import fault_trials
+
+        out = Path(tempfile.mkdtemp()) if self.out is None else self.out.resolve()
+        file = self.bundle or out / "bundle.onnx"
+        if self.bundle is None:
+            write_bytes(file, export_bytes(load_policy(self.robot, "walk"), timing(self.robot)))
+        bundle = Bundle.load(file, robot=self.robot, task="walk")
+        figures = fault_trials(bundle, file, out, self.times, self.gap, self.trial, say=OUT.print)
+        OUT.print(
+            f"{figures['targets']:,} targets on the robot's topic, {figures['bad_targets']} of "
+            f"them not finite or out of range\noutput: {out}"
+        )
+        write_json(self.json, figures)
+        return 0 if figures["passed"] else 1
 
     def _runtime(self) -> int:
         from legged_skills.sim2real.benchmark_runtime import benchmark_runtime

@@ -87,12 +87,25 @@ class Deploy:
         )
         figures = deploy(run, OUT.print)
         _print(figures)
+        self._bag(out)
         OUT.print(f"log and output: {out}")
         write_json(self.json, figures)
         if figures["interrupted"]:
             return 130
         whole = figures["seconds"] >= self.duration - 0.1
         return 0 if whole and not figures["falls"] else 1
+
+    def _bag(self, out: Path) -> None:
+        """Writes the log once more as a bag, if that is possible; it is no reason to fail."""
+        from legged_skills.sim2real.deploy.bag import bag_possible, write_bag
+
+        if not bag_possible():
+            OUT.print("no bag was written: rosbags is missing, which legged_skills[ros] brings.")
+            return
+        try:
+            write_bag(out / "log", out / "bag")
+        except FileFormatError as error:
+            OUT.print(f"no bag was written: {error}")
 
     def _bundle(self, copy: Path) -> "Bundle":
         """The policy; a copy goes into the folder of the run, where ``replay`` finds it."""

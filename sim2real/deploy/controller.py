@@ -16,7 +16,7 @@ from legged_skills.sim2real.deploy import guards
 from legged_skills.sim2real.deploy.config import DeployConfig
 from legged_skills.sim2real.deploy.guards import SILENCING, Code, Fault
 from legged_skills.sim2real.deploy.motion import Ramp, limited, smooth
-from legged_skills.sim2real.deploy.snapshot import CommandSnapshot, SensorSnapshot
+from legged_skills.sim2real.deploy.snapshot import NEVER, CommandSnapshot, SensorSnapshot
 from legged_skills.sim2real.deploy.states import (
     GUARDED,
     OPERATOR_EVENTS,
@@ -31,6 +31,10 @@ from legged_skills.sim2real.runtime import Runtime
 
 VELOCITY = "velocity"
 """Name of the command whose zero means to stand."""
+RESET_AFTER_S = 0.5
+"""A fault can be reset when its cause has been gone for so long [s]."""
+_NOT_FOR_IDLE = (Code.OTHER_OWNER,)
+"""To be rid of these is what ``prepare`` does, from IDLE; so that they do not keep a fault."""
 _SLACK = 1.0 + 1e-9
 """Ramps are as fast as they may be, but for rounding."""
 
@@ -127,6 +131,8 @@ class Controller:
         self._blend_from = self._default.copy()
         self._elapsed_s = 0.0
         self._command_age_s = np.inf
+        # When the last step was, and when one found something last.
+        self._now_s = self._found_s = NEVER
 
     @property
     def needs_target(self) -> bool:
@@ -197,6 +203,9 @@ class Controller:
             targets = self.joint_targets if self._held else None
             found, warned = self.watch.step(now_s, sensors, self.state, targets)
             self._found, warnings = tuple(found), tuple(warned)
+            self._now_s = now_s
+            if any(fault.code not in _NOT_FOR_IDLE for fault in found):
+                self._found_s = now_s
             self._command_age_s = now_s - command.time_s
             self._react(events, sensors)
             commanded = self._take_command(command)
@@ -240,9 +249,14 @@ class Controller:
         """
         if event is Event.STOP:
             return ""
+        if event is Event.RESET:
+            ignored = _NOT_FOR_IDLE
         for fault in self._found:
             if fault.code not in ignored:
                 return fault.sentence
+        gone_s = self._now_s - self._found_s
+        if event is Event.RESET and gone_s < RESET_AFTER_S - 1e-6:
+            return f"the cause has been gone for {gone_s:.2f} s, expected {RESET_AFTER_S:g} s."
         if event is Event.ENABLE and not self._target_known():
             return "there is no ball or no target."
         return ""
@@ -269,6 +283,7 @@ class Controller:
             self._enter(TRANSITIONS[State.POLICY, Event.STOP], sensors)
 
     def _fail(self) -> None:
+        self._found_s = self._now_s
         self._faults = merged(self._faults, self._found)
         self.state = State.FAULT
         self.notice = self._faults[0].sentence

@@ -54,6 +54,29 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.LOW_BATTERY: "The battery is below low_battery_v; a warning that stops nothing.",
 }
 """One sentence for each kind; setting names as in ``DeployConfig``."""
+WITHIN: Mapping[Code, tuple[str, float]] = {
+    Code.STALE_JOINTS: ("joint_timeout_s", 0.05),
+    Code.STALE_IMU: ("imu_timeout_s", 0.05),
+    Code.NOT_FINITE: ("", 0.1),
+    Code.UNUSABLE_MESSAGE: ("", 0.1),
+    Code.FROZEN_SENSORS: ("frozen_s", 0.1),
+    Code.JOINT_RANGE: ("", 0.1),
+    Code.JOINT_SPEED: ("", 0.1),
+    Code.NOT_FOLLOWING: ("following_s", 0.1),
+    Code.TILT: ("", 0.1),
+    Code.TARGET_STEPS: ("max_limited_steps", 0.1),
+    Code.POLICY_OUTPUT: ("", 0.1),
+    # A loop that hangs altogether is given a second.
+    Code.LATE_LOOP: ("max_late_s", 1.1),
+    Code.CLOCK: ("", 0.1),
+    # Others are counted ten times a second, once they have been discovered.
+    Code.OTHER_PUBLISHER: ("", 0.5),
+    # OP3's modules are asked for twice a second.
+    Code.OTHER_OWNER: ("", 0.7),
+    Code.INTERNAL: ("", 0.1),
+    Code.LOW_BATTERY: ("", 0.1),
+}
+"""Time from the cause to the fault: a setting that must pass, if any, and the most on top [s]."""
 SILENCING = (Code.OTHER_PUBLISHER, Code.OTHER_OWNER)
 """After these nothing is published any more: two masters are worse than none."""
 WARNINGS = (Code.LOW_BATTERY,)
@@ -71,6 +94,20 @@ class Fault:
 
 
 Faults = list[Fault]
+
+
+def within_s(code: Code, config: object, period_s: float) -> float:
+    """A fault is in force so long after its cause at the latest [s].
+
+    Args:
+        code: the kind.
+        config: the settings that are in force.
+        period_s: the control period; settings that count steps take so long for each [s].
+    """
+    name, extra_s = WITHIN[code]
+    if not name:
+        return extra_s
+    return extra_s + float(getattr(config, name)) * (1.0 if name.endswith("_s") else period_s)
 
 
 def stale_joints(

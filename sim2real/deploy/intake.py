@@ -9,12 +9,12 @@ from legged_skills.sim2real.ball_camera import MAX_RATE_MPS, CameraConfig, withi
 from legged_skills.sim2real.bundle_header import BundleHeader
 from legged_skills.sim2real.deploy.snapshot import NEVER, CommandSnapshot
 
-_HELD_S = 0.5
-"""A joystick that has been silent for so long is not in anybody's hands."""
-
 
 class VelocityIntake:
     """Velocity commands from a topic, or from a joystick whose dead-man button is held.
+
+    A joystick that falls silent with its button held keeps its precedence, so that the robot soon
+    stands, until the button is let go or ``forget``.
 
     Attributes:
         rejected: commands so far that were no numbers.
@@ -29,15 +29,17 @@ class VelocityIntake:
         self._low = np.array([component.low for component in header.command])
         self._high = np.array([component.high for component in header.command])
         self._command = CommandSnapshot(len(header.command))
-        self._held_until_s = NEVER
         self._held = False
         self.rejected = 0
 
     def velocity(self, values: np.ndarray, now_s: float) -> None:
         """A command (3,) of a topic; ignored while the joystick is in use."""
-        if now_s < self._held_until_s:
-            return
-        self._take(values, now_s)
+        if not self._held:
+            self._take(values, now_s)
+
+    def forget(self) -> None:
+        """The joystick is in use no more, unless it says so again."""
+        self._held = False
 
     def joystick(self, axes: np.ndarray, held: bool, now_s: float) -> None:
         """The stick, and whether the dead-man button is held.
@@ -49,11 +51,9 @@ class VelocityIntake:
         """
         if held:
             share = np.clip(axes, -1.0, 1.0)
-            self._held_until_s = now_s + _HELD_S
             # The ends differ in size: backward is slower than forward.
             self._take(np.where(share >= 0.0, share * self._high, share * -self._low), now_s)
         elif self._held:
-            self._held_until_s = NEVER
             self._take(np.zeros(len(self._low)), now_s)
         self._held = held
 

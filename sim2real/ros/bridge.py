@@ -290,9 +290,10 @@ class BridgeNode(LifecycleNode):
         if self._told == (state, notice):
             return
         before, self._told = self._told, (state, notice)
-        self._notice.publish(String(data=notice))
+        # Who hears of a state hears the reason next.
         if before is None or before[0] is not state:
             self._state.publish(String(data=state.value))
+        self._notice.publish(String(data=notice))
 
     def request(self, event: Event) -> Reply:
         """Asks for something; see ``Controller.request``."""
@@ -307,6 +308,8 @@ class BridgeNode(LifecycleNode):
             reply = parts.controller.request(event)
         finally:
             self._deciding.release()
+        if reply.accepted and event is Event.ENABLE:
+            parts.listeners.forget_joystick()
         # Two calls: rclpy refuses a call whose severity changes from one time to the next.
         if reply.accepted:
             self.get_logger().info(reply.sentence)

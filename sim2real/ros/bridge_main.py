@@ -26,7 +26,7 @@ USAGE = "usage: policy_bridge [--autostart] [--ros-args -p robot:=op3 -p bundle:
 
 
 def run(node: BridgeNode, autostart: bool) -> int:
-    """Spins until a signal; then stops the robot, waits until it rests, and ends.
+    """Spins until a signal or a failure; then stops the robot, waits until it rests, and ends.
 
     A second signal ends at once; drives hold the last target then.
 
@@ -35,7 +35,7 @@ def run(node: BridgeNode, autostart: bool) -> int:
         autostart: configure and activate at once, which moves nothing.
 
     Returns:
-        0, or 2 if ``autostart`` could not be done.
+        0, 1 if the program failed, or 2 if ``autostart`` could not be done.
     """
     signals: list[int] = []
 
@@ -45,19 +45,33 @@ def run(node: BridgeNode, autostart: bool) -> int:
     before = [(number, signal.signal(number, note)) for number in _SIGNALS]
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    failures: list[Exception] = []
+
+    def spin() -> None:
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            if not failures:
+                node.get_logger().fatal(f"the program failed, the robot is stopped ({error!r}).")
+            failures.append(error)
+            # One that fails each time must not take the control loop's time.
+            time.sleep(0.01)
+
     try:
         if autostart:
             for trigger in (node.trigger_configure, node.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     return 2
-        while not signals and ok():
-            executor.spin_once(timeout_sec=0.1)
+        while not signals and not failures and ok():
+            spin()
         if not node.at_rest:
             node.request(Event.STOP)
         until = time.monotonic() + _REST_WITHIN_S
         while not node.at_rest and len(signals) < 2 and time.monotonic() < until:
-            executor.spin_once(timeout_sec=0.1)
-        return 0
+            spin()
+        return 1 if failures else 0
     except ExternalShutdownException:
         return 0
     finally:

@@ -87,6 +87,12 @@ class Listeners:
         with self._lock:
             self._intake.read(now_s, into)
 
+    def forget_joystick(self) -> None:
+        """A joystick that fell silent with its button held is in use no more."""
+        with self._lock:
+            if isinstance(self._intake, VelocityIntake):
+                self._intake.forget()
+
     def values(self) -> dict[str, str]:
         """For diagnostics."""
         config = self._config

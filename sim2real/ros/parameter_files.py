@@ -8,7 +8,7 @@ from pathlib import Path
 
 from legged_skills.robots.files import write_text
 from legged_skills.sim2real.deploy.config import config_of
-from legged_skills.sim2real.deploy.guards import DESCRIPTIONS, SILENCING, WARNINGS
+from legged_skills.sim2real.deploy.guards import DESCRIPTIONS, SILENCING, WARNINGS, WITHIN
 from legged_skills.sim2real.deploy.parameters import Parameter, Value, parameters
 from legged_skills.sim2real.ros.bridge_config import BRIDGES, bridge_config_of
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE
@@ -68,14 +68,16 @@ def parameter_table() -> str:
 
 def fault_table() -> str:
     """All kinds of faults as a table in Markdown, for the documentation."""
-    lines = ["| fault | when | then |", "|---|---|---|"]
+    lines = ["| fault | when | within | then |", "|---|---|---|---|"]
     for code, description in DESCRIPTIONS.items():
         then = "holds or lets go (`fault_behaviour`)"
         if code in SILENCING:
             then = "publishes nothing any more"
         elif code in WARNINGS:
             then = "goes on"
-        lines.append(f"| `{code.value}` | {description} | {then} |")
+        name, extra_s = WITHIN[code]
+        within = f"{name} + {extra_s:g} s" if name else f"{extra_s:g} s"
+        lines.append(f"| `{code.value}` | {description} | {within} | {then} |")
     return "\n".join(lines)
 
 

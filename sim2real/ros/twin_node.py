@@ -1,7 +1,8 @@
 """The twin as a ROS 2 node: one robot in real time in a process of its own; needs rclpy.
 
-One thread does all: at each deadline it takes what has been heard, moves the robot on by a cycle,
-and publishes. A robot's bus takes targets once a cycle too, so that nothing is late by that.
+One thread does all: at each deadline it publishes what the sensors say then, takes what has been
+heard, and moves the robot on by a cycle, to the next deadline. A robot's bus takes targets once a
+cycle too.
 """
 
 import os
@@ -79,6 +80,7 @@ class TwinNode:
         self._told_faults: list[str] | None = None
         self._told_fallen: bool | None = None
         self.falls = 0
+        self._sent: Sent | None = None
         self.pace = Pace(cycle_s, time.monotonic())
         self._second = (self.pace.deadline_s, 0)
         self._rtf_last = float("nan")
@@ -125,7 +127,8 @@ class TwinNode:
 
     def _bridge(self, message: String) -> None:
         self._heard()
-        self.twin.under_policy(message.data == State.POLICY.value)
+        if message.data in {state.value for state in State}:
+            self.twin.told(State(message.data))
 
     def _clear(self, _: Any, response: Any) -> Any:
         self._heard()
@@ -178,16 +181,17 @@ class TwinNode:
                 pace.end(time.monotonic())
 
     def cycle(self) -> None:
-        """Hears, moves on by a cycle, and publishes."""
+        """Publishes what the cycle before ended with, hears, and moves on by a cycle."""
+        if self._sent is not None:
+            now = self.node.get_clock().now()
+            self.face.publish(self._sent, now)
+            self._tell(self._sent, now)
         for _ in range(_MOST_HEARD):
             self._any_heard = False
             self._executor.spin_once(timeout_sec=0.0)
             if not self._any_heard:
                 break
-        sent = self.twin.cycle()
-        now = self.node.get_clock().now()
-        self.face.publish(sent, now)
-        self._tell(sent, now)
+        self._sent = self.twin.cycle()
 
     def _tell(self, sent: Sent, now: Time) -> None:
         """Publishes what is the twin's own."""

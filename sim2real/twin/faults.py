@@ -80,7 +80,7 @@ KINDS: Mapping[str, FaultKind] = {
     ),
     "battery": FaultKind(effect="The battery has this voltage without load.", keys=_keys(v=10.5)),
     "tilt": FaultKind(
-        effect="The base is rolled at once by this angle.", keys=_keys(deg=70.0), once=True
+        effect="The base is rolled by this angle, at 6 rad/s.", keys=_keys(deg=70.0), once=True
     ),
     "module": FaultKind(
         effect="Another module takes all its joints (OP3).",

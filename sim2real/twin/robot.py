@@ -23,6 +23,15 @@ from legged_skills.sim2real.twin.messages import ImuMessage, Truth
 
 MAX_TILT_RAD = 1.0
 """A base that is tilted more has fallen."""
+HOIST_SHARE = 0.7
+"""A hoist takes at most this share of the nominal weight, so that the feet stay on the floor."""
+_HOIST_STRETCH_M = 0.02
+"""That far below its default pose's height a robot is carried with all of that [m]."""
+_HOIST_S = 1.0
+"""It takes over, and lets go, within this time [s]."""
+_GRAVITY = 9.81
+_TIP_RADPS = 6.0
+"""``tip_over`` rolls the base at this rate: a fall from standing ends at about that [rad/s]."""
 _ONE = np.zeros(1, dtype=np.int64)
 _ALL = np.ones(1, dtype=bool)
 
@@ -69,6 +78,8 @@ class TwinRobot:
         torque_squared: sum over joints of the squared torque in the last cycle [N^2 m^2].
         extra_force_w: (3,) on the base's centre of mass, on top of the gap's pushes [N].
         pushing: whether the gap's pushes act; see ``let_push``.
+        hanging: whether a hoist takes over, or has, most of the weight of a robot that is lower
+            than in its default pose; see ``hang``.
         diverged: how often the physics went bad and was put back.
     """
 
@@ -108,21 +119,23 @@ class TwinRobot:
         self._battery: float | None = None
         self._mount = np.array(interface.imu_mount_wxyz)
         self.extra_force_w = np.zeros(3)
-        self.pushing = True
+        self.pushing, self.hanging = True, False
+        self._hoisted = self._tip_rad = 0.0
+        self._weight_n = float(spec.model(visible=False).body_mass.sum()) * _GRAVITY
+        self._stands_m = _height(spec, spec.default_joint_pos) + self._floor_m()
         self.diverged = 0
         self._cycles = 0
         self.start(next(iter(interface.start_poses.values())))
 
     def start(self, joint_pos: np.ndarray) -> None:
         """Puts the robot on its feet at the origin, at rest; drives hold its pose (J,) [rad]."""
-        roughness = self.factors["roughness_m"][:, 0]
         qpos = self.spec.home_qpos
         qpos[7:] = joint_pos
-        qpos[2] = _height(self.spec, joint_pos) + floor_levels(self.gap, roughness)[1][0]
+        qpos[2] = _height(self.spec, joint_pos) + self._floor_m()
         self.sim.reset(_ALL, qpos, np.zeros(6 + self.spec.num_joints))
         if self.sim.objects_qpos.shape[1]:
             self.sim.objects_qpos[0, 2] *= self.factors["ball_radius"][0, 0]
-            self.sim.objects_qpos[0, 2] += floor_levels(self.gap, roughness)[1][0]
+            self.sim.objects_qpos[0, 2] += self._floor_m()
         self._give()
         self._drives.reset(_ONE, self.sim.qpos[_ONE, 7:])
         self._sensors.reset(_ONE, self._rng)
@@ -130,7 +143,12 @@ class TwinRobot:
         self._held = self.joint_pos.astype(np.float64)
         self._fresh, self._since = True, 0
         self._effort = np.zeros(self.spec.num_joints)
-        self._risen = False
+        self._risen, self._tip_rad = False, 0.0
+        self._hoisted = float(self.hanging)
+
+    def _floor_m(self) -> float:
+        """Height of the floor's highest point [m]."""
+        return float(floor_levels(self.gap, self.factors["roughness_m"][:, 0])[1][0])
 
     def _give(self) -> None:
         changed: Factors = {
@@ -167,11 +185,26 @@ class TwinRobot:
             self._pushes.reset(_ONE, self._rng)
         self.pushing = pushing
 
+    def hang(self, hanging: bool) -> None:
+        """Lets a hoist take most of the weight from now on, or not any more."""
+        self.hanging = hanging
+
+    def _hoist(self) -> np.ndarray:
+        """(3,) what the hoist pulls with, against gravity [N]."""
+        change = self.interface.cycle_s / _HOIST_S
+        self._hoisted += float(np.clip(self.hanging - self._hoisted, -change, change))
+        if self._hoisted <= 0.0:
+            return np.zeros(3)
+        below = (self._stands_m - float(self.sim.qpos[0, 2])) / _HOIST_STRETCH_M
+        share = HOIST_SHARE * self._hoisted * float(np.clip(below, 0.0, 1.0))
+        return -share * self._weight_n * self._down_w[0]
+
     def cycle(self) -> None:
         """One cycle: drives take what they hold, the physics moves, the sensors are read."""
         sim = self.sim
         pushes = self._pushes.step(self._rng) if self.pushing else np.zeros((1, 3))
-        sim.push(pushes + self.extra_force_w)
+        sim.push(pushes + self.extra_force_w + self._hoist())
+        self._tip()
         square = 0.0
         for _ in range(0, self._steps, self._at_once):
             if self._fresh or self._since >= self._period:
@@ -245,9 +278,20 @@ class TwinRobot:
         )
 
     def tip_over(self, angle_rad: float) -> None:
-        """Tilts the base at once: rolls it about its own x axis."""
-        turn = np.array([np.cos(0.5 * angle_rad), np.sin(0.5 * angle_rad), 0.0, 0.0])
-        self.sim.qpos[0, 3:7] = multiply(self.sim.qpos[0, 3:7], turn)
+        """Rolls the base about its own x axis by an angle [rad], as fast as a robot falls.
+
+        The gyroscope feels it.
+        """
+        self._tip_rad = angle_rad
+
+    def _tip(self) -> None:
+        """Goes on with that."""
+        step = _TIP_RADPS * self.interface.cycle_s
+        left = self._tip_rad
+        if left:
+            rate = float(np.clip(left / self.interface.cycle_s, -_TIP_RADPS, _TIP_RADPS))
+            self.sim.qvel[0, 3] = rate
+            self._tip_rad = left - float(np.clip(left, -step, step))
 
 
 def _height(spec: RobotSpec, joint_pos: np.ndarray) -> float:

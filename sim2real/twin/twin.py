@@ -11,6 +11,7 @@ import numpy as np
 from legged_skills.robots.ball import BALLS
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.ball_gap import BALL_GAPS
+from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.gap import GAPS, load_gap
 from legged_skills.sim2real.twin.ball import Path, Picture, TwinBall
 from legged_skills.sim2real.twin.faults import Fault, Faults
@@ -38,7 +39,7 @@ class TwinConfig:
     """Whether there is a ball, with a target and a camera."""
     wait: bool = True
     """The gap's pushes act, and the ball's target goes its way, only while a policy moves the robot
-    (``under_policy``): what ramps and holds a pose does not balance."""
+    (``told``): what ramps and holds a pose does not balance. A hoist carries it meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class Twin:
         self.manager: Op3Manager | None = None
         self.ball: TwinBall | None = None
         self.robot.let_push(not config.wait)
+        self.robot.hang(config.wait)
         self.robot.start(face.start_poses[self._start])
         if config.ball:
             self.ball = TwinBall(self.robot, config.seed, path)
@@ -113,7 +115,11 @@ class Twin:
         self._hold = True
 
     def reset(self) -> None:
-        """Puts robot and ball back to where they started; faults stay."""
+        """Puts robot and ball back to where they started; faults stay.
+
+        The hoist holds it, unless a policy acts.
+        """
+        self.robot.hang(self.config.wait and not self.robot.pushing)
         self.robot.start(self.interface.start_poses[self._start])
         if self.ball is not None:
             self.ball.start()
@@ -141,11 +147,13 @@ class Twin:
         """Joint targets without names, in the configured order of the robot's controller [rad]."""
         self.command(self.interface.forward_joints, position)
 
-    def under_policy(self, acting: bool) -> None:
-        """Is told whether a policy moves the robot from now on; see ``TwinConfig.wait``."""
+    def told(self, state: State) -> None:
+        """Is told the bridge's state; see ``TwinConfig.wait``. In a fault nobody helps."""
         if not self.config.wait:
             return
+        acting = state is State.POLICY
         self.robot.let_push(acting)
+        self.robot.hang(state not in (State.POLICY, State.FAULT))
         if self.ball is not None:
             self.ball.going = acting
 

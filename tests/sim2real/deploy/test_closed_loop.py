@@ -69,7 +69,7 @@ class Closed:
         if velocity is not None:
             self.command.values[:], self.command.time_s = velocity, self.now_s
         self.output = output = self.controller.tick(self.now_s, self.sensors, self.command)
-        self.twin.under_policy(output.state is State.POLICY)
+        self.twin.told(output.state)
         if output.publish:
             assert np.isfinite(output.joint_targets).all()
             assert (output.joint_targets >= self.spec.joint_lower).all()
@@ -139,7 +139,8 @@ def test_anymal_walks_as_commanded_and_comes_to_rest(make):
         ("unknown_joint joint=LF_KFE", "stale_joints", 0.13),
         ("freeze imu", "frozen_sensors", 0.35),
         ("freeze joints", "frozen_sensors", 0.35),
-        ("tilt deg=80", "tilt", 0.10),
+        # At 6 rad/s the limit of 55 degrees, from a few the other way, is passed after 0.2 s.
+        ("tilt deg=80", "tilt", 0.30),
     ],
 )
 def test_faults_while_walking(make, fault, code, within_s):

@@ -60,10 +60,10 @@ def test_requests_in_all_states(make_bench, state, event):
     bench = make_bench()
     bench.bring(state)
     if state is State.FAULT:
-        bench.tick()
+        bench.ticks(0.5)
     reply = bench.controller.request(event)
     allowed = event in OPERATOR_EVENTS and after(state, event) is not None
-    # A reset needs a robot that is well again, which the next step finds.
+    # A reset needs a robot that has been well for half a second.
     assert reply.accepted == (allowed and (state is not State.FAULT or not bench.output.faults[1:]))
     expected = after(state, event) if reply.accepted else state
     assert bench.tick().state is expected
@@ -316,6 +316,8 @@ def test_faults_in_all_states(make_bench, state, code):
         np.testing.assert_array_equal(output.joint_targets, held)
     for event in (Event.PREPARE, Event.ENABLE, Event.STOP):
         assert not bench.controller.request(event).accepted
+    for _ in range(round(0.5 / bench.period_s)):
+        bench.tick(_heal)
     bench.ask(Event.RESET)
     assert bench.tick(_heal).state is State.IDLE
     count = len(bench.published)
@@ -329,13 +331,29 @@ def test_reset_waits_until_the_robot_is_well(bench):
     bench.tick(_nan)
     reply = bench.controller.request(Event.RESET)
     assert not reply.accepted and "reset is refused: the angle of" in reply.sentence
+    # One good step is not enough.
     bench.tick()
+    reply = bench.controller.request(Event.RESET)
+    assert not reply.accepted and "has been gone for 0.02 s, expected 0.5 s" in reply.sentence
+    bench.ticks(0.5)
     bench.ask(Event.RESET)
     # It falls ill again before the request is met.
     assert bench.tick(_nan).state is State.FAULT
-    bench.tick()
+    bench.ticks(0.5)
     bench.ask(Event.RESET)
     assert bench.tick().state is State.IDLE
+
+
+def test_joints_in_others_charge_do_not_keep_a_fault(bench):
+    # To take them is what ``prepare`` does, from IDLE.
+    bench.bring(State.POLICY)
+    for _ in range(round(0.6 / bench.period_s)):
+        output = bench.tick(FAULTS[Code.OTHER_OWNER])
+    assert output.state is State.FAULT and not output.publish
+    bench.ask(Event.RESET)
+    output = bench.tick(FAULTS[Code.OTHER_OWNER])
+    assert output.state is State.IDLE and not output.publish
+    assert not bench.controller.request(Event.PREPARE).accepted
 
 
 def test_further_faults_are_added_and_can_silence(bench):
@@ -433,7 +451,8 @@ def test_late_steps_and_broken_clocks(bench):
     bench.bring(State.POLICY)
     bench.now_s += 0.15
     assert Code.LATE_LOOP in _codes(bench.tick())
-    bench.ask(Event.RESET) if not bench.controller.watch.overruns else bench.tick()
+    bench.ticks(0.5)
+    bench.ask(Event.RESET)
     for _ in range(2):
         bench.tick()
     bench.now_s = float("nan")
@@ -484,6 +503,7 @@ def test_release_ends_all_motion(make_bench, state):
     if state in GUARDED:
         assert output.faults[0].sentence == f"the control loop ended in the state {state.value}."
     if rest is State.FAULT:
+        bench.ticks(0.5)
         bench.ask(Event.RESET)
         assert bench.tick().state is State.IDLE
     bench.ask(Event.PREPARE)
@@ -502,6 +522,7 @@ def test_what_fails_outside_is_a_fault(bench):
     output = bench.tick()
     assert output.state is State.FAULT and _codes(output) == {Code.INTERNAL}
     np.testing.assert_array_equal(output.joint_targets, held)
+    bench.ticks(0.5)
     bench.ask(Event.RESET)
     assert bench.tick().state is State.IDLE
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from legged_skills.sim2real.deploy import guards
-from legged_skills.sim2real.deploy.guards import DESCRIPTIONS, SILENCING, WARNINGS, Code, Fault
+from legged_skills.sim2real.deploy.guards import (
+    DESCRIPTIONS,
+    SILENCING,
+    WARNINGS,
+    WITHIN,
+    Code,
+    Fault,
+    within_s,
+)
 
 NAMES = ("hip", "knee")
 NAN, INF = float("nan"), float("inf")
@@ -112,7 +120,9 @@ def test_every_check_is_tested_with_and_without_a_fault():
     checks = {
         function
         for name, function in inspect.getmembers(guards, inspect.isfunction)
-        if not name.startswith("_") and function.__module__ == guards.__name__
+        if not name.startswith("_")
+        and function.__module__ == guards.__name__
+        and name != "within_s"
     }
     assert len(checks) == 17
     assert {check for check, _, words in CASES if words is None} == checks
@@ -135,6 +145,18 @@ def test_descriptions_name_settings_that_there_are(repo_root: Path):
     named = set(re.findall(r"\w+_\w+", " ".join(DESCRIPTIONS.values())))
     assert named <= names
     assert len(named) > 8
+    assert {name for name, _ in WITHIN.values() if name} <= names
+
+
+def test_every_kind_has_a_time():
+    from legged_skills.sim2real.deploy.config import config_of
+
+    assert WITHIN.keys() == set(Code)
+    config = config_of("op3")
+    # joint_timeout_s = 0.1 and 0.05 on top; 10 steps of 0.024 s and 0.1 s on top.
+    assert within_s(Code.STALE_JOINTS, config, 0.024) == pytest.approx(0.15)
+    assert within_s(Code.TARGET_STEPS, config, 0.024) == pytest.approx(0.34)
+    assert within_s(Code.TILT, config, 0.024) == pytest.approx(0.1)
 
 
 def test_warnings_and_silence():

@@ -73,8 +73,12 @@ def test_joystick_goes_before_the_topic_while_it_is_held(velocity):
     velocity.joystick(np.array([0.0, 0.0, 0.0]), True, 2.0)
     velocity.velocity(np.array([1.0, 0.0, 0.0]), 2.4)
     assert _read(velocity).time_s == 2.0
-    velocity.velocity(np.array([1.0, 0.0, 0.0]), 2.6)
-    assert _read(velocity).time_s == 2.6
+    # Nor does silence hand over: the command gets old, and the robot stands.
+    velocity.velocity(np.array([1.0, 0.0, 0.0]), 9.0)
+    assert _read(velocity).time_s == 2.0
+    velocity.forget()
+    velocity.velocity(np.array([1.0, 0.0, 0.0]), 9.1)
+    assert _read(velocity).time_s == 9.1
     velocity.joystick(np.array([0.0, 0.0, 0.0]), True, 3.0)
     velocity.joystick(np.array([0.0, 0.0, 0.0]), False, 3.1)
     velocity.velocity(np.array([0.5, 0.0, 0.0]), 3.2)

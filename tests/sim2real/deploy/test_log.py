@@ -36,7 +36,7 @@ def _run(bench, path, part_s=60.0):
     bench.command.values[:], bench.command.time_s = [0.3, 0.1, -0.2], bench.now_s
     recorder.go(1.0)
     recorder.go(0.1, lambda sensors: sensors.reject("short."))
-    recorder.go(0.2)
+    recorder.go(0.6)
     bench.ask(Event.RESET)
     recorder.go(0.2)
     recorder.log.close()
@@ -82,7 +82,7 @@ def test_numbers_that_a_log_keeps(bench, tmp_path):
 def test_long_runs_are_in_several_files(bench, tmp_path):
     _run(bench, tmp_path / "walk", 1.0)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [f"walk.{number:03d}.npz" for number in range(6)]
+    assert names == [f"walk.{number:03d}.npz" for number in range(7)]
     assert len(read_archive(tmp_path / "walk.001.npz", KIND)[0]["time_s"]) == pytest.approx(
         1.0 / bench.period_s, abs=1
     )

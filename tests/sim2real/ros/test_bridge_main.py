@@ -107,10 +107,8 @@ print(sorted(heavy & {{name.partition(".")[0] for name in sys.modules}}))
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-def test_signal_while_moving_stops_the_robot_first(make_rig: Callable):
+def _walking(make_rig: Callable) -> Any:
     from sensor_msgs.msg import JointState
-
-    from legged_skills.sim2real.ros.bridge_main import run
 
     rig = make_rig("anymal_c")
     rig.robot("/joint_states", "/imu_sensor_broadcaster/imu")
@@ -119,22 +117,51 @@ def test_signal_while_moving_stops_the_robot_first(make_rig: Callable):
     rig.bring("policy")
     # From here on the process's own loop spins; the robot's node goes on beside it.
     rig.executor.remove_node(rig.bridge)
-    timer = rig.node.create_timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    return rig
+
+
+def _run_beside(rig: Any, each: Callable[[], object]) -> int:
+    """Runs the process's loop while the robot goes on, and something is done meanwhile."""
+    from legged_skills.sim2real.ros.bridge_main import run
+
     stop = threading.Event()
 
     def robot() -> None:
         while not stop.is_set():
             rig.executor.spin_once(timeout_sec=0.02)
-            if rig.bridge.output.state.value != "policy":
-                timer.cancel()
+            each()
 
     thread = threading.Thread(target=robot)
     thread.start()
     try:
-        assert run(rig.bridge, autostart=False) == 0
+        return run(rig.bridge, autostart=False)
     finally:
         stop.set()
         thread.join()
+
+
+def test_signal_while_moving_stops_the_robot_first(make_rig: Callable):
+    rig = _walking(make_rig)
+    timer = rig.node.create_timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def once() -> None:
+        if rig.bridge.output.state.value != "policy":
+            timer.cancel()
+
+    assert _run_beside(rig, once) == 0
+    assert rig.bridge.output.state.value == "idle"
+    rig.spin(0.2)
+    assert rig.states[-3:] == ["policy", "stopping", "idle"]
+
+
+def test_a_failure_while_moving_stops_the_robot_first(make_rig: Callable):
+    rig = _walking(make_rig)
+
+    def fail() -> None:
+        raise RuntimeError("a callback failed")
+
+    rig.bridge.create_timer(0.2, fail)
+    assert _run_beside(rig, lambda: None) == 1
     assert rig.bridge.output.state.value == "idle"
     rig.spin(0.2)
     assert rig.states[-3:] == ["policy", "stopping", "idle"]

@@ -16,6 +16,7 @@ import yaml
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.bag import bag_possible
 
 pytest.importorskip("rclpy")
 
@@ -130,7 +131,11 @@ def test_anymal_from_the_first_process_to_the_last(tmp_path, params):
     assert times == sorted(times)
     assert found["steps"] > 200 and found["period_error_p99_ms"] > 0.0
     assert found["sensor_to_command_p99_ms"] > 0.0 and found["missed_deadlines"] >= 0
-    # How it walks depends on how much of the machine is left for it.
+    assert (out / "bag" / "metadata.yaml").is_file() == bag_possible()
+    # How it walks depends on how much of the machine is left for it: with hardly a step missed,
+    # a robot without the gap does not fall.
+    if found["twin_real_time_factor"] > 0.98 and found["missed_deadlines"] <= 5:
+        assert process.returncode == 0, found
     if process.returncode == 0:
         assert states[4:] == ["stopping", "idle"]
         assert found["falls"] == 0 and found["seconds"] == pytest.approx(5.0, abs=0.2)

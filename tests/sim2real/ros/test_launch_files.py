@@ -1,15 +1,25 @@
-"""The launch files under the real ``launch`` and ``launch_ros``, where these are installed."""
+"""The launch files under the real ``launch`` and ``launch_ros``, where these are installed.
+
+Or where LEGGED_SKILLS_LAUNCH names folders of their sources, which are the folders ``launch`` of
+github.com/ros2/launch and ``launch_ros`` of github.com/ros2/launch_ros; they need osrf-pycommon:
+
+    pip install osrf-pycommon
+    LEGGED_SKILLS_LAUNCH=ros2/launch/launch:ros2/launch_ros/launch_ros pytest -k launch_files
+"""
 
 import ast
-import importlib
 import os
+import re
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FILES = ("anymal", "op3", "sim")
+FILES = ("anymal", "bridge", "op3", "sim")
+SOURCES = os.environ.get("LEGGED_SKILLS_LAUNCH", "")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -20,7 +30,7 @@ def test_arguments_have_descriptions_and_safe_defaults(repo_root: Path, name):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument":
             keys = {k.arg: ast.unparse(k.value) for k in node.keywords}
             arguments[ast.literal_eval(node.args[0])] = keys
-    assert {"bundle", "autostart"} <= arguments.keys()
+    assert "bundle" in arguments and (name in ("anymal", "op3") or "autostart" in arguments)
     for keys in arguments.values():
         assert ast.literal_eval(keys["description"]).endswith(".")
     assert "default_value" not in arguments["bundle"]
@@ -29,49 +39,122 @@ def test_arguments_have_descriptions_and_safe_defaults(repo_root: Path, name):
         assert arguments[switch]["choices"] == "['true', 'false']"
 
 
+RUNNER = """
+import importlib.util, sys
+from unittest.mock import MagicMock
+if importlib.util.find_spec("composition_interfaces") is None:
+    # Of nodes in containers, which are not used here.
+    for name in ("composition_interfaces", "composition_interfaces.srv"):
+        sys.modules[name] = MagicMock()
+import launch, launch_ros.actions
+from launch.actions import IncludeLaunchDescription, RegisterEventHandler, Shutdown, TimerAction
+from launch.event_handlers import OnProcessIO
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+path, until, *arguments = sys.argv[1:]
+said, over = "", False
+
+def hear(event):
+    global said, over
+    said += event.text.decode(errors="replace")
+    if not over and all(words in said for words in until.split("|")):
+        over = True
+        return Shutdown(reason="the test is over")
+
+if path:
+    source = PythonLaunchDescriptionSource(path)
+    pairs = [argument.split(":=", 1) for argument in arguments]
+    service = launch.LaunchService(noninteractive=True)
+    service.include_launch_description(launch.LaunchDescription([
+        RegisterEventHandler(OnProcessIO(on_stdout=hear, on_stderr=hear)),
+        IncludeLaunchDescription(source, launch_arguments=pairs),
+        TimerAction(period=90.0, actions=[Shutdown(reason="too late")]),
+    ]))
+    sys.exit(service.run())
+"""
+"""What ``ros2 launch FILE NAME:=VALUE ...`` does, until the processes have said all words."""
+
+
 @pytest.fixture
-def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation of the package, as colcon makes it, of which only the bridge can be run."""
-    pytest.importorskip("launch_ros")
+def ros2_launch(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Launches a file with an installation of the package as colcon makes it."""
     index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
     index.mkdir(parents=True)
     (index / "legged_skills").touch()
-    program = tmp_path / "lib" / "legged_skills" / "policy_bridge"
-    program.parent.mkdir(parents=True)
-    program.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -m legged_skills.sim2real.ros.bridge_main "$@"\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 71) % 100))
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
-    return tmp_path
+    folder = tmp_path / "lib" / "legged_skills"
+    folder.mkdir(parents=True)
+    for name, module in {
+        "policy_bridge": "legged_skills.sim2real.ros.bridge_main",
+        "legged-skills": "legged_skills",
+    }.items():
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        program.chmod(0o755)
+    environment = os.environ | {
+        "AMENT_PREFIX_PATH": os.pathsep.join(
+            filter(None, [str(tmp_path), os.environ.get("AMENT_PREFIX_PATH")])
+        ),
+        "PYTHONPATH": os.pathsep.join(filter(None, [SOURCES, os.environ.get("PYTHONPATH")])),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(1 + (os.getpid() + 71) % 90),
+        "ROS_LOG_DIR": str(tmp_path / "log"),
+    }
+
+    def launch(path: Path | str, *arguments: str, until: str = "") -> Any:
+        return subprocess.run(
+            [sys.executable, "-c", RUNNER, str(path), until, *arguments],
+            # Not the repository's root, where ``launch`` is our folder of launch files.
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    done = launch("")
+    if done.returncode:
+        pytest.skip(f"no launch_ros here: {done.stderr.splitlines()[-1:]}")
+    return launch
 
 
 @pytest.mark.parametrize(("name", "robot"), [("anymal", "anymal_c"), ("op3", "op3")])
-def test_bridge_is_started_by_launch(repo_root, prefix, bundle_files, name, robot, capfd):
-    # The launch folder of the repository is no package, and hides ROS's from the type checker.
-    actions: Any = importlib.import_module("launch.actions")
-    sources: Any = importlib.import_module("launch.launch_description_sources")
-    launch: Any = importlib.import_module("launch")
-
-    arguments: Any = {"bundle": bundle_files[robot], "autostart": "true", "dry_run": "true"}
-    path = str(repo_root / "launch" / f"{name}.launch.py")
-    service = launch.LaunchService(noninteractive=True)
-    service.include_launch_description(
-        launch.LaunchDescription(
-            [
-                actions.IncludeLaunchDescription(
-                    sources.PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
-                ),
-                actions.TimerAction(
-                    period=15.0, actions=[actions.Shutdown(reason="the test is over")]
-                ),
-            ]
-        )
+def test_bridge_is_started_by_launch(ros2_launch, repo_root, bundle_files, name, robot):
+    done = ros2_launch(
+        repo_root / "launch" / f"{name}.launch.py",
+        f"bundle:={bundle_files[robot]}",
+        "autostart:=true",
+        "dry_run:=true",
+        until=", dry run",
     )
-    assert service.run() == 0
-    said = "".join(capfd.readouterr())
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
     assert f"{robot} walk, {bundle_files[robot]}" in said and ", dry run" in said
-    assert "has finished cleanly" in said
+    assert "process has finished cleanly" in said and "too late" not in said
+
+
+def test_twin_bridge_and_keyboard_are_started_by_launch(ros2_launch, repo_root, bundle_files):
+    done = ros2_launch(
+        repo_root / "launch" / "sim.launch.py",
+        f"bundle:={bundle_files['op3']}",
+        "robot:=op3",
+        "gap:=none",
+        "autostart:=true",
+        "domain:=93",
+        "teleop:=true",
+        # No terminal here: what would be run in one is printed.
+        "terminal:=echo to be run:",
+        until="op3 walk, |domain 93|to be run",
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "op3, seed 0, gap none, domain 93" in said
+    assert re.search(r"to be run: \S+/lib/legged_skills/legged-skills teleop", said)
+    assert "too late" not in said
+
+
+def test_what_cannot_be_launched(ros2_launch, repo_root):
+    path = repo_root / "launch" / "bridge.launch.py"
+    done = ros2_launch(path, "bundle:=x.onnx", "robot:=spot", until="never")
+    assert done.returncode == 1
+    assert 'Argument "robot" provided value "spot" is not valid' in done.stdout + done.stderr

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from legged_skills.robots.rotations import from_yaw
+from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.twin.ball import TwinBall
 from legged_skills.sim2real.twin.twin import Twin, TwinConfig
 
@@ -44,7 +45,7 @@ def test_the_target_goes_its_way_from_where_it_was_put():
     twin.cycle()
     # It waits for the policy.
     np.testing.assert_allclose(ball.target_w, [0.8, 0.0], atol=1e-9)
-    twin.under_policy(True)
+    twin.told(State.POLICY)
     for _ in range(20):
         twin.cycle()
     np.testing.assert_allclose(ball.target_w, [0.8 + 0.2, -0.1], atol=1e-9)

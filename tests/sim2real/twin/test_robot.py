@@ -178,6 +178,12 @@ def test_fallen_is_tilted_or_low_after_having_stood():
     assert twin.truth().fallen
     twin.start(twin.spec.default_joint_pos)
     twin.tip_over(1.1)
+    # 1.1 rad at 6 rad/s take 0.18 s; the gyroscope feels it.
+    rates = []
+    for _ in range(25):
+        twin.cycle()
+        rates.append(float(twin.imu().angular_velocity[0]))
+    assert max(rates) > 4.0
     assert twin.truth().fallen
     twin.start(twin.spec.default_joint_pos)
     assert not twin.truth().fallen

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.twin.twin import Twin, TwinConfig
 
 
@@ -103,7 +104,7 @@ def test_servo_off_takes_the_torque_of_one_joint():
 
 
 def test_torque_off_by_op3s_own_topic_lets_it_down_and_on_again():
-    twin = _clean("op3", start="default")
+    twin = _clean("op3", start="default", wait=False)
     manager = twin.manager
     assert manager is not None
     _cycles(twin, 20)
@@ -162,8 +163,8 @@ def test_a_low_battery_is_told_and_makes_op3_weaker():
 def test_tilt_makes_it_fall_and_reset_puts_it_back():
     twin = _clean("op3", start="default")
     twin.inject("tilt deg=70")
-    assert twin.robot.truth().fallen
     _cycles(twin, 50)
+    assert twin.robot.truth().fallen
     twin.reset()
     assert not twin.robot.truth().fallen
     np.testing.assert_allclose(
@@ -234,10 +235,52 @@ def test_the_gaps_pushes_wait_for_a_policy(wait: bool):
         push(force_w)
 
     twin.robot.sim.push = spy
-    for acting in (False, True, False):
+    # The hoist's pull is none of them; it is over within a second.
+    twin.robot.hang(False)
+    _cycles(twin, 201)
+    for state in (State.FAULT, State.POLICY, State.FAULT):
         pushed.clear()
-        twin.under_policy(acting)
+        twin.told(state)
         # The first comes within 3 s.
         _cycles(twin, 640)
         assert len(pushed) == 640
-        assert (max(pushed) > 0.0) is (acting or not wait)
+        assert (max(pushed) > 0.0) is (state is State.POLICY or not wait)
+
+
+def test_a_hoist_carries_most_of_the_weight_until_a_policy_acts():
+    # A robot of this seed stands on a floor so slippery that its legs slide apart.
+    lowest = {}
+    for wait in (True, False):
+        twin = Twin(TwinConfig(robot="anymal_c", gap="full", seed=0, wait=wait))
+        assert twin.robot.factors["floor_friction"][0, 0] < 0.45
+        _cycles(twin, 400)
+        lowest[wait] = twin.robot.truth().pos_w[2]
+    assert lowest[False] < 0.35
+    assert lowest[True] > 0.47
+
+
+def test_a_hoist_lets_go_within_a_second_and_not_at_once():
+    twin = Twin(TwinConfig(robot="anymal_c", gap="none"))
+    pulls: list[float] = []
+    push = twin.robot.sim.push
+
+    def spy(force_w: np.ndarray) -> None:
+        pulls.append(float(force_w[0, 2]))
+        push(force_w)
+
+    twin.robot.sim.push = spy
+    weight_n = 9.81 * float(twin.interface.spec.model(visible=False).body_mass.sum())
+    _cycles(twin, 200)
+    assert 0.2 * weight_n < pulls[-1] < 0.7 * weight_n
+    twin.told(State.POLICY)
+    _cycles(twin, 100)
+    assert pulls[-1] > 0.1 * weight_n
+    _cycles(twin, 101)
+    assert pulls[-1] == 0.0
+    # In a fault nobody helps; afterwards it takes over again.
+    twin.told(State.FAULT)
+    _cycles(twin, 200)
+    assert pulls[-1] == 0.0
+    twin.told(State.IDLE)
+    _cycles(twin, 200)
+    assert pulls[-1] > 0.2 * weight_n
