@@ -115,6 +115,8 @@ class Schedule(NamedTuple):
     """() weight of the latent's divergence from the prior, per nat."""
     step_share: float | Array = 1.0
     """() factor on the optimiser's step size."""
+    policy_share: float | Array = 1.0
+    """() factor on what moves the policy; 0 while only the critic and the estimator learn."""
 
 
 class Batch(NamedTuple):
@@ -210,6 +212,7 @@ def loss(
     params: Params,
     data: dict[str, Any],
     kl_weight: float | Array,
+    policy_share: float | Array = 1.0,
 ) -> tuple[Array, dict[str, Array]]:
     """Clipped surrogate, squared value error and divergence from the prior, for one minibatch.
 
@@ -219,6 +222,7 @@ def loss(
         params: its parameters.
         data: (B, ...) "obs", "record", "advantage" (normalised) and "target" of the critic.
         kl_weight: () present weight of the divergence from the prior, per nat.
+        policy_share: () factor on what moves the policy.
 
     Returns:
         The loss, and figures to log: all scalars.
@@ -234,11 +238,9 @@ def loss(
     entropy = now.entropy.mean()
     auxiliary = jnp.mean(jnp.asarray(now.auxiliary))
     total = (
-        -surrogate
+        policy_share * (kl_weight * kl - surrogate - config.entropy_weight * entropy)
         + config.value_weight * value_error
-        + kl_weight * kl
         + config.auxiliary_weight * auxiliary
-        - config.entropy_weight * entropy
     )
     figures = {
         "surrogate": surrogate,
@@ -347,14 +349,21 @@ def update(
             1.0 / 1.5,
             jnp.where(figures["kl_update"] < 0.5 * config.target_kl, 1.5, 1.0),
         )
-        return jnp.clip(rate * factor, config.min_learning_rate, config.max_learning_rate)
+        after = jnp.clip(rate * factor, config.min_learning_rate, config.max_learning_rate)
+        # A policy that does not move says nothing of how large its steps should be.
+        return jnp.where(jnp.asarray(schedule.policy_share) > 0.0, after, rate)
 
     state, figures = descend(
         agent,
         config,
         state,
         lambda params, rows: loss(
-            agent, config, params, jax.tree.map(lambda x: x[rows], data), schedule.kl_weight
+            agent,
+            config,
+            params,
+            jax.tree.map(lambda x: x[rows], data),
+            schedule.kl_weight,
+            schedule.policy_share,
         ),
         batch.reward.size,
         schedule.step_share,

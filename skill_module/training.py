@@ -32,6 +32,9 @@ Update = Callable[[Any, Any, LearnerState, Batch, Schedule, jax.Array], tuple[Le
 
 CHECKPOINT_FILE = "checkpoint.npz"
 
+_CRITIC_STEPS = 10.0
+"""Factor on the optimiser's first step size while the policy does not move yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -51,6 +54,9 @@ class RunConfig:
     """Time between checkpoints [min]; at most this much is lost by an interruption."""
     kl_ramp_share: float = 0.5
     """Share of the training over which the weight of the KL rises, linearly, to its full value."""
+    critic_share: float = 0.0
+    """Share of the training, at its start, in which only the critic and the estimator learn: a
+    policy that already can do something is not led by a critic that knows nothing."""
     settle_share: float = 0.25
     """Share of the training, at its end, over which the optimiser's steps shrink, linearly, to
     nothing: what is learned from noisy gradients settles."""
@@ -244,9 +250,11 @@ class Loop:
         """What changes over the training, for the iteration to come."""
         run, done, left = self.run, self.iteration + 1, self.iterations - self.iteration
         ramp, settle = run.kl_ramp_share * self.iterations, run.settle_share * self.iterations
+        waits = self.iteration < run.critic_share * self.iterations
         return Schedule(
             kl_weight=self.ppo.kl_weight * min(1.0, done / max(ramp, 1.0)),
-            step_share=min(1.0, left / max(settle, 1.0)),
+            step_share=_CRITIC_STEPS if waits else min(1.0, left / max(settle, 1.0)),
+            policy_share=0.0 if waits else 1.0,
         )
 
     def step(self) -> None:

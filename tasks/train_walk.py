@@ -33,7 +33,7 @@ class WalkTrainingConfig(PolicyTrainingConfig):
     walk: WalkConfig = field(default_factory=WalkConfig)
     """The task."""
     architecture: PolicyArchitecture = field(
-        default_factory=lambda: PolicyArchitecture(trim_steps=125.0)
+        default_factory=lambda: PolicyArchitecture(trim_steps=60.0)
     )
     """Sizes of the networks."""
     clip_commands: ClipCommandConfig = field(default_factory=ClipCommandConfig)

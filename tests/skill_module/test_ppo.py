@@ -176,6 +176,19 @@ def test_steps_shrink_as_the_schedule_says():
 
 
 @pytest.mark.standard_dtypes
+def test_the_policy_waits_for_the_critic():
+    config = PpoConfig(epochs=1, minibatches=2, target_kl=1.0)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _batch(learner.params, 4, 64, lambda a: -jnp.square(a - 0.5).sum(axis=-1))
+    waits = ppo.Schedule(0.1, 1.0, 0.0)
+    after, _ = ppo.update(AGENT, config, learner, batch, waits, jax.random.key(1))
+    for name, before in learner.params.items():
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), after.params[name], before)
+        assert (max(jax.tree.leaves(moved)) > 0.0) == (name == "critic"), name
+    assert float(after.learning_rate) == pytest.approx(config.learning_rate)
+
+
+@pytest.mark.standard_dtypes
 def test_kl_weight_pulls_the_encoder_to_the_prior():
     config = PpoConfig(epochs=4, minibatches=2, learning_rate=3e-3, target_kl=1.0)
     learner = ppo.init(AGENT, config, jax.random.key(0))
