@@ -25,6 +25,8 @@ from legged_skills.robots.kinematics import ROOT_QPOS, BodyPoints, Kinematics, P
 from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
+Plane = NDArray[np.complexfloating]
+"""Points of the floor."""
 
 STEERS: dict[str, tuple[complex, ...]] = {
     "anymal_c": (0.5j,),
@@ -136,7 +138,7 @@ def _orientations(spec: RobotSpec, model: mujoco.MjModel, poses: Poses) -> Array
     return rotations.multiply(bodies, model.site_quat[sites][:, None]).swapaxes(0, 1)
 
 
-def _held(heading: Array, contact: NDArray[np.bool_]) -> Array:
+def _held(heading: Plane, contact: NDArray[np.bool_]) -> Plane:
     """A heading (T,) as each foot has it, (T, F): it does not turn while the foot stands."""
     frames = np.arange(len(heading))
     out = np.repeat(heading[:, None], contact.shape[1], axis=1)
@@ -149,11 +151,11 @@ def _held(heading: Array, contact: NDArray[np.bool_]) -> Array:
     return out
 
 
-def _complex(points: Array) -> Array:
+def _complex(points: Array) -> Plane:
     """Points (..., 2 or more) seen from above, (...)."""
     return points[..., 0] + 1j * points[..., 1]
 
 
-def _real(points: Array) -> Array:
+def _real(points: Plane) -> Array:
     """The reverse of ``_complex``, (..., 2)."""
     return np.stack([points.real, points.imag], axis=-1)

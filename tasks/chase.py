@@ -115,7 +115,7 @@ def chase_command(told: np.ndarray, chase: Chase, paces: Paces) -> np.ndarray:
     behind = told[:, :1] < 0.0
     seen = np.where(behind, told * _FRONT_BACK, told)
     command = _ahead(seen, chase, paces, -paces.vx_range[1])
-    return np.where(behind, command * np.float32([-1.0, 1.0, -1.0]), command)
+    return np.where(behind, command * np.array([-1.0, 1.0, -1.0], np.float32), command)
 
 
 def _ahead(told: np.ndarray, chase: Chase, paces: Paces, slowest_mps: float) -> np.ndarray:

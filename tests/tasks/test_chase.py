@@ -63,8 +63,8 @@ def test_mirror_images_left_to_right(robot: str) -> None:
     rng = np.random.default_rng(0)
     told = rng.normal(0.0, 2.0, (500, 7)).astype(np.float32)
     chase, paces = CHASES[robot], PACES[robot]
-    image = told * np.float32([1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
-    wanted = chase_command(told, chase, paces) * np.float32([1.0, -1.0, -1.0])
+    image = told * np.array([1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0], np.float32)
+    wanted = chase_command(told, chase, paces) * np.array([1.0, -1.0, -1.0], np.float32)
     np.testing.assert_allclose(chase_command(image, chase, paces), wanted, atol=1e-5)
 
 
@@ -72,8 +72,8 @@ def test_hind_legs_do_what_front_legs_do() -> None:
     rng = np.random.default_rng(1)
     told = rng.normal(0.0, 2.0, (500, 7)).astype(np.float32)
     chase, paces = CHASES["anymal_c"], PACES["anymal_c"]
-    image = told * np.float32([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
-    wanted = chase_command(told, chase, paces) * np.float32([-1.0, 1.0, -1.0])
+    image = told * np.array([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0], np.float32)
+    wanted = chase_command(told, chase, paces) * np.array([-1.0, 1.0, -1.0], np.float32)
     np.testing.assert_allclose(chase_command(image, chase, paces), wanted, atol=1e-5)
 
 
@@ -88,4 +88,6 @@ def test_commands_are_what_the_walk_was_trained_for(robot: str) -> None:
     slowest = -paces.vx_range[1] if chase.both_ends else paces.vx_range[0]
     low = [slowest, paces.vy_range[0], paces.yaw_range[0]]
     high = [paces.vx_range[1], paces.vy_range[1], paces.yaw_range[1]]
-    assert (command >= np.float32(low) - 1e-5).all() and (command <= np.float32(high) + 1e-5).all()
+    assert (command >= np.array(low, np.float32) - 1e-5).all() and (
+        command <= np.array(high, np.float32) + 1e-5
+    ).all()

@@ -30,7 +30,7 @@ def test_the_policy_is_told_the_command_and_the_trim() -> None:
 
 def test_nothing_is_integrated_while_the_robot_is_far_from_its_command() -> None:
     found = TRIM.advance(_rows(0.01, 0.02), _rows(2.0, 0.0, 0.0), _rows(0.0, 0.0, 0.0))
-    np.testing.assert_array_equal(found[0], np.float32([0.01, 0.02]))
+    np.testing.assert_array_equal(found[0], np.array([0.01, 0.02], np.float32))
 
 
 def test_it_has_a_limit() -> None:
