@@ -28,17 +28,13 @@ from legged_skills.skill_module.imitation import ImitationEnv, privileged_repres
 from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.reference import Reference, build_reference
-from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks import imitate
 from legged_skills.tasks.estimator import told_velocity
-from legged_skills.tasks.reuse import (
-    FrozenDecoder,
-    PolicyArchitecture,
-    ReuseAgent,
-    reuse_equivariance,
-)
+from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture
+from legged_skills.tasks.train_policy import make_agent
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE
 
 AVERAGE_S = 1.0
@@ -95,6 +91,11 @@ class ClipCommandEnv(ImitationEnv):
     def commands(self) -> np.ndarray:
         """(M, 3) by row of the reference."""
         return clip_velocities(self.reference, self.spec.control_period_s)
+
+    def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
+        """How "task" and "privileged" observations are mirrored."""
+        command = join([symmetry.planar, symmetry.turning])
+        return command, privileged_representation(symmetry, self.robots.contract, self.config)
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -163,7 +164,7 @@ def learn_clip_commands(
         free=config.free,
     )
     decoder = FrozenDecoder.of(module)
-    agent = _agent(spec, module, decoder, architecture, env)
+    agent = make_agent("clip commands", env, COMMAND_SIZE, decoder, architecture)
     identity = {
         "task": "clip commands",
         "robot": spec.name,
@@ -177,22 +178,3 @@ def learn_clip_commands(
     length = replace(run, total_steps=config.steps)
     learn = partial(imitate.update, Encoder(module.agent), module.params)
     return training.train(agent, env, config.learner, length, out, identity, update=learn)
-
-
-def _agent(
-    spec: RobotSpec,
-    module: SkillModule,
-    decoder: FrozenDecoder,
-    architecture: PolicyArchitecture,
-    env: ClipCommandEnv,
-) -> ReuseAgent:
-    symmetry, contract = Symmetry(spec), module.contract
-    equivariance = reuse_equivariance(
-        symmetry,
-        architecture,
-        decoder.latent_size,
-        symmetry.proprioception(contract),
-        join([symmetry.planar, symmetry.turning]),
-        privileged_representation(symmetry, contract, module.imitation),
-    )
-    return ReuseAgent(architecture, decoder, COMMAND_SIZE, env.privileged_size, equivariance)
