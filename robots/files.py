@@ -7,7 +7,7 @@ text under the key ``header``, whose ``kind`` says what the file is.
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -104,17 +104,36 @@ def read_archive(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], di
     Raises:
         FileFormatError: the file is missing, damaged, or of another kind.
     """
-    arrays = read_npz(path)
+    _, arrays, header = read_archive_of(path, (kind,))
+    return arrays, header
+
+
+def read_archive_of(
+    path: str | Path, kinds: Sequence[str]
+) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what ``write_archive`` wrote, where it may be one of several things.
+
+    Args:
+        path: the file to read.
+        kinds: what the file may be.
+
+    Returns:
+        What it is, and what ``read_archive`` returns.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or of another kind.
+    """
+    arrays, wanted = read_npz(path), " or a ".join(kinds)
     if HEADER_KEY not in arrays:
-        raise FileFormatError(f"{path}: expected a {kind}, but the file has no header.")
+        raise FileFormatError(f"{path}: expected a {wanted}, but the file has no header.")
     try:
         header = json.loads(str(arrays.pop(HEADER_KEY)))
         found = header.pop("kind")
     except (json.JSONDecodeError, KeyError, AttributeError) as error:
-        raise FileFormatError(f"{path}: expected a {kind}, but the header is damaged.") from error
-    if found != kind:
-        raise FileFormatError(f"{path}: expected a {kind}, found a {found}.")
-    return arrays, header
+        raise FileFormatError(f"{path}: expected a {wanted}, but the header is damaged.") from error
+    if found not in kinds:
+        raise FileFormatError(f"{path}: expected a {wanted}, found a {found}.")
+    return found, arrays, header
 
 
 def package_file(package: str, name: str, what: str) -> Path:

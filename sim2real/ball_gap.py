@@ -10,13 +10,13 @@ from legged_skills.robots.ball import BALL, spin_dofs
 from legged_skills.sim2real.gap import GAPS, Gap
 from legged_skills.sim2real.ranges import BallRanges, Factors
 
-_PITCH_SLOPE_RAD = 0.02
-"""Twice the 1 % to which pitches are usually built [rad]."""
+_PITCH_SLOPE_RAD = 0.01
+"""Pitches are usually built to 1 % [rad]; less than what the ball with the least resistance rolls
+off on, which on a steeper one would never lie still again once it moved."""
 
 
 def _with_ball(gap: Gap) -> Gap:
     known = {f.name: getattr(gap.ranges, f.name) for f in dataclasses.fields(gap.ranges)}
-    # A pitch: on a steeper one than this, balls of little resistance would not lie still.
     known["slope_rad"] = (0.0, min(known["slope_rad"][1], _PITCH_SLOPE_RAD))
     ranges = BallRanges(
         **known,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from legged_skills.mocap.walking import Walking
     from legged_skills.robots.spec import RobotSpec
     from legged_skills.sim2real.bundle import Bundle
+    from legged_skills.tasks.commander_file import CommanderPolicy
     from legged_skills.tasks.policy_file import TaskPolicy
 
 
@@ -274,15 +275,15 @@ def load_walking(where: Path | None, spec: "RobotSpec") -> "Walking | None":
         return None
 
 
-def load_policy(robot: str, task: str, path: Path | None = None) -> "TaskPolicy":
+def load_policy(robot: str, task: str, path: Path | None = None) -> "TaskPolicy | CommanderPolicy":
     """A task policy from a file, by default the one that comes with the package."""
     from legged_skills import robots
     from legged_skills.tasks import evaluate_dribble, evaluate_walk
-    from legged_skills.tasks.policy_file import TaskPolicy
+    from legged_skills.tasks.commander_file import load_any_policy
 
     robots.get(robot)
     shipped = {"walk": evaluate_walk.shipped_policy, "dribble": evaluate_dribble.shipped_policy}
-    return TaskPolicy.load(path or shipped[task](robot), robot=robot, task=task)
+    return load_any_policy(path or shipped[task](robot), robot=robot, task=task)
 
 
 def timing(robot: str) -> dict[str, object]:

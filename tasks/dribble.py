@@ -222,7 +222,8 @@ class DribbleEnv:
         diverged = self.advance(action)
         to_ball = np.linalg.norm(self._truth[:, 0], axis=1)
         reward, terms = dribble_reward(self.config, self.sizes, self.distance, to_ball)
-        terminated = self.fallen() | diverged
+        lost = self.distance > self.config.lost_scales * self.sizes.kernel_m
+        terminated = self.fallen() | diverged | lost
         truncated = (self.age >= self.max_steps) & ~terminated
         final = self._observe_privileged(truncated)
         ended = np.flatnonzero(terminated | truncated)

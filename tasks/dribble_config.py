@@ -51,6 +51,9 @@ class DribbleConfig:
     ramp_share: float = 0.3
     """Share of a training over which targets become fast, and balls start farther away and on all
     sides."""
+    lost_scales: float = 4.0
+    """In training, an episode ends when the ball is farther from the target than this many scales
+    of the kernel, where nothing tells any more which way is better."""
     max_tilt_rad: float = 1.0
     """Fallen when the base is tilted by more than this [rad]."""
     episode_s: float = 20.0
@@ -64,7 +67,7 @@ class DribbleConfig:
         Raises:
             SettingsError: a length, speed or time is not positive.
         """
-        for name in ("kernel_m", "target_speed_mps", "range_m", "episode_s"):
+        for name in ("kernel_m", "target_speed_mps", "range_m", "lost_scales", "episode_s"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < np.inf:
                 raise SettingsError(f"{name} is {value}, expected more than 0.")

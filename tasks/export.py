@@ -29,11 +29,12 @@ from legged_skills.sim2real.bundle_header import (
 )
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import as_tuples
+from legged_skills.tasks.commander_file import CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.trim import LIMIT, TRIM_SIZE, WINDOW, VelocityTrim
-from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 
 OPSET = 17
 IR_VERSION = 8
@@ -41,7 +42,7 @@ IR_VERSION = 8
 
 
 def export_policy(
-    policy: TaskPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
+    policy: TaskPolicy | CommanderPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
 ) -> None:
     """Writes a policy as a bundle, atomically, after reading it back from memory.
 
@@ -62,7 +63,9 @@ def export_policy(
         file.write(data)
 
 
-def export_bytes(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -> bytes:
+def export_bytes(
+    policy: TaskPolicy | CommanderPolicy, timing: Mapping[str, Any] | None = None
+) -> bytes:
     """The bytes of a policy's bundle; the same policy always gives the same bytes.
 
     Args:
@@ -87,7 +90,9 @@ def export_bytes(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) ->
     return seal(model.SerializeToString(deterministic=True))
 
 
-def policy_bundle(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -> Bundle:
+def policy_bundle(
+    policy: TaskPolicy | CommanderPolicy, timing: Mapping[str, Any] | None = None
+) -> Bundle:
     """A policy as a bundle in memory, to run it exactly as on a robot.
 
     Raises:
@@ -99,7 +104,9 @@ def policy_bundle(policy: TaskPolicy, timing: Mapping[str, Any] | None = None) -
     return Bundle.from_bytes(export_bytes(policy, timing), name)
 
 
-def _header(policy: TaskPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
+def _header(
+    policy: TaskPolicy | CommanderPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None
+) -> BundleHeader:
     command = _command(policy)
     return BundleHeader(
         task=policy.task,
@@ -128,7 +135,7 @@ class _Command(NamedTuple):
     """(C,) what they are multiplied by."""
 
 
-def _command(policy: TaskPolicy) -> _Command:
+def _command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     """The command of the policy's task."""
     commands = {"walk": _walk_command, "dribble": _dribble_command}
     if policy.task not in commands:
@@ -138,7 +145,7 @@ def _command(policy: TaskPolicy) -> _Command:
     return commands[policy.task](policy)
 
 
-def _walk_command(policy: TaskPolicy) -> _Command:
+def _walk_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     ranges = asdict(WalkConfig(**as_tuples(policy.config)).paces(policy.robot))
     components = [
         CommandComponent(
@@ -153,7 +160,7 @@ def _walk_command(policy: TaskPolicy) -> _Command:
     return _Command("velocity", tuple(components), COMMAND_SCALE)
 
 
-def _dribble_command(policy: TaskPolicy) -> _Command:
+def _dribble_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
     sizes = DribbleConfig(**as_tuples(policy.config)).sizes(policy.robot)
     far, camera = sizes.range_m, CameraConfig()
@@ -172,7 +179,7 @@ def _dribble_command(policy: TaskPolicy) -> _Command:
     return _Command("ball_and_target", tuple(components), task_scale(sizes))
 
 
-def command_scale(policy: TaskPolicy) -> np.ndarray:
+def command_scale(policy: TaskPolicy | CommanderPolicy) -> np.ndarray:
     """(C,) what the numbers of a bundle's command are multiplied by to be the policy's "task".
 
     Raises:
@@ -220,8 +227,8 @@ class _Graph:
         return x
 
 
-def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
-    """The graph: scaled observation, next latent, action, clamped joint targets."""
+def _model(policy: TaskPolicy | CommanderPolicy, spec: RobotSpec) -> onnx.ModelProto:
+    """The graph: scaled observation, what is carried, action, clamped joint targets."""
     contract, graph = policy.contract, _Graph()
     centred = graph.add(
         "Sub", ["observation", graph.constant("offset", frame_offset(contract))], "centred"
@@ -231,30 +238,13 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
     task = graph.add(
         "Mul", ["command", graph.constant("command_scale", _command(policy).scale)], "task"
     )
-    agent = policy.agent
-    latent, carried = policy.decoder.latent_size, agent.carried_size
-    end = latent + VELOCITY_SIZE
-    z_tm1 = graph.slice("z_tm1", 0, latent, "latent_tm1")
-    mean_tm1 = graph.slice("z_tm1", latent, end, "mean_velocity_tm1")
-    velocity = graph.mlp("estimator", policy.params["estimator"], sensed, "velocity")
-    surprise = graph.add("Sub", [velocity, mean_tm1], "surprise")
-    share = graph.constant("memory", agent.estimator.memory_share)
-    mean = graph.add("Add", [mean_tm1, graph.add("Mul", [surprise, share], "learned")], "mean")
-    memory = [mean]
-    if agent.trim is not None:
-        before = graph.slice("z_tm1", end, carried, "trim_tm1")
-        trim, task = _add_trim(graph, agent.trim, before, task, mean, policy.task_size)
-        memory.append(trim)
-    inputs = graph.add("Concat", [sensed, velocity, mean, task, z_tm1], "policy_input", axis=1)
-    added = graph.mlp("policy", policy.params["policy"], inputs, "added")
-    share = 1.0 / (1.0 + np.exp(-np.float64(policy.params["filter_logit"])))
-    kept = graph.add("Mul", [z_tm1, graph.constant("filter", share)], "kept")
-    z = graph.add("Add", [kept, added], "latent")
-    graph.add("Concat", [z, *memory], "z", axis=1)
-    both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
-    action = graph.mlp("decoder", policy.decoder.params, both, "action")
+    carried = policy.agent.carried_size
+    if isinstance(policy, CommanderPolicy):
+        action = _add_commander(graph, policy, sensed, task)
+    else:
+        velocity = _add_velocity(graph, policy, sensed, 0)
+        action = _add_latent_policy(graph, policy, sensed, velocity, task, 0, "z")
     _add_targets(graph, action, spec)
-    joints = spec.num_joints
     return helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -264,7 +254,7 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
                 _tensor("command", policy.task_size),
                 _tensor("z_tm1", carried),
             ],
-            [_tensor("joint_targets", joints), _tensor("z", carried)],
+            [_tensor("joint_targets", spec.num_joints), _tensor("z", carried)],
             initializer=graph.constants,
         ),
         producer_name=PRODUCER,
@@ -274,14 +264,111 @@ def _model(policy: TaskPolicy, spec: RobotSpec) -> onnx.ModelProto:
     )
 
 
-def _add_trim(
-    graph: _Graph, trim: VelocityTrim, before: str, task: str, mean: str, task_size: int
+def _add_velocity(
+    graph: _Graph, policy: TaskPolicy, sensed: str, carried_from: int
 ) -> tuple[str, str]:
-    """Adds what ``VelocityTrim`` computes: the trim, and the task that the policy is told."""
+    """Adds the estimator: the velocity now, and its running mean.
+
+    Args:
+        graph: the graph.
+        policy: whose estimator.
+        sensed: the proprioception.
+        carried_from: where in "z_tm1" begins what the policy carries.
+    """
+    start = carried_from + policy.decoder.latent_size
+    mean_tm1 = graph.slice("z_tm1", start, start + VELOCITY_SIZE, "mean_velocity_tm1")
+    velocity = graph.mlp("estimator", policy.params["estimator"], sensed, "velocity")
+    surprise = graph.add("Sub", [velocity, mean_tm1], "surprise")
+    share = graph.constant("memory", policy.agent.estimator.memory_share)
+    learned = graph.add("Mul", [surprise, share], "learned")
+    return velocity, graph.add("Add", [mean_tm1, learned], "mean")
+
+
+def _add_latent_policy(
+    graph: _Graph,
+    policy: TaskPolicy,
+    sensed: str,
+    velocity: tuple[str, str],
+    task: str,
+    carried_from: int,
+    carried: str,
+) -> str:
+    """Adds a policy that moves a decoder, as ``ReuseAgent`` is; gives the action.
+
+    Args:
+        graph: the graph.
+        policy: the policy.
+        sensed: the proprioception.
+        velocity: as ``_add_velocity`` gives it.
+        task: what it is told of its task.
+        carried_from: where in "z_tm1" begins what it carries.
+        carried: name of what it carries to the next step.
+    """
+    agent, latent = policy.agent, policy.decoder.latent_size
+    z_tm1 = graph.slice("z_tm1", carried_from, carried_from + latent, "latent_tm1")
+    now, mean = velocity
+    memory = [mean]
+    if agent.trim is not None:
+        end = carried_from + agent.carried_size
+        before = graph.slice("z_tm1", end - TRIM_SIZE, end, "trim_tm1")
+        trim, task = _add_trim(graph, agent.trim, before, sensed, task, mean)
+        memory.append(trim)
+    inputs = graph.add("Concat", [sensed, now, mean, task, z_tm1], "policy_input", axis=1)
+    added = graph.mlp("policy", policy.params["policy"], inputs, "added")
+    share = _share(policy.params["filter_logit"])
+    kept = graph.add("Mul", [z_tm1, graph.constant("filter", share)], "kept")
+    z = graph.add("Add", [kept, added], "latent")
+    graph.add("Concat", [z, *memory], carried, axis=1)
+    both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
+    return graph.mlp("decoder", policy.decoder.params, both, "action")
+
+
+def _add_commander(graph: _Graph, policy: CommanderPolicy, sensed: str, task: str) -> str:
+    """Adds a policy that commands a walk, and the walk; gives the action."""
+    walk = policy.agent.walk
+    before = graph.slice("z_tm1", 0, COMMAND_SIZE, "u_tm1")
+    velocity = _add_velocity(graph, policy.walk, sensed, COMMAND_SIZE)
+    inputs = graph.add("Concat", [sensed, *velocity, task, before], "commander_input", axis=1)
+    added = graph.mlp("commander", policy.params["policy"], inputs, "u_added")
+    share = graph.constant("u_filter", _share(policy.params["filter_logit"]))
+    u = graph.add("Add", [graph.add("Mul", [before, share], "u_kept"), added], "u")
+    bounded = graph.add("Tanh", [u], "u_share")
+    forth = graph.add("Relu", [bounded], "u_forth")
+    back = graph.add("Sub", [bounded, forth], "u_back")
+    fastest = graph.constant("fastest", walk.fastest * COMMAND_SCALE)
+    slowest = graph.constant("slowest", -walk.slowest * COMMAND_SCALE)
+    parts = [
+        graph.add("Mul", [forth, fastest], "told_forth"),
+        graph.add("Mul", [back, slowest], "told_back"),
+    ]
+    told = graph.add("Add", parts, "walk_task")
+    action = _add_latent_policy(
+        graph, policy.walk, sensed, velocity, told, COMMAND_SIZE, "walk_carried"
+    )
+    graph.add("Concat", [u, "walk_carried"], "z", axis=1)
+    return action
+
+
+def _share(logit: Any) -> np.ndarray:
+    """A filter constant from what is learned of it."""
+    return 1.0 / (1.0 + np.exp(-np.float64(logit)))
+
+
+def _add_trim(
+    graph: _Graph, trim: VelocityTrim, before: str, sensed: str, task: str, mean: str
+) -> tuple[str, str]:
+    """Adds what ``VelocityTrim`` computes: what is carried, and the task the policy is told."""
     zero, scale = graph.constant("zero", 0.0), graph.constant("trim_scale", trim.task_scale)
-    commanded = graph.slice(task, 0, TRIM_SIZE, "commanded")
-    wanted = graph.add("Div", [commanded, scale], "wanted")
-    going = graph.slice(mean, 0, TRIM_SIZE, "going")
+    trim_tm1 = graph.slice(before, 0, COMMAND_SIZE, "trim_before")
+    rate_tm1 = graph.slice(before, COMMAND_SIZE, TRIM_SIZE, "rate_tm1")
+    gyro = graph.slice(sensed, trim.gyro, trim.gyro + 1, "gyro")
+    rate_now = graph.add("Div", [gyro, graph.constant("gyro_scale", trim.gyro_scale)], "rate_now")
+    news = graph.add("Sub", [rate_now, rate_tm1], "rate_surprise")
+    share = graph.constant("rate_memory", trim.memory_share)
+    rate = graph.add("Add", [rate_tm1, graph.add("Mul", [news, share], "rate_learned")], "rate")
+    along = graph.slice(mean, 0, 2, "going_along")
+    going = graph.add("Concat", [along, rate], "going", axis=1)
+    wanted = graph.add("Div", [task, scale], "wanted")
     missing = graph.add("Sub", [wanted, going], "missing")
     share = graph.add("Div", [missing, graph.constant("trim_window", WINDOW)], "missing_share")
     lost = graph.add("Mul", [share, share], "missing_lost")
@@ -289,7 +376,7 @@ def _add_trim(
     weight = graph.add("Max", [kept, zero], "missing_weight")
     counted = graph.add("Mul", [weight, missing], "counted")
     moved_by = graph.add("Div", [counted, graph.constant("trim_steps", trim.steps)], "trim_step")
-    moved = graph.add("Add", [before, moved_by], "trim_free")
+    moved = graph.add("Add", [trim_tm1, moved_by], "trim_free")
     upper, lower = graph.constant("trim_upper", LIMIT), graph.constant("trim_lower", -LIMIT)
     above = graph.add("Max", [moved, lower], "trim_above")
     within = graph.add("Min", [above, upper], "trim_within")
@@ -297,10 +384,8 @@ def _add_trim(
     fastest = graph.add("ReduceMax", [sizes], "task_fastest", axes=[1])
     goes = graph.add("Greater", [fastest, zero], "goes")
     now = graph.add("Where", [goes, within, zero], "trim")
-    added = graph.add("Mul", [now, scale], "trim_task")
-    told = graph.add("Add", [commanded, added], "trimmed")
-    rest = graph.slice(task, TRIM_SIZE, task_size, "untrimmed")
-    return now, graph.add("Concat", [told, rest], "told_task", axis=1)
+    told = graph.add("Add", [task, graph.add("Mul", [now, scale], "trim_task")], "told_task")
+    return graph.add("Concat", [now, rate], "trim_carried", axis=1), told
 
 
 def _add_targets(graph: _Graph, action: str, spec: RobotSpec) -> None:

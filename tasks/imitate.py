@@ -5,6 +5,7 @@ teacher is at hand that can do some of the task, the policy first acts, and lear
 would have said (Ross et al. 2011, "DAgger"); then it is trained on the task.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
@@ -12,16 +13,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.skill_module.agents import Observations, Params
+from legged_skills.skill_module.agents import Agent, Observations, Params
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
-from legged_skills.tasks.reuse import ReuseAgent
+
+
+class Pupil(Agent, Protocol):
+    """An agent that says a latent; hashable."""
+
+    def mean(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
+        """(N, L) mean of the next latent."""
+        ...
 
 
 class Teacher(Protocol):
     """Says which latent should come next; hashable."""
 
-    def latent(self, params: Params, obs: Observations, record: dict[str, Array]) -> Array:
+    def latent(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
         """(T, N, L), given its own parameters, and observations and records (T, N, ...)."""
         ...
 
@@ -30,7 +38,7 @@ class Teacher(Protocol):
 def update(
     teacher: Teacher,
     teacher_params: Params,
-    agent: ReuseAgent,
+    agent: Pupil,
     config: DistilConfig,
     state: LearnerState,
     batch: Batch,
@@ -39,7 +47,8 @@ def update(
 ) -> tuple[LearnerState, dict[str, Array]]:
     """All epochs and minibatches of one iteration; see ``ppo.update``.
 
-    The loss is the squared distance from the teacher's latent, and that of the estimator.
+    The loss is the squared distance from the teacher's latent, and that of what is learned beside
+    the policy.
     """
     label = teacher.latent(teacher_params, batch.obs, batch.record)
     data = {"obs": batch.obs, "record": batch.record, "label": label}
@@ -47,11 +56,10 @@ def update(
 
     def loss(params: Params, rows: Array) -> tuple[Array, dict[str, Array]]:
         part = jax.tree.map(lambda x: x[rows], data)
-        mean = agent.mean(params, part["obs"], part["record"])
-        error = jnp.square(mean - part["label"])
-        estimator = agent.estimator.loss(params["estimator"], part["obs"]).mean()
-        total = 0.5 * error.sum(axis=-1).mean() + 0.5 * estimator
-        return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": estimator}
+        error = jnp.square(agent.mean(params, part["obs"], part["record"]) - part["label"])
+        beside = jnp.mean(agent.evaluate(params, part["obs"], part["record"]).auxiliary)
+        total = 0.5 * error.sum(axis=-1).mean() + 0.5 * beside
+        return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": beside}
 
     state, figures = descend(
         agent, config, state, loss, batch.reward.size, schedule.step_share, key

@@ -21,6 +21,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module.evaluate import shipped_module, track_clips
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.tasks import evaluate_dribble
+from legged_skills.tasks.commander_file import load_any_policy
 from legged_skills.tasks.dribble_film import dribbling_scene
 from legged_skills.tasks.evaluate_walk import shipped_policy, walk_on_commands
 from legged_skills.tasks.film import (
@@ -135,7 +136,7 @@ def _scene(spec: RobotSpec, config: PlayConfig) -> Scene:
     if config.task == "dribble":
         file = config.policy or evaluate_dribble.shipped_policy(spec.name)
         test = evaluate_dribble.DribbleEvaluationConfig(episode_s=config.seconds, heading_rad=0.0)
-        policy = TaskPolicy.load(file, spec.name, "dribble")
+        policy = load_any_policy(file, spec.name, "dribble")
         run = evaluate_dribble.dribble_on_paths(spec, policy, [config.path], test)
         return dribbling_scene(spec, run)
     if config.clip is None:

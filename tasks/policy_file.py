@@ -1,5 +1,6 @@
 """A trained task policy as one file, with the frozen decoder it moves."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,11 @@ _TRAINED = ("policy", "estimator", "filter_logit", "log_std")
 
 class Policy(Protocol):
     """What is needed of a policy to let it act in an environment of its task."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        ...
 
     @property
     def contract(self) -> ObservationContract:
@@ -78,17 +84,14 @@ class TaskPolicy:
     @property
     def agent(self) -> ReuseAgent:
         """The agent whose parameters these are; its critic is not part of the file."""
-        trim = velocity_trim(self.task, self.robot, self.architecture.trim_steps)
+        sizes = self.architecture
+        trim = velocity_trim(self.task, self.contract, sizes.trim_steps, sizes.memory_steps)
         return ReuseAgent(
             self.architecture, self.decoder, self.task_size, privileged_size=1, trim=trim
         )
 
-    def save(self, path: str | Path) -> None:
-        """Writes the policy to one file, atomically.
-
-        Raises:
-            FileFormatError: it cannot be written.
-        """
+    def parts(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The policy as arrays by name, and a header that JSON can hold."""
         tree = {name: self.params[name] for name in _TRAINED}
         flat = flatten_dict({"trained": tree, "decoder": self.decoder.params}, sep="/")
         decoder = {
@@ -109,7 +112,51 @@ class TaskPolicy:
             "config": self.config,
             "summary": self.summary,
         }
-        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+        return {name: np.asarray(a) for name, a in flat.items()}, header
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy to one file, atomically.
+
+        Raises:
+            FileFormatError: it cannot be written.
+        """
+        write_archive(path, KIND, *self.parts())
+
+    @classmethod
+    def of_parts(
+        cls, path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]
+    ) -> "TaskPolicy":
+        """The policy of which these are the ``parts``.
+
+        Args:
+            path: the file they are from, for messages.
+            arrays: arrays by name.
+            header: the rest.
+
+        Raises:
+            FileFormatError: something is missing, or of another size.
+            ContractError: the contract is not its own.
+        """
+        tree = unflatten_dict(dict(arrays), sep="/")
+        try:
+            contract = read_contract(path, header)
+            decoder = header["decoder"] | {"hidden": tuple(header["decoder"]["hidden"])}
+            policy = cls(
+                task=header["task"],
+                contract=contract,
+                task_size=header["task_size"],
+                architecture=read_settings(path, PolicyArchitecture, header["architecture"]),
+                decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
+                params=tree["trained"],
+                config=header["config"],
+                summary=header["summary"],
+            )
+        except (KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
+        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        check_weights(path, policy.decoder.params, policy.decoder.template())
+        return policy
 
     @classmethod
     def load(
@@ -126,30 +173,17 @@ class TaskPolicy:
             FileFormatError: the file is missing, damaged, or not a task policy.
             ContractError: it is for another robot or task, or its contract is not its own.
         """
-        arrays, header = read_archive(path, KIND)
-        tree = unflatten_dict(arrays, sep="/")
-        try:
-            contract = read_contract(path, header)
-            decoder = header["decoder"] | {"hidden": tuple(header["decoder"]["hidden"])}
-            policy = cls(
-                task=header["task"],
-                contract=contract,
-                task_size=header["task_size"],
-                architecture=read_settings(path, PolicyArchitecture, header["architecture"]),
-                decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
-                params=tree["trained"],
-                config=header["config"],
-                summary=header["summary"],
-            )
-        except (KeyError, TypeError) as error:
-            raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
-        for name, found, wanted in (
-            ("robot", policy.robot, robot),
-            ("task", policy.task, task),
-        ):
-            if wanted is not None and found != wanted:
-                raise ContractError(f"{path}: the policy's {name} is {found}, expected {wanted}.")
-        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
-        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
-        check_weights(path, policy.decoder.params, policy.decoder.template())
+        policy = cls.of_parts(path, *read_archive(path, KIND))
+        check_purpose(path, policy, robot, task)
         return policy
+
+
+def check_purpose(path: str | Path, policy: Policy, robot: str | None, task: str | None) -> None:
+    """Checks what a policy is for; None takes anything.
+
+    Raises:
+        ContractError: it is for another robot or task.
+    """
+    for name, found, wanted in (("robot", policy.robot, robot), ("task", policy.task, task)):
+        if wanted is not None and found != wanted:
+            raise ContractError(f"{path}: the policy's {name} is {found}, expected {wanted}.")

@@ -185,7 +185,7 @@ class ReuseAgent:
         Args:
             params: the parameters.
             obs: observations.
-            carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3) and "trim" (N, 2),
+            carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3) and "trim" (N, 4),
                 if there is one, brought up to date.
         """
         velocity, z_tm1, task = carried["mean_velocity"], carried["z_tm1"], obs["task"]
@@ -203,7 +203,9 @@ class ReuseAgent:
         now = self.estimator.estimate(params["estimator"], obs)
         out = {"z_tm1": z_tm1, "mean_velocity": self.estimator.remember(velocity, now)}
         if self.trim is not None:
-            out["trim"] = self.trim.advance(trim, obs["task"], out["mean_velocity"])
+            out["trim"] = self.trim.advance(
+                trim, obs["task"], out["mean_velocity"], obs["proprioception"]
+            )
         return out
 
     def log_std(self, params: Params) -> Array:

@@ -131,7 +131,9 @@ class ScratchAgent(TrackerAgent):
         velocity, trim = jnp.split(z_tm1, [VELOCITY_SIZE], axis=-1)
         memory = {"mean_velocity": self.estimator.remember(velocity, now)}
         if self.trim is not None:
-            memory["trim"] = self.trim.advance(trim, obs["task"], memory["mean_velocity"])
+            memory["trim"] = self.trim.advance(
+                trim, obs["task"], memory["mean_velocity"], obs["proprioception"]
+            )
         done = super().act(params, {**obs, **memory}, z_tm1, key, deterministic)
         carried = jnp.concatenate(list(memory.values()), axis=-1)
         return done._replace(z=carried, record={**done.record, **memory})

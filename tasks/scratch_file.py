@@ -53,7 +53,12 @@ class ScratchPolicy:
             privileged_size=1,
             action_size=robots.get(self.robot).num_joints,
             task_size=self.task_size,
-            trim=velocity_trim(self.task, self.robot, self.architecture.trim_steps),
+            trim=velocity_trim(
+                self.task,
+                self.contract,
+                self.architecture.trim_steps,
+                self.architecture.memory_steps,
+            ),
         )
 
     def save(self, path: str | Path) -> None:

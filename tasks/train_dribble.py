@@ -1,6 +1,8 @@
 """Training the dribbling policy on a frozen skill module."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,22 @@ from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result
+from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
-from legged_skills.tasks.learn_chase import ChaseConfig, learn_chase
+from legged_skills.tasks.learn_chase import ChaseConfig, ChaseEnv, learn_chase
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.train_commander import (
+    commander_identity,
+    make_commander,
+    train_commander,
+)
 from legged_skills.tasks.train_policy import (
     PolicyTrainingConfig,
-    check_start,
     train_policy,
     widened,
     without_critic,
 )
-from legged_skills.tasks.walk_to_ball import walk_to_ball
 
 CHASE_FOLDER = "chase"
 """Chasing is learned in this folder of the dribbling's."""
@@ -34,21 +40,31 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
     """All settings of the dribbling policy's training."""
 
     # The KL's weight in reuse is that of Bohez et al. 2022. It takes seconds until a step towards
-    # the ball pays, which is why the discount looks farther than that of walking.
+    # the ball pays, which is why the discount looks farther than that of walking. What it begins
+    # with would be lost by the first steps if they were larger.
     ppo: PpoConfig = field(
-        default_factory=lambda: PpoConfig(epochs=3, gamma=0.995, kl_weight=1e-2, target_kl=0.02)
+        default_factory=lambda: PpoConfig(
+            epochs=3, gamma=0.995, kl_weight=1e-2, target_kl=0.02, learning_rate=1e-4
+        )
     )
     """Settings of PPO."""
     dribble: DribbleConfig = field(default_factory=DribbleConfig)
     """The task."""
+    commander: CommanderArchitecture = field(default_factory=CommanderArchitecture)
+    """Sizes of a policy that commands a walk, in the place of ``architecture``."""
     chase: ChaseConfig = field(default_factory=ChaseConfig)
-    """Whether a policy that begins with a walk first learns to chase the ball."""
+    """How it begins."""
 
 
-def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
+def make_env(
+    spec: RobotSpec,
+    module: SkillModule,
+    config: DribbleTrainingConfig,
+    kind: Callable[..., DribbleEnv] = DribbleEnv,
+) -> DribbleEnv:
     """The environments the policy is trained in."""
     gap = widened(load_gap(config.gap, spec.name, BALL_GAPS), config)
-    return DribbleEnv(
+    return kind(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap, BALLS[spec.name]),
         module.contract,
         config.dribble,
@@ -79,27 +95,38 @@ def train_dribble(
         module: its skill module.
         config: all settings.
         out: folder of the run; see ``train_policy``, also for the errors.
-        start: a policy to begin with, on the same skill module; with a walking policy, dribbling
-            begins by chasing the ball, which is learned in ``out``/chase, or by walking to it.
+        start: a policy on the same skill module. With one that dribbles, training goes on with it;
+            one that walks is commanded, which is learned in ``out``/chase first.
     """
-    env, initial, told = make_env(spec, module, config), None, None
     if start is not None and start.task == "walk":
-        start, walk = walk_to_ball(start, env.sizes), start
-        if config.chase.steps:
-            check_start(start, "dribble", module, config.architecture)
-            done = learn_chase(
-                walk,
-                module,
-                config.dribble,
-                config.architecture,
-                config.chase,
-                config.run,
-                load_gap(config.gap, spec.name, BALL_GAPS),
-                Path(out) / CHASE_FOLDER,
-            )
-            if not done.finished or done.interrupted:
-                return done
-            start, initial, told = None, without_critic(done), asdict(config.chase)
-    return train_policy(
-        "dribble", env, TASK_SIZE, settings(env), module, config, out, start, initial, told
-    )
+        return _train_commander(spec, module, config, Path(out), start)
+    env = make_env(spec, module, config)
+    return train_policy("dribble", env, TASK_SIZE, settings(env), module, config, out, start)
+
+
+def _train_commander(
+    spec: RobotSpec,
+    module: SkillModule,
+    config: DribbleTrainingConfig,
+    out: Path,
+    walk: TaskPolicy,
+) -> Result:
+    """A commander of a walk, which first learns to chase."""
+    module.contract.require_same(walk.contract, "the walk to command")
+    frozen = FrozenWalk.of(walk)
+
+    def begin(kind: Callable[..., DribbleEnv]) -> tuple[DribbleEnv, CommanderAgent, dict[str, Any]]:
+        env = make_env(spec, module, config, kind)
+        agent = make_commander(env, TASK_SIZE, frozen, config.commander)
+        known = commander_identity("dribble", env, settings(env), walk, config.commander)
+        return env, agent, known | {"chase": asdict(config.chase)}
+
+    initial = None
+    if config.chase.steps:
+        env, agent, identity = begin(partial(ChaseEnv, frozen))
+        learned = learn_chase(agent, env, config.chase, config.run, out / CHASE_FOLDER, identity)
+        if not learned.finished or learned.interrupted:
+            return learned
+        initial = without_critic(learned)
+    env, agent, identity = begin(DribbleEnv)
+    return train_commander(agent, env, settings(env), walk, config, out, identity, initial)

@@ -167,7 +167,7 @@ def make_agent(
         task,
         privileged,
     )
-    trim = velocity_trim(task_name, spec.name, architecture.trim_steps)
+    trim = velocity_trim(task_name, contract, architecture.trim_steps, architecture.memory_steps)
     return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance, trim)
 
 

@@ -87,5 +87,5 @@ def make_agent(
             symmetry, architecture, symmetry.proprioception(contract), task, privileged
         ),
         task_size=task_size,
-        trim=velocity_trim(task_name, spec.name, architecture.trim_steps),
+        trim=velocity_trim(task_name, contract, architecture.trim_steps, architecture.memory_steps),
     )

@@ -13,66 +13,97 @@ import numpy as np
 from jax import Array
 
 from legged_skills import robots
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.sim2real.raw_frame import frame_scale, term_slices
 from legged_skills.tasks.estimator import velocity_unit_mps
-from legged_skills.tasks.walk import COMMAND_SCALE
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE
 
-TRIM_SIZE = 2
-"""Forward and to the left; the turning rate is measured by the gyroscope."""
+TRIM_SIZE = COMMAND_SIZE + 1
+"""Length of what is carried from step to step: forward, to the left, turning, and behind them the
+running mean of the turning rate [rad/s]."""
 LIMIT = 0.35
-"""A trim is no larger than this in either direction, in the unit of "velocity"."""
+"""A component is no larger than this: in the unit of "velocity", and in rad/s."""
 WINDOW = 0.7
 """A component that is farther off than this is on its way, after the command has changed, and is
 not integrated: the integral would have to be undone afterwards. What is nearer counts by
-1 - (missing / window)^2. In the unit of "velocity"."""
+1 - (missing / window)^2. In the unit of "velocity", and in rad/s."""
 
 
 @dataclass(frozen=True)
 class VelocityTrim:
     """Integrates what is missing of a commanded velocity.
 
+    How fast the robot moves along the floor is what the estimator says, on the mean; how fast it
+    turns, what its gyroscope says about the vertical axis of the base, on the same mean.
+
     Attributes:
         steps: time constant, in control steps.
         task_scale: what "task" says of a velocity of 1, in the unit of "velocity", forward and to
-            the left.
+            the left, and of a turning rate of 1 rad/s.
+        gyro: where the newest of that axis is in "proprioception".
+        gyro_scale: what stands there for 1 rad/s.
+        memory_share: weight of the present turning rate in its running mean.
     """
 
     steps: float
-    task_scale: tuple[float, float]
+    task_scale: tuple[float, float, float]
+    gyro: int
+    gyro_scale: float
+    memory_share: float
 
     @property
     def _scale(self) -> Array:
         return jnp.array([self.task_scale], jnp.float32)
 
-    def advance(self, trim: Array, task: Array, mean_velocity: Array) -> Array:
-        """The trim after one more control step; none while the whole command is zero.
+    def advance(
+        self, trim: Array, task: Array, mean_velocity: Array, proprioception: Array
+    ) -> Array:
+        """What is carried after one more control step; no trim while the whole command is zero.
 
         To stand still is no matter of speed: the estimate's own error would be walked off.
 
         Args:
-            trim: (N, 2) until now.
-            task: (N, C) the command, as the policy is told it.
+            trim: (N, 4) until now.
+            task: (N, 3) the command, as the policy is told it.
             mean_velocity: (N, 3) the running mean of the estimated velocity.
+            proprioception: (N, P) what the robot measures.
         """
-        missing = task[:, :TRIM_SIZE] / self._scale - mean_velocity[:, :TRIM_SIZE]
+        before, rate = trim[:, :COMMAND_SIZE], trim[:, COMMAND_SIZE:]
+        now = proprioception[:, self.gyro : self.gyro + 1] / self.gyro_scale
+        rate = rate + self.memory_share * (now - rate)
+        going = jnp.concatenate([mean_velocity[:, :2], rate], axis=-1)
+        missing = task / self._scale - going
         weight = jnp.maximum(1.0 - jnp.square(missing / WINDOW), 0.0)
-        moved = jnp.clip(trim + weight * missing / self.steps, -LIMIT, LIMIT)
-        return jnp.where(jnp.any(task != 0.0, axis=-1, keepdims=True), moved, 0.0)
+        moved = jnp.clip(before + weight * missing / self.steps, -LIMIT, LIMIT)
+        goes = jnp.any(task != 0.0, axis=-1, keepdims=True)
+        return jnp.concatenate([jnp.where(goes, moved, 0.0), rate], axis=-1)
 
     def told(self, task: Array, trim: Array) -> Array:
-        """(N, C) what the policy is told instead of the command."""
-        added = trim * self._scale
-        return jnp.concatenate([task[:, :TRIM_SIZE] + added, task[:, TRIM_SIZE:]], axis=-1)
+        """(N, 3) what the policy is told instead of the command."""
+        return task + trim[..., :COMMAND_SIZE] * self._scale
 
 
-def velocity_trim(task: str, robot: str, steps: float) -> VelocityTrim | None:
+def velocity_trim(
+    task: str, contract: ObservationContract, steps: float, memory_steps: float
+) -> VelocityTrim | None:
     """The trim of a task's policy, or None: only walking has a commanded velocity.
 
     Args:
         task: name of the task.
-        robot: name of the robot.
+        contract: what the policy is told of the robot.
         steps: time constant, in control steps; 0 for no trim.
+        memory_steps: that of the running means, in control steps.
     """
     if task != "walk" or steps == 0.0:
         return None
-    scale = COMMAND_SCALE[:TRIM_SIZE] * np.float32(velocity_unit_mps(robots.get(robot)))
-    return VelocityTrim(steps, (float(scale[0]), float(scale[1])))
+    unit = velocity_unit_mps(robots.get(contract.robot))
+    scale = COMMAND_SCALE * np.array([unit, unit, 1.0], np.float32)
+    vx, vy, turning = (float(value) for value in scale)
+    gyro = term_slices(contract)["angular_velocity"].start + 2
+    return VelocityTrim(
+        steps,
+        (vx, vy, turning),
+        gyro=(contract.history - 1) * contract.frame_size + gyro,
+        gyro_scale=float(frame_scale(contract)[gyro]),
+        memory_share=1.0 / memory_steps,
+    )

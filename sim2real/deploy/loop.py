@@ -1,7 +1,8 @@
 """A control loop on absolute deadlines, in a thread of its own.
 
 The period is the policy's to the microsecond on average, however long a step takes. Within it the
-loop creeps to the moment just after sensor values arrive, so that a policy is told fresh ones.
+loop creeps to the moment just after sensor values arrive, so that a policy is told fresh ones. If
+they are late it waits a little: otherwise the policy would be told values that are a cycle old.
 """
 
 import gc
@@ -16,6 +17,10 @@ _AIM_S = 0.001
 _CREEP = 0.05
 _MOST_CREEP_S = 0.0001
 """The loop creeps by no more than this in a step [s]."""
+_PATIENCE_S = 0.002
+"""Sensor values that are due are waited for by at most this [s]."""
+_POLL_S = 0.0002
+"""Time between two looks whether they have come [s]."""
 
 
 class Timing:
@@ -76,6 +81,16 @@ def creep(age_s: float, cycle_s: float) -> float:
     return float(np.clip(-_CREEP * off, -_MOST_CREEP_S, _MOST_CREEP_S))
 
 
+def due(age_s: float, cycle_s: float) -> bool:
+    """Whether the next sensor values should come at any moment.
+
+    Args:
+        age_s: of the newest ones [s].
+        cycle_s: time between two of them [s]; 0 if nobody knows.
+    """
+    return cycle_s > 0.0 and -_AIM_S <= age_s - cycle_s <= _AIM_S + _PATIENCE_S
+
+
 class ControlLoop:
     """Calls a function once each period.
 
@@ -91,6 +106,7 @@ class ControlLoop:
         cycle_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        age: Callable[[float], float] | None = None,
     ) -> None:
         """Does not start yet.
 
@@ -101,12 +117,14 @@ class ControlLoop:
             cycle_s: time between two sensor values [s]; 0 to stick to the first deadline.
             clock: the steady clock [s].
             sleep: waits [s].
+            age: gets the time [s]; returns the age of the newest sensor values [s]. With it, those
+                that are due are waited for.
         """
         self.timing = Timing()
         self.error: BaseException | None = None
         self._begun_s = float("nan")
         self._period_s, self._step, self._cycle_s = period_s, step, cycle_s
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._age = clock, sleep, age
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -144,6 +162,14 @@ class ControlLoop:
             self._thread.join()
             self._thread = None
 
+    def _await_sensors(self, now: float) -> float:
+        """Waits for sensor values that are due; the time afterwards [s]."""
+        end = now + _PATIENCE_S
+        while self._age is not None and now < end and due(self._age(now), self._cycle_s):
+            self._sleep(_POLL_S)
+            now = self._clock()
+        return now
+
     def _guarded(self) -> None:
         try:
             self.run()
@@ -161,7 +187,7 @@ class ControlLoop:
             wait = deadline - self._clock()
             if wait > 0.0:
                 self._sleep(wait)
-            now = self._clock()
+            now = self._await_sensors(self._clock())
             if before is not None:
                 self.timing.period(now - before - self._period_s)
             before = self._begun_s = now

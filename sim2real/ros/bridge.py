@@ -64,7 +64,9 @@ class _Parts:
         self.listeners = Listeners(node, self.bundle, config)
         self.driver = drivers.make(node, spec, config)
         self.log = None if not config.log else DeploymentLog(config.log, self.bundle, deploy)
-        self.loop = ControlLoop(spec.control_period_s, node.step, config.sensor_period_s)
+        self.loop = ControlLoop(
+            spec.control_period_s, node.step, config.sensor_period_s, age=self.driver.age_s
+        )
         self.report = Report(node, self.bundle, self.driver, self.loop.timing)
 
     def close(self) -> None:

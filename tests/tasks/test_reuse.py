@@ -97,13 +97,13 @@ def test_the_mean_velocity_is_carried_behind_the_latent(module):
 
 
 def test_the_trim_is_carried_behind_the_mean_velocity(module):
-    trim = VelocityTrim(10.0, (1.0, 2.0))
+    trim = VelocityTrim(10.0, (1.0, 2.0, 1.5), gyro=1, gyro_scale=0.5, memory_share=0.2)
     agent = ReuseAgent(SMALL, FrozenDecoder.of(module), 3, 52, trim=trim)
     params, obs = agent.init(jax.random.key(1)), _observations(2)
-    assert agent.carried_size == 4 + 3 + 2
-    carried = jnp.concatenate([jnp.zeros((2, 7)), jnp.full((2, 2), 0.1)], axis=1)
+    assert agent.carried_size == 4 + 3 + 4
+    carried = jnp.concatenate([jnp.zeros((2, 7)), jnp.full((2, 4), 0.1)], axis=1)
     decision = agent.act(params, obs, carried, jax.random.key(3), False)
-    wanted = trim.advance(carried[:, 7:], obs["task"], decision.z[:, 4:7])
+    wanted = trim.advance(carried[:, 7:], obs["task"], decision.z[:, 4:7], obs["proprioception"])
     np.testing.assert_array_equal(decision.z[:, 7:], wanted)
     np.testing.assert_array_equal(decision.record["trim"], wanted)
     # What the policy is told is the command and the trim.

@@ -81,12 +81,12 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task() -> None:
 
 
 def test_it_has_the_trim_that_policies_on_a_module_have() -> None:
-    trim = VelocityTrim(10.0, (1.0, 2.0))
+    trim = VelocityTrim(10.0, (1.0, 2.0, 1.5), gyro=1, gyro_scale=0.5, memory_share=0.2)
     agent = dataclasses.replace(AGENT, trim=trim)
     params, obs = agent.init(jax.random.key(1)), observations(20)
-    carried = jnp.full((20, 5), 0.1)
+    carried = jnp.full((20, 7), 0.1)
     decision = agent.act(params, obs, carried, jax.random.key(3), False)
-    wanted = trim.advance(carried[:, 3:], obs["task"], decision.z[:, :3])
+    wanted = trim.advance(carried[:, 3:], obs["task"], decision.z[:, :3], obs["proprioception"])
     np.testing.assert_array_equal(decision.z[:, 3:], wanted)
     told = {**obs, "task": trim.told(obs["task"], wanted), "mean_velocity": decision.z[:, :3]}
     mean = AGENT.mean(params, told)

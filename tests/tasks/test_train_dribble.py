@@ -1,6 +1,7 @@
 """From training to bundle, film and figures, with an untrained skill module."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.ball_gap import BALL_GAPS
+from legged_skills.sim2real.raw_frame import term_slices
 from legged_skills.sim2real.runtime import Runtime
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
@@ -18,6 +20,8 @@ from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.rollout import act
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks import dribble_film, film
+from legged_skills.tasks.commander import CommanderArchitecture
+from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.dribble_config import SIZES, DribbleConfig, task_scale
 from legged_skills.tasks.evaluate_dribble import (
     DribbleEpisodes,
@@ -26,7 +30,7 @@ from legged_skills.tasks.evaluate_dribble import (
     summarize,
 )
 from legged_skills.tasks.export import export_bytes, policy_bundle
-from legged_skills.tasks.learn_chase import ChaseConfig, Chaser
+from legged_skills.tasks.learn_chase import ChaseConfig
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import PolicyArchitecture
 from legged_skills.tasks.target_paths import PATHS
@@ -197,56 +201,82 @@ def test_unusable_evaluations(name: str, value: int):
 
 
 @pytest.fixture(scope="module")
-def chasing(still_module: SkillModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dribbling that begins with a walk, which is untrained."""
-    out = tmp_path_factory.mktemp("chase")
+def commanding(still_module: SkillModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dribbling that commands a walk, which is untrained."""
+    out = tmp_path_factory.mktemp("commander")
     with jax.numpy_dtype_promotion("standard"):
         walk = WalkTrainingConfig(
-            run=CONFIG.run, ppo=CONFIG.ppo, architecture=CONFIG.architecture, gap="none"
+            run=CONFIG.run,
+            ppo=CONFIG.ppo,
+            architecture=dataclasses.replace(CONFIG.architecture, trim_steps=60.0),
+            gap="none",
         )
         train_walk(SPEC, still_module, walk, out)
         start = TaskPolicy.load(out / "walk.npz", "anymal_c", "walk")
         learner = DistilConfig(steps=6, epochs=1, minibatches=2)
-        config = dataclasses.replace(CONFIG, chase=ChaseConfig(steps=12 * 6 * 8, learner=learner))
+        config = dataclasses.replace(
+            CONFIG,
+            chase=ChaseConfig(steps=12 * 6 * 8, learner=learner),
+            commander=CommanderArchitecture(policy_hidden=(16,), critic_hidden=(16,)),
+        )
         result = train_dribble(SPEC, still_module, config, out / "dribble", start)
     assert result.finished
     return out
 
 
-def test_dribbling_begins_by_chasing(chasing: Path) -> None:
-    policy = TaskPolicy.load(chasing / "dribble" / "dribble.npz", "anymal_c", "dribble")
-    assert policy.summary["initial_from"]["steps"] == 12 * 6 * 8
-    assert (chasing / "dribble" / "chase" / "progress.jsonl").read_text().count(
-        "latent_error"
-    ) == 12
+def test_commanders_begin_by_chasing(commanding: Path) -> None:
+    lines = (commanding / "dribble" / "chase" / "progress.jsonl").read_text().splitlines()
+    errors = [json.loads(line)["latent_error"] for line in lines]
+    assert len(errors) == 12 and errors[-1] < 0.9 * max(errors)
+    first = json.loads((commanding / "dribble" / "progress.jsonl").read_text().splitlines()[0])
+    assert first["steps"] == 48 and "kl_prior" in first
 
 
-def test_the_chaser_says_what_the_walk_says(chasing: Path) -> None:
-    walk = TaskPolicy.load(chasing / "walk.npz", "anymal_c", "walk")
-    rng = np.random.default_rng(0)
-    shape = (3, 5)
-
-    def drawn(size: int) -> jax.Array:
-        return jax.numpy.asarray(rng.standard_normal((*shape, size)), np.float32)
-
-    obs = {"proprioception": drawn(walk.contract.size), "command": drawn(3), "task": drawn(7)}
-    record = {"z_tm1": drawn(walk.decoder.latent_size), "mean_velocity": drawn(3)}
-    found = Chaser(walk.agent).latent(walk.params, obs, record)
-    for t, n in np.ndindex(*shape):
-        one = {name: value[t, n][None] for name, value in obs.items()}
-        known = {name: value[t, n][None] for name, value in record.items()}
-        told = {**one, "task": one["command"]}
-        wanted = walk.agent.mean(walk.params, told, known)
-        np.testing.assert_allclose(found[t, n], wanted[0], atol=1e-5)
-
-
-def test_walks_on_other_skills_are_not_begun_with(
-    still_module: SkillModule, chasing: Path, tmp_path: Path
-) -> None:
-    walk = TaskPolicy.load(chasing / "walk.npz", "anymal_c", "walk")
-    decoder = dataclasses.replace(
-        walk.decoder, params=jax.tree.map(lambda x: x + np.float32(1.0), walk.decoder.params)
+def test_commanders_come_back_from_their_file(commanding: Path) -> None:
+    path = commanding / "dribble" / "dribble.npz"
+    policy = load_any_policy(path, "anymal_c", "dribble")
+    assert isinstance(policy, CommanderPolicy) and policy.walk.task == "walk"
+    walk = TaskPolicy.load(commanding / "walk.npz")
+    np.testing.assert_array_equal(
+        policy.walk.params["policy"]["Dense_0"]["kernel"],
+        walk.params["policy"]["Dense_0"]["kernel"],
     )
-    other = dataclasses.replace(walk, decoder=decoder)
-    with pytest.raises(ContractError, match="other networks or skills"):
-        train_dribble(SPEC, still_module, CONFIG, tmp_path, other)
+    assert isinstance(load_any_policy(commanding / "walk.npz"), TaskPolicy)
+    with pytest.raises(ContractError, match="task is dribble, expected walk"):
+        load_any_policy(path, "anymal_c", "walk")
+    with pytest.raises(FileFormatError, match="expected a task policy, found a commander"):
+        TaskPolicy.load(path)
+
+
+def test_bundles_do_what_commanders_do(commanding: Path) -> None:
+    policy = load_any_policy(commanding / "dribble" / "dribble.npz")
+    assert isinstance(policy, CommanderPolicy)
+    bundle, contract, rng = policy_bundle(policy), policy.contract, np.random.default_rng(0)
+    raw = rng.standard_normal((500, contract.history, contract.frame_size), dtype=np.float32)
+    told = rng.standard_normal((500, 7), dtype=np.float32)
+    z_tm1 = rng.standard_normal((500, bundle.header.latent_size), dtype=np.float32)
+    signals = {name: raw[..., where] for name, where in term_slices(contract).items()}
+    obs = {
+        "proprioception": contract.frame(signals).reshape(500, -1),
+        "task": told * task_scale(SIZES["anymal_c"]),
+    }
+    # Commands of both signs, at their ends as well as near zero.
+    params = policy.params | {"policy": jax.tree.map(lambda x: 3.0 * x, policy.params["policy"])}
+    policy = dataclasses.replace(policy, params=params)
+    decision = act(policy.agent, params, obs, z_tm1, jax.random.key(0), deterministic=True)
+    targets, z = policy_bundle(policy).infer(raw, told, z_tm1)
+    assert np.abs(z - np.asarray(decision.z)).max() < 1e-4
+    wanted = SPEC.joint_targets(np.asarray(decision.action))
+    assert np.abs(targets - wanted).max() < 1e-5
+    assert z[:, :3].min() < -1.0 and z[:, :3].max() > 1.0
+
+
+def test_walks_of_another_contract_are_not_commanded(
+    still_module: SkillModule, commanding: Path, tmp_path: Path
+) -> None:
+    walk = TaskPolicy.load(commanding / "walk.npz", "anymal_c", "walk")
+    contract = dataclasses.replace(walk.contract, history=walk.contract.history + 1)
+    with pytest.raises(ContractError, match="the walk to command"):
+        train_dribble(
+            SPEC, still_module, CONFIG, tmp_path, dataclasses.replace(walk, contract=contract)
+        )

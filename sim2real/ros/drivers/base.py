@@ -117,6 +117,11 @@ class Driver:
             )
         self.imu_messages += 1
 
+    def age_s(self, now_s: float) -> float:
+        """Time since joints were heard of last [s]; infinite if never."""
+        with self._lock:
+            return now_s - float(self._live.joint_time_s.max())
+
     def set_battery(self, volts: float) -> None:
         """Takes in the battery's voltage [V]."""
         with self._lock:

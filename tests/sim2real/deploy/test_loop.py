@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from legged_skills.sim2real.deploy.loop import ControlLoop, Timing, creep
+from legged_skills.sim2real.deploy.loop import ControlLoop, Timing, creep, due
 
 
 class Clock:
@@ -92,6 +92,58 @@ def test_loop_creeps_to_the_moment_after_sensor_values():
 )
 def test_creep_by_hand(age_s, cycle_s, expected):
     assert creep(age_s, cycle_s) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("late_s", "waited_s"),
+    [
+        # The deadline is 1 ms after values should come: they are there, or waited for.
+        (0.0005, 0.0),
+        (0.0012, 0.0002),
+        (0.0025, 0.0016),
+        # Not for longer than 2 ms.
+        (0.0035, 0.0020),
+    ],
+)
+def test_values_that_are_due_are_waited_for(late_s: float, waited_s: float) -> None:
+    clock, times, ages = Clock(), [], []
+    cycle_s, start = 0.008, clock.now_s
+    # In the third step they are late.
+    late = start + 3 * 0.024 - 0.001
+
+    def age(now: float) -> float:
+        newest = late + cycle_s * np.floor((now - late + 1e-9) / cycle_s)
+        if abs(newest - late) < 1e-6 and now < late + late_s - 1e-9:
+            newest -= cycle_s
+        return now - newest
+
+    def step(now: float) -> None:
+        times.append(now)
+        ages.append(age(now))
+        if len(times) == 4:
+            loop._stop.set()
+
+    loop = ControlLoop(0.024, step, cycle_s, clock, clock.sleep, age)
+    loop.run()
+    deadlines = start + 0.024 * np.arange(1, 5)
+    np.testing.assert_allclose(times - deadlines, [0.0, 0.0, waited_s, 0.0], atol=1e-6)
+    assert (max(ages) > cycle_s) == (late_s > 0.003)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "cycle_s", "expected"),
+    [
+        (0.0069, 0.008, False),
+        (0.0071, 0.008, True),
+        (0.0109, 0.008, True),
+        # Whoever is silent is not waited for.
+        (0.0111, 0.008, False),
+        (np.inf, 0.008, False),
+        (0.001, 0.0, False),
+    ],
+)
+def test_what_is_due(age_s: float, cycle_s: float, expected: bool) -> None:
+    assert due(age_s, cycle_s) is expected
 
 
 def test_thread_starts_and_stops_and_reports_what_it_died_of():

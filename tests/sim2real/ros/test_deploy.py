@@ -31,7 +31,6 @@ PATIENT = {
     "joint_speed_radps": 200.0,
     "max_limited_steps": 1000,
     "ramp_min_s": 0.5,
-    "settle_s": 0.2,
 }
 
 

@@ -1,0 +1,221 @@
+"""A policy that commands a walk: reuse one level higher.
+
+The latent policy of a task with a ball would have to learn to walk again before it learns anything
+of the ball. A commander leaves walking to a policy that has learned it, and says only which way to
+go: three numbers instead of a latent. What it commands changes slowly, as latents do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from legged_skills import robots
+from legged_skills.skill_module import prior
+from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.networks import Mlp
+from legged_skills.skill_module.symmetry import (
+    UNMIRRORED,
+    Equivariance,
+    Representation,
+    Symmetry,
+    join,
+    mlp_layers,
+)
+from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import ReuseAgent
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, Paces, WalkConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommanderArchitecture:
+    """Sizes of a commander's networks, and how it explores."""
+
+    policy_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the critic's hidden layers."""
+    alpha: float = 0.95
+    """Autocorrelation over one control step of the AR(1) prior over commands."""
+    initial_filter: float = 0.95
+    """Weight of the command before in the mean of the next, at the start of training; learned."""
+    initial_std: float = 0.2
+    """Standard deviation of the command's step at the start of training."""
+    min_std: float = 0.1
+    """It gets no smaller than this."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FrozenWalk:
+    """A walking policy, as a part of another. Equal and hashable by identity."""
+
+    agent: ReuseAgent
+    """What walks."""
+    params: Params
+    """Its weights."""
+    slowest: np.ndarray
+    """(1, 3) the least it is commanded: forward, to the left [m/s], turning [rad/s]."""
+    fastest: np.ndarray
+    """(1, 3) the most [m/s, m/s, rad/s]."""
+
+    @classmethod
+    def of(cls, walk: TaskPolicy) -> "FrozenWalk":
+        """Takes over a walking policy; one whose front and back are alike goes both ways."""
+        paces = WalkConfig().paces(walk.robot)
+        slowest, fastest = _ends(paces)
+        if robots.get(walk.robot).mirror_joints_front_back is not None:
+            slowest[:, 0] = -fastest[:, 0]
+        return cls(agent=walk.agent, params=walk.params, slowest=slowest, fastest=fastest)
+
+    def task(self, command: Array) -> Array:
+        """What the walk is told, (N, 3), for a command (N, 3) without unit, of any size."""
+        share = jnp.tanh(command)
+        velocity = jnp.where(share > 0.0, share * self.fastest, -share * self.slowest)
+        return velocity * COMMAND_SCALE[None, :]
+
+    def command(self, velocity: np.ndarray) -> np.ndarray:
+        """The command (N, 3) without unit that asks for a velocity (N, 3) [m/s, m/s, rad/s]."""
+        ends = np.where(velocity > 0.0, self.fastest, -self.slowest)
+        return np.arctanh(np.clip(velocity / ends, -0.95, 0.95)).astype(np.float32)
+
+
+def _ends(paces: Paces) -> tuple[np.ndarray, np.ndarray]:
+    ranges = np.array([paces.vx_range, paces.vy_range, paces.yaw_range], np.float32)
+    return ranges[None, :, 0].copy(), ranges[None, :, 1].copy()
+
+
+@dataclass(frozen=True)
+class CommanderAgent:
+    """Policy pi(u_t | proprioception, velocity, task, u_{t-1}) over commands, and a critic.
+
+    Attributes:
+        architecture: sizes.
+        walk: does what is commanded; not trained.
+        task_size: length of the "task" observation.
+        privileged_size: length of the "privileged" observation.
+        equivariance: how networks are mirrored.
+    """
+
+    architecture: CommanderArchitecture
+    walk: FrozenWalk
+    task_size: int
+    privileged_size: int
+    equivariance: Equivariance = UNMIRRORED
+
+    @property
+    def carried_size(self) -> int:
+        """C, that of the command and of what the walk carries."""
+        return COMMAND_SIZE + self.walk.agent.carried_size
+
+    @cached_property
+    def policy(self) -> Mlp:
+        """All that is told and the command before -> what is added to the filtered command."""
+        return Mlp(self.architecture.policy_hidden, COMMAND_SIZE, out_scale=0.01)
+
+    @cached_property
+    def critic(self) -> Mlp:
+        """Privileged -> value."""
+        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
+        policy, critic = jax.random.split(key)
+        told = self.walk.agent.decoder.proprioception_size
+        size = told + TOLD_SIZE + self.task_size + COMMAND_SIZE
+        share = jnp.float32(self.architecture.initial_filter)
+        log_std = jnp.log(jnp.float32(self.architecture.initial_std))
+        params = {
+            "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
+            "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
+            "filter_logit": jnp.log(share / (1.0 - share)),
+            "log_std": jnp.full((COMMAND_SIZE,), log_std),
+        }
+        return self.equivariance.begin(params)
+
+    def project(self, gradient: Params) -> Params:
+        """The equivariant part of a gradient, if networks are mirrored."""
+        return self.equivariance.project(gradient)
+
+    def mean(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
+        """(N, 3) mean of the next command.
+
+        Args:
+            params: the parameters.
+            obs: observations.
+            record: "u_tm1" (N, 3), the command before; "told_velocity" (N, 6), as the walk is told.
+        """
+        before = record["u_tm1"]
+        inputs = [obs["proprioception"], record["told_velocity"], obs["task"], before]
+        added: Any = self.policy.apply(
+            {"params": params["policy"]}, jnp.concatenate(inputs, axis=-1)
+        )
+        return jax.nn.sigmoid(params["filter_logit"]) * before + added
+
+    def log_std(self, params: Params) -> Array:
+        """(3,) log standard deviation of the exploration."""
+        return jnp.maximum(params["log_std"], jnp.log(self.architecture.min_std))
+
+    def act(
+        self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
+    ) -> Decision:
+        """Draws the next command, or takes its mean, and walks on."""
+        walk = self.walk
+        u_tm1, carried = jnp.split(z_tm1, [COMMAND_SIZE], axis=-1)
+        start = walk.agent.latent_size
+        velocity = carried[:, start : start + VELOCITY_SIZE]
+        estimator = walk.agent.estimator
+        now = estimator.estimate(walk.params["estimator"], obs)
+        told = jnp.concatenate([now, estimator.remember(velocity, now)], axis=-1)
+        known = {"u_tm1": u_tm1, "told_velocity": told}
+        u = mean = self.mean(params, obs, known)
+        record: dict[str, Array] = {}
+        if not deterministic:
+            log_std = self.log_std(params)[None, :]
+            u = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+            record = known | {"u": u, "log_prob": prior.log_prob(u, mean, log_std)}
+        walked = walk.agent.act(walk.params, {**obs, "task": walk.task(u)}, carried, key, True)
+        return Decision(walked.action, jnp.concatenate([u, walked.z], axis=-1), record)
+
+    def evaluate(
+        self, params: Params, obs: Observations, record: Mapping[str, Array]
+    ) -> Evaluation:
+        """Likelihood of the recorded commands, and their distance from the prior."""
+        mean = self.mean(params, obs, record)
+        log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
+        return Evaluation(
+            log_prob=prior.log_prob(record["u"], mean, log_std),
+            kl=prior.kl_to_prior(mean, log_std, record["u_tm1"], self.architecture.alpha),
+            entropy=prior.entropy(log_std),
+        )
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate."""
+        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
+        return value[..., 0]
+
+
+def commander_equivariance(
+    symmetry: Symmetry,
+    architecture: CommanderArchitecture,
+    proprioception: Representation,
+    task: Representation,
+    privileged: Representation,
+) -> Equivariance:
+    """How the networks of a ``CommanderAgent`` are mirrored, given how its observations are.
+
+    Raises:
+        SettingsError: a layer cannot be mirrored.
+    """
+    command = join([symmetry.planar, symmetry.turning])
+    seen = join([proprioception, symmetry.polar.repeated(2), task, command])
+    networks = {
+        "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, command),
+        "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
+    }
+    return Equivariance(networks, {})

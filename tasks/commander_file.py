@@ -1,0 +1,142 @@
+"""A trained commander as one file, with the walk that it commands; and files of either kind."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import FileFormatError
+from legged_skills.robots.files import read_archive_of, write_archive
+from legged_skills.skill_module.module_file import check_weights, read_settings
+from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
+from legged_skills.tasks.policy_file import KIND as TASK_POLICY
+from legged_skills.tasks.policy_file import TaskPolicy, check_purpose
+
+KIND = "commander"
+_TRAINED = ("policy", "filter_logit", "log_std")
+_OWN, _WALK = "trained/", "walk/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommanderPolicy:
+    """A task policy that commands a walk: its own weights, and a copy of the walk."""
+
+    task: str
+    """Name of the task, e.g. "dribble"."""
+    task_size: int
+    """Length of the "task" observation."""
+    architecture: CommanderArchitecture
+    """Sizes of the commander's networks."""
+    walk: TaskPolicy
+    """What does as it is commanded."""
+    params: dict[str, Any]
+    """Weights: "policy", "filter_logit", "log_std"."""
+    config: dict[str, Any]
+    """Settings of the task it was trained on."""
+    summary: dict[str, Any]
+    """How it was trained: steps, seconds, seed, versions, last figures."""
+
+    @property
+    def contract(self) -> ObservationContract:
+        """What commander and walk are told of the robot."""
+        return self.walk.contract
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        return self.walk.robot
+
+    @cached_property
+    def _frozen(self) -> FrozenWalk:
+        """Always the same object, so that agents are equal."""
+        return FrozenWalk.of(self.walk)
+
+    @property
+    def agent(self) -> CommanderAgent:
+        """The agent whose parameters these are; its critic is not part of the file."""
+        return CommanderAgent(self.architecture, self._frozen, self.task_size, privileged_size=1)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy to one file, atomically.
+
+        Raises:
+            FileFormatError: it cannot be written.
+        """
+        flat = flatten_dict({name: self.params[name] for name in _TRAINED}, sep="/")
+        walk, walk_header = self.walk.parts()
+        arrays = {_OWN + name: np.asarray(values) for name, values in flat.items()}
+        arrays |= {_WALK + name: values for name, values in walk.items()}
+        header = {
+            "task": self.task,
+            "task_size": self.task_size,
+            "architecture": asdict(self.architecture),
+            "walk": walk_header,
+            "config": self.config,
+            "summary": self.summary,
+        }
+        write_archive(path, KIND, arrays, header)
+
+    @classmethod
+    def of_parts(
+        cls, path: str | Path, arrays: dict[str, np.ndarray], header: dict[str, Any]
+    ) -> "CommanderPolicy":
+        """The policy that a file holds.
+
+        Args:
+            path: the file, for messages.
+            arrays: its arrays by name.
+            header: the rest.
+
+        Raises:
+            FileFormatError: something is missing, or of another size.
+            ContractError: the walk's contract is not its own.
+        """
+        own, walk = (
+            {
+                name.removeprefix(start): values
+                for name, values in arrays.items()
+                if name.startswith(start)
+            }
+            for start in (_OWN, _WALK)
+        )
+        try:
+            policy = cls(
+                task=header["task"],
+                task_size=header["task_size"],
+                architecture=read_settings(path, CommanderArchitecture, header["architecture"]),
+                walk=TaskPolicy.of_parts(path, walk, header["walk"]),
+                params=unflatten_dict(own, sep="/"),
+                config=header["config"],
+                summary=header["summary"],
+            )
+        except (KeyError, TypeError) as error:
+            raise FileFormatError(f"{path}: the commander lacks {error}.") from error
+        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        return policy
+
+
+def load_any_policy(
+    path: str | Path, robot: str | None = None, task: str | None = None
+) -> TaskPolicy | CommanderPolicy:
+    """Reads a policy that moves a decoder, or one that commands a walk.
+
+    Args:
+        path: the file.
+        robot: the robot it must be for; None takes any.
+        task: the task it must be for; None takes any.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or neither of them.
+        ContractError: it is for another robot or task, or its contract is not its own.
+    """
+    kind, arrays, header = read_archive_of(path, (TASK_POLICY, KIND))
+    of_parts = TaskPolicy.of_parts if kind == TASK_POLICY else CommanderPolicy.of_parts
+    policy = of_parts(path, arrays, header)
+    check_purpose(path, policy, robot, task)
+    return policy

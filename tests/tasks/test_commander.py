@@ -1,0 +1,121 @@
+"""What a commander asks of a walk, and how it is mirrored."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.tasks.commander import (
+    CommanderAgent,
+    CommanderArchitecture,
+    FrozenWalk,
+    commander_equivariance,
+)
+from legged_skills.tasks.evaluate_walk import shipped_policy
+from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.walk import COMMAND_SCALE
+
+
+@pytest.fixture(scope="module", params=["anymal_c", "op3"])
+def walk(request: pytest.FixtureRequest) -> TaskPolicy:
+    return TaskPolicy.load(shipped_policy(request.param), task="walk")
+
+
+def test_commands_are_shares_of_the_walks_paces(walk: TaskPolicy) -> None:
+    frozen = FrozenWalk.of(walk)
+    # tanh(0.5) is 0.4621; ANYmal goes backwards as it goes forwards, OP3 does not.
+    fast = np.asarray(frozen.task(jnp.array([[9.0, 0.0, -9.0], [-9.0, 0.5, 0.0]])))
+    velocity = fast / COMMAND_SCALE
+    wanted = {
+        "anymal_c": [[1.3, 0.0, -1.1], [-1.3, 0.35 * 0.46212, 0.0]],
+        "op3": [[0.42, 0.0, -0.8], [-0.12, 0.12 * 0.46212, 0.0]],
+    }
+    np.testing.assert_allclose(velocity, wanted[walk.robot], atol=1e-5)
+
+
+def test_velocities_come_back_from_commands(walk: TaskPolicy) -> None:
+    frozen = FrozenWalk.of(walk)
+    velocity = np.array([[0.2, -0.1, 0.5], [-0.1, 0.0, -0.3]])
+    told = np.asarray(frozen.task(jnp.asarray(frozen.command(velocity))))
+    np.testing.assert_allclose(told / COMMAND_SCALE, velocity, atol=1e-6)
+    # What is faster than the walk becomes almost its fastest.
+    asked = jnp.asarray(frozen.command(np.array([[9.0, 9.0, 9.0]])))
+    fastest = 0.95 * frozen.fastest[0, 0] * COMMAND_SCALE[0]
+    assert float(frozen.task(asked)[0, 0]) == pytest.approx(fastest)
+
+
+def test_a_mirrored_robot_commands_the_mirror_image(walk: TaskPolicy) -> None:
+    spec, rng = robots.get(walk.robot), np.random.default_rng(0)
+    symmetry, sizes = Symmetry(spec), CommanderArchitecture(policy_hidden=(16,), initial_std=0.5)
+    task = join([symmetry.planar, symmetry.planar, symmetry.scalars(), symmetry.planar])
+    seen = symmetry.proprioception(walk.contract)
+    equivariance = commander_equivariance(symmetry, sizes, seen, task, symmetry.polar)
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), 7, 3, equivariance)
+    params = agent.init(jax.random.key(0))
+    params["policy"] = jax.tree.map(lambda x: 30.0 * x, params["policy"])
+    command = join([symmetry.planar, symmetry.turning])
+    told = symmetry.polar.repeated(2)
+
+    def drawn(size: int) -> np.ndarray:
+        return rng.standard_normal((4, size)).astype(np.float32)
+
+    x = {
+        "proprioception": drawn(seen.size),
+        "task": drawn(7),
+        "told_velocity": drawn(6),
+        "u_tm1": drawn(3),
+    }
+    kinds = {"proprioception": seen, "task": task, "told_velocity": told, "u_tm1": command}
+
+    def said(values: dict[str, np.ndarray]) -> np.ndarray:
+        told = {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
+        return np.asarray(agent.mean(params, told, told))
+
+    straight = said(x)
+    for element in range(symmetry.order):
+        image = said({name: kinds[name].apply(element, value) for name, value in x.items()})
+        np.testing.assert_allclose(image, command.apply(element, straight), atol=1e-4)
+
+
+def test_likelihoods_and_divergence_by_hand(walk: TaskPolicy) -> None:
+    sizes = CommanderArchitecture(alpha=0.6, initial_filter=0.5, initial_std=0.4, min_std=0.2)
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), 7, 3)
+    params = agent.init(jax.random.key(0))
+    params["policy"] = jax.tree.map(np.zeros_like, params["policy"])
+    record = {
+        "u_tm1": jnp.array([[1.0, -1.0, 0.0]]),
+        "told_velocity": jnp.zeros((1, 6)),
+        "u": jnp.array([[0.9, -0.5, 0.0]]),
+    }
+    obs = {"proprioception": jnp.zeros((1, walk.contract.size)), "task": jnp.zeros((1, 7))}
+    found = agent.evaluate(params, obs, record)
+    # The mean is 0.5 u_tm1, the spread 0.4: one of three is off by it.
+    wanted = -0.5 - 3.0 * (np.log(0.4) + 0.5 * np.log(2.0 * np.pi))
+    assert float(found.log_prob[0]) == pytest.approx(wanted, abs=1e-4)
+    # The prior's mean is 0.6 u_tm1, its variance 0.64: two are off by 0.1.
+    ratio = 0.16 / 0.64
+    kl = 0.5 * (3.0 * (ratio - 1.0 - np.log(ratio)) + 2.0 * 0.01 / 0.64)
+    assert float(found.kl[0]) == pytest.approx(kl, abs=1e-4)
+    tighter = dataclasses.replace(sizes, min_std=0.5)
+    other = dataclasses.replace(agent, architecture=tighter)
+    np.testing.assert_allclose(other.log_std(params), np.log(0.5), atol=1e-6)
+
+
+def test_deterministic_steps_carry_command_and_walk(walk: TaskPolicy) -> None:
+    agent = CommanderAgent(CommanderArchitecture(), FrozenWalk.of(walk), 7, 3)
+    params = agent.init(jax.random.key(0))
+    rng = np.random.default_rng(1)
+    obs = {
+        "proprioception": jnp.asarray(0.1 * rng.standard_normal((2, walk.contract.size))),
+        "task": jnp.asarray(rng.standard_normal((2, 7))),
+    }
+    z = jnp.asarray(0.1 * rng.standard_normal((2, agent.carried_size)))
+    done = agent.act(params, obs, z, jax.random.key(0), True)
+    told = {**obs, "task": agent.walk.task(done.z[:, :3])}
+    alone = walk.agent.act(walk.params, told, z[:, 3:], jax.random.key(0), True)
+    np.testing.assert_allclose(done.action, alone.action, atol=1e-5)
+    np.testing.assert_allclose(done.z[:, 3:], alone.z, atol=1e-5)
