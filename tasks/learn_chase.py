@@ -31,8 +31,8 @@ class ChaseConfig:
 
     steps: int = 1_000_000
     """Control steps of it, before dribbling's own training; 0 for none."""
-    learner: DistilConfig = field(default_factory=DistilConfig)
-    """Settings of the learner."""
+    learner: DistilConfig = field(default_factory=lambda: DistilConfig(epochs=6, minibatches=8))
+    """Settings of the learner: it takes many steps until the rules' edges are sharp."""
 
 
 class ChaseEnv(DribbleEnv):
