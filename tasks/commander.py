@@ -194,6 +194,11 @@ class CommanderAgent:
             entropy=prior.entropy(log_std),
         )
 
+    def beside(self, params: Params, obs: Observations) -> Array:
+        """(B,) nothing is learned beside the policy: zero."""
+        del params
+        return jnp.zeros(len(obs["task"]))
+
     def value(self, params: Params, privileged: Array) -> Array:
         """(B,) the critic's estimate."""
         value: Any = self.critic.apply({"params": params["critic"]}, privileged)

@@ -25,6 +25,10 @@ class Pupil(Agent, Protocol):
         """(N, L) mean of the next latent."""
         ...
 
+    def beside(self, params: Params, obs: Observations) -> Array:
+        """(N,) loss of what is learned beside the policy."""
+        ...
+
 
 class Teacher(Protocol):
     """Says which latent should come next; hashable."""
@@ -57,7 +61,7 @@ def update(
     def loss(params: Params, rows: Array) -> tuple[Array, dict[str, Array]]:
         part = jax.tree.map(lambda x: x[rows], data)
         error = jnp.square(agent.mean(params, part["obs"], part["record"]) - part["label"])
-        beside = jnp.mean(agent.evaluate(params, part["obs"], part["record"]).auxiliary)
+        beside = agent.beside(params, part["obs"]).mean()
         total = 0.5 * error.sum(axis=-1).mean() + 0.5 * beside
         return total, {"latent_error": jnp.sqrt(error.mean()), "auxiliary": beside}
 

@@ -238,8 +238,12 @@ class ReuseAgent:
             log_prob=prior.log_prob(record["z"], mean, log_std),
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),
             entropy=prior.entropy(log_std),
-            auxiliary=self.estimator.loss(params["estimator"], obs),
+            auxiliary=self.beside(params, obs),
         )
+
+    def beside(self, params: Params, obs: Observations) -> Array:
+        """(B,) loss of the estimator."""
+        return self.estimator.loss(params["estimator"], obs)
 
     def value(self, params: Params, privileged: Array) -> Array:
         """(B,) the critic's estimate."""

@@ -129,8 +129,8 @@ def test_a_step_moves_target_and_ball():
     assert (env.distance < 0.03).all()
 
 
-def test_falling_ends_an_episode_and_a_lost_ball_does_not():
-    env = _env(3, episode_s=0.1)
+def test_falling_ends_an_episode_and_a_lost_ball_only_if_it_shall():
+    env = _env(3, episode_s=0.1, lost_scales=100.0)
     _place(env, np.array([[1.5, 0.0], [1.5, 0.0], [50.0, 0.0]]), target=np.zeros((3, 2)))
     env.age[:] = [0, 4, 0]
     env.robots.sim.qpos[0, 3:7] = [np.cos(0.6), np.sin(0.6), 0, 0]  # rolled by 1.2 rad
@@ -143,6 +143,11 @@ def test_falling_ends_an_episode_and_a_lost_ball_does_not():
     # It is told where such a ball was last, and the critic that it is far.
     assert env.camera.age[2] >= 0.02
     np.testing.assert_allclose(env.observe()["privileged"][2, -8], 6.0, rtol=1e-5)
+    # The scale is 1 m; by default a ball is lost at 4 of them.
+    _place(env, np.array([[3.9, 0.0], [4.1, 0.0], [50.0, 0.0]]), target=np.zeros((3, 2)))
+    env.config = DribbleConfig()
+    outcome = env.step(np.zeros((3, 12)))
+    np.testing.assert_array_equal(outcome.terminated, [False, True, True])
 
 
 def test_episodes_grow_harder():

@@ -60,9 +60,12 @@ def test_a_robot_that_stands_is_as_wrong_as_its_commands_are_fast(
 def test_figures_hold_everything_by_name(figures: dict[str, Any]) -> None:
     engines = figures["engines"]
     assert list(engines) == ["nominal", "all", "corners", "edges"]
-    for engine in engines.values():
-        for name in ("fall_rate", "velocity_error_mps", "yaw_error_radps", "energy_ratio"):
-            assert np.isfinite(engine[name])
+    for name, engine in engines.items():
+        # Where a policy that only stands falls in every episode, there is no error: on a slippery
+        # floor its legs slide apart.
+        errors = ("velocity_error_mps", "yaw_error_radps") if name in ("nominal", "all") else ()
+        for figure in ("fall_rate", "energy_ratio", *errors):
+            assert np.isfinite(engine[figure]), (name, figure)
     heavy = next(
         at
         for at in engines["edges"]["factors"]
