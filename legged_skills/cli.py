@@ -184,8 +184,8 @@ def _train_command() -> type:
         skills: Path | None = None
         """Skill module; by default the one that comes with the package."""
         start: Path | None = None
-        """Policy on the same skill module to begin with, instead of at random; a walking policy that
-        is given to dribbling is commanded by it."""
+        """Policy on the same skill module to begin with, instead of at random; a walking policy
+        that is given to dribbling is commanded by it."""
 
         def train(self, task: str, trainer: Callable[..., Result], config: object) -> int:
             spec = robots.get(self.robot)
