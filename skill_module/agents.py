@@ -87,6 +87,29 @@ class Agent(Protocol):
         ...
 
 
+class WithCritic:
+    """What agents with a critic and mirrored networks have in common; a base of dataclasses."""
+
+    architecture: Any
+    """Sizes, with ``critic_hidden``."""
+    equivariance: Equivariance
+    """How networks are mirrored."""
+
+    @cached_property
+    def critic(self) -> Mlp:
+        """Privileged -> value."""
+        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
+
+    def project(self, gradient: Params) -> Params:
+        """The equivariant part of a gradient, if networks are mirrored."""
+        return self.equivariance.project(gradient)
+
+    def value(self, params: Params, privileged: Array) -> Array:
+        """(B,) the critic's estimate."""
+        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
+        return value[..., 0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Sizes of a skill module's networks."""
@@ -110,7 +133,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class ImitationAgent:
+class ImitationAgent(WithCritic):
     """Encoder q(z_t | privileged, z_{t-1}), decoder pi(a_t | proprioception, z_t), and a critic.
 
     The encoder's mean is alpha z_{t-1} plus what it adds: an encoder that adds nothing is the prior
@@ -160,11 +183,6 @@ class ImitationAgent:
         """Proprioception and latent -> mean action."""
         return Mlp(self.architecture.decoder_hidden, self.action_size, out_scale=0.1)
 
-    @cached_property
-    def critic(self) -> Mlp:
-        """Privileged -> value."""
-        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
-
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         encoder, decoder, critic = jax.random.split(key, 3)
@@ -179,10 +197,6 @@ class ImitationAgent:
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
         return self.equivariance.begin(params)
-
-    def project(self, gradient: Params) -> Params:
-        """The equivariant part of a gradient, if networks are mirrored."""
-        return self.equivariance.project(gradient)
 
     def encode(
         self, params: Params, privileged: ArrayLike, z_tm1: ArrayLike
@@ -242,11 +256,6 @@ class ImitationAgent:
             kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.architecture.alpha),
             entropy=prior.entropy(action_log_std),
         )
-
-    def value(self, params: Params, privileged: Array) -> Array:
-        """(B,) the critic's estimate."""
-        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
-        return value[..., 0]
 
 
 def imitation_equivariance(

@@ -15,7 +15,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from legged_skills.skill_module import prior
-from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.agents import (
+    Decision,
+    Evaluation,
+    Observations,
+    Params,
+    WithCritic,
+)
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
     UNMIRRORED,
@@ -42,7 +48,7 @@ class TrackerArchitecture:
 
 
 @dataclass(frozen=True)
-class TrackerAgent:
+class TrackerAgent(WithCritic):
     """Policy pi(a_t | proprioception, privileged), critic V(privileged); no latent.
 
     The mean action is the one that asks for the reference's joints, plus what the policy adds.
@@ -71,11 +77,6 @@ class TrackerAgent:
         """Proprioception and privileged -> what is added to the reference's action."""
         return Mlp(self.architecture.policy_hidden, self.action_size, out_scale=0.01)
 
-    @cached_property
-    def critic(self) -> Mlp:
-        """Privileged -> value."""
-        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
-
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
@@ -87,10 +88,6 @@ class TrackerAgent:
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
         return self.equivariance.begin(params)
-
-    def project(self, gradient: Params) -> Params:
-        """The equivariant part of a gradient, if networks are mirrored."""
-        return self.equivariance.project(gradient)
 
     def mean(self, params: Params, obs: Observations) -> Array:
         """The mean action (..., J)."""
@@ -121,11 +118,6 @@ class TrackerAgent:
             kl=jnp.zeros(mean.shape[:-1]),
             entropy=prior.entropy(log_std),
         )
-
-    def value(self, params: Params, privileged: Array) -> Array:
-        """(B,) the critic's estimate."""
-        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
-        return value[..., 0]
 
     def _log_std(self, params: Params) -> Array:
         return jnp.maximum(params["action_log_std"], jnp.log(self.architecture.min_action_std))

@@ -17,7 +17,13 @@ from jax import Array
 
 from legged_skills import robots
 from legged_skills.skill_module import prior
-from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.agents import (
+    Decision,
+    Evaluation,
+    Observations,
+    Params,
+    WithCritic,
+)
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
     UNMIRRORED,
@@ -30,7 +36,7 @@ from legged_skills.skill_module.symmetry import (
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import ReuseAgent
-from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, Paces, WalkConfig
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,7 @@ class FrozenWalk:
     def of(cls, walk: TaskPolicy) -> "FrozenWalk":
         """Takes over a walking policy; one whose front and back are alike goes both ways."""
         paces = WalkConfig().paces(walk.robot)
-        slowest, fastest = _ends(paces)
+        slowest, fastest = paces.ranges.T[:, None, :].astype(np.float32)
         if robots.get(walk.robot).mirror_joints_front_back is not None:
             slowest[:, 0] = -fastest[:, 0]
         return cls(agent=walk.agent, params=walk.params, slowest=slowest, fastest=fastest)
@@ -85,13 +91,8 @@ class FrozenWalk:
         return np.arctanh(np.clip(velocity / ends, -0.95, 0.95)).astype(np.float32)
 
 
-def _ends(paces: Paces) -> tuple[np.ndarray, np.ndarray]:
-    ranges = np.array([paces.vx_range, paces.vy_range, paces.yaw_range], np.float32)
-    return ranges[None, :, 0].copy(), ranges[None, :, 1].copy()
-
-
 @dataclass(frozen=True)
-class CommanderAgent:
+class CommanderAgent(WithCritic):
     """Policy pi(u_t | proprioception, velocity, task, u_{t-1}) over commands, and a critic.
 
     Attributes:
@@ -118,11 +119,6 @@ class CommanderAgent:
         """All that is told and the command before -> what is added to the filtered command."""
         return Mlp(self.architecture.policy_hidden, COMMAND_SIZE, out_scale=0.01)
 
-    @cached_property
-    def critic(self) -> Mlp:
-        """Privileged -> value."""
-        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
-
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
@@ -137,10 +133,6 @@ class CommanderAgent:
             "log_std": jnp.full((COMMAND_SIZE,), log_std),
         }
         return self.equivariance.begin(params)
-
-    def project(self, gradient: Params) -> Params:
-        """The equivariant part of a gradient, if networks are mirrored."""
-        return self.equivariance.project(gradient)
 
     def mean(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
         """(N, 3) mean of the next command.
@@ -198,11 +190,6 @@ class CommanderAgent:
         """(B,) nothing is learned beside the policy: zero."""
         del params
         return jnp.zeros(len(obs["task"]))
-
-    def value(self, params: Params, privileged: Array) -> Array:
-        """(B,) the critic's estimate."""
-        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
-        return value[..., 0]
 
 
 def commander_equivariance(

@@ -121,10 +121,14 @@ class CommanderPolicy:
         return policy
 
 
+AnyPolicy = TaskPolicy | CommanderPolicy
+"""A policy that moves a decoder, or one that commands a walk."""
+
+
 def load_any_policy(
     path: str | Path, robot: str | None = None, task: str | None = None
-) -> TaskPolicy | CommanderPolicy:
-    """Reads a policy that moves a decoder, or one that commands a walk.
+) -> AnyPolicy:
+    """Reads a policy of either kind.
 
     Args:
         path: the file.

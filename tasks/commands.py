@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from legged_skills.mocap.walking import Walking
     from legged_skills.robots.spec import RobotSpec
     from legged_skills.sim2real.bundle import Bundle
-    from legged_skills.tasks.commander_file import CommanderPolicy
-    from legged_skills.tasks.policy_file import TaskPolicy
+    from legged_skills.tasks.commander_file import AnyPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +274,7 @@ def load_walking(where: Path | None, spec: "RobotSpec") -> "Walking | None":
         return None
 
 
-def load_policy(robot: str, task: str, path: Path | None = None) -> "TaskPolicy | CommanderPolicy":
+def load_policy(robot: str, task: str, path: Path | None = None) -> "AnyPolicy":
     """A task policy from a file, by default the one that comes with the package."""
     from legged_skills import robots
     from legged_skills.tasks import evaluate_dribble, evaluate_walk

@@ -29,7 +29,7 @@ from legged_skills.sim2real.bundle_header import (
 )
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import as_tuples
-from legged_skills.tasks.commander_file import CommanderPolicy
+from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
@@ -42,7 +42,7 @@ IR_VERSION = 8
 
 
 def export_policy(
-    policy: TaskPolicy | CommanderPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
+    policy: AnyPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
 ) -> None:
     """Writes a policy as a bundle, atomically, after reading it back from memory.
 
@@ -63,9 +63,7 @@ def export_policy(
         file.write(data)
 
 
-def export_bytes(
-    policy: TaskPolicy | CommanderPolicy, timing: Mapping[str, Any] | None = None
-) -> bytes:
+def export_bytes(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) -> bytes:
     """The bytes of a policy's bundle; the same policy always gives the same bytes.
 
     Args:
@@ -90,9 +88,7 @@ def export_bytes(
     return seal(model.SerializeToString(deterministic=True))
 
 
-def policy_bundle(
-    policy: TaskPolicy | CommanderPolicy, timing: Mapping[str, Any] | None = None
-) -> Bundle:
+def policy_bundle(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) -> Bundle:
     """A policy as a bundle in memory, to run it exactly as on a robot.
 
     Raises:
@@ -104,9 +100,7 @@ def policy_bundle(
     return Bundle.from_bytes(export_bytes(policy, timing), name)
 
 
-def _header(
-    policy: TaskPolicy | CommanderPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None
-) -> BundleHeader:
+def _header(policy: AnyPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
     command = _command(policy)
     return BundleHeader(
         task=policy.task,
@@ -135,7 +129,7 @@ class _Command(NamedTuple):
     """(C,) what they are multiplied by."""
 
 
-def _command(policy: TaskPolicy | CommanderPolicy) -> _Command:
+def _command(policy: AnyPolicy) -> _Command:
     """The command of the policy's task."""
     commands = {"walk": _walk_command, "dribble": _dribble_command}
     if policy.task not in commands:
@@ -145,7 +139,7 @@ def _command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     return commands[policy.task](policy)
 
 
-def _walk_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
+def _walk_command(policy: AnyPolicy) -> _Command:
     ranges = asdict(WalkConfig(**as_tuples(policy.config)).paces(policy.robot))
     components = [
         CommandComponent(
@@ -160,7 +154,7 @@ def _walk_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     return _Command("velocity", tuple(components), COMMAND_SCALE)
 
 
-def _dribble_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
+def _dribble_command(policy: AnyPolicy) -> _Command:
     """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
     sizes = DribbleConfig(**as_tuples(policy.config)).sizes(policy.robot)
     far, camera = sizes.range_m, CameraConfig()
@@ -179,7 +173,7 @@ def _dribble_command(policy: TaskPolicy | CommanderPolicy) -> _Command:
     return _Command("ball_and_target", tuple(components), task_scale(sizes))
 
 
-def command_scale(policy: TaskPolicy | CommanderPolicy) -> np.ndarray:
+def command_scale(policy: AnyPolicy) -> np.ndarray:
     """(C,) what the numbers of a bundle's command are multiplied by to be the policy's "task".
 
     Raises:
@@ -227,7 +221,7 @@ class _Graph:
         return x
 
 
-def _model(policy: TaskPolicy | CommanderPolicy, spec: RobotSpec) -> onnx.ModelProto:
+def _model(policy: AnyPolicy, spec: RobotSpec) -> onnx.ModelProto:
     """The graph: scaled observation, what is carried, action, clamped joint targets."""
     contract, graph = policy.contract, _Graph()
     centred = graph.add(

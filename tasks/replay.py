@@ -12,10 +12,9 @@ from legged_skills.sim2real.deploy.recorded_run import RecordedRun
 from legged_skills.sim2real.raw_frame import term_slices
 from legged_skills.sim2real.runtime import Runtime
 from legged_skills.skill_module.rollout import act
-from legged_skills.tasks.commander_file import CommanderPolicy
+from legged_skills.tasks.commander_file import AnyPolicy
 from legged_skills.tasks.commands import load_policy, timing
 from legged_skills.tasks.export import command_scale, policy_bundle
-from legged_skills.tasks.policy_file import TaskPolicy
 
 
 class TracingRuntime(Runtime):
@@ -51,7 +50,7 @@ class TracingRuntime(Runtime):
         return tuple(np.stack(column) for column in zip(*self._told, strict=True))
 
 
-def policy_of(run: RecordedRun, path: Path | None = None) -> TaskPolicy | CommanderPolicy | None:
+def policy_of(run: RecordedRun, path: Path | None = None) -> AnyPolicy | None:
     """The task policy whose bundle a recording was made with.
 
     Args:
@@ -79,9 +78,7 @@ def policy_of(run: RecordedRun, path: Path | None = None) -> TaskPolicy | Comman
     return None
 
 
-def compare_training(
-    policy: TaskPolicy | CommanderPolicy, runtime: TracingRuntime
-) -> tuple[float, float, int]:
+def compare_training(policy: AnyPolicy, runtime: TracingRuntime) -> tuple[float, float, int]:
     """Lets the agent decide on all that a runtime was told, each step by itself.
 
     Args:

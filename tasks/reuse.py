@@ -14,7 +14,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from legged_skills.skill_module import prior
-from legged_skills.skill_module.agents import Decision, Evaluation, Observations, Params
+from legged_skills.skill_module.agents import (
+    Decision,
+    Evaluation,
+    Observations,
+    Params,
+    WithCritic,
+)
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
@@ -105,7 +111,7 @@ class FrozenDecoder:
 
 
 @dataclass(frozen=True)
-class ReuseAgent:
+class ReuseAgent(WithCritic):
     """Policy pi(z_t | proprioception, velocity, task, z_{t-1}) over the latent, and a critic.
 
     The policy is told how fast the robot seems to move, now and on the mean of the last strides:
@@ -154,11 +160,6 @@ class ReuseAgent:
         """All that is told and the latent before -> what is added to the filtered latent."""
         return Mlp(self.architecture.policy_hidden, self.latent_size, out_scale=0.01)
 
-    @cached_property
-    def critic(self) -> Mlp:
-        """Privileged -> value."""
-        return Mlp(self.architecture.critic_hidden, 1, out_scale=0.1)
-
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic, estimator = jax.random.split(key, 3)
@@ -174,10 +175,6 @@ class ReuseAgent:
             "log_std": jnp.full((self.latent_size,), log_std),
         }
         return self.equivariance.begin(params)
-
-    def project(self, gradient: Params) -> Params:
-        """The equivariant part of a gradient, if networks are mirrored."""
-        return self.equivariance.project(gradient)
 
     def mean(self, params: Params, obs: Observations, carried: Mapping[str, Array]) -> Array:
         """(N, L) mean of the next latent.
@@ -244,11 +241,6 @@ class ReuseAgent:
     def beside(self, params: Params, obs: Observations) -> Array:
         """(B,) loss of the estimator."""
         return self.estimator.loss(params["estimator"], obs)
-
-    def value(self, params: Params, privileged: Array) -> Array:
-        """(B,) the critic's estimate."""
-        value: Any = self.critic.apply({"params": params["critic"]}, privileged)
-        return value[..., 0]
 
 
 def reuse_equivariance(

@@ -39,6 +39,11 @@ class Paces:
     yaw_kernel_radps: float
     """Scale of its kernel on the turning rate [rad/s]."""
 
+    @property
+    def ranges(self) -> np.ndarray:
+        """(3, 2) slowest and fastest: forward, to the left [m/s], turning [rad/s]."""
+        return np.array([self.vx_range, self.vy_range, self.yaw_range])
+
     def command(self, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         """A command that is as lively for a robot of any size.
 
@@ -49,10 +54,9 @@ class Paces:
         Returns:
             vx, vy [m/s], yaw rate [rad/s], to two decimals.
         """
-        ranges = (self.vx_range, self.vy_range, self.yaw_range)
         vx, vy, yaw = (
             round(share * high if share >= 0.0 else -share * low, 2)
-            for share, (low, high) in zip(shares, ranges, strict=True)
+            for share, (low, high) in zip(shares, self.ranges.tolist(), strict=True)
         )
         return vx, vy, yaw
 
@@ -174,8 +178,7 @@ class WalkEnv:
         self.error = np.zeros((n, COMMAND_SIZE), np.float32)
         self.age = np.zeros(n, dtype=np.int64)
         self.paces = paces = config.paces(sim.spec.name)
-        ranges = np.array([paces.vx_range, paces.vy_range, paces.yaw_range])
-        self._low, self._high = ranges.T
+        self._low, self._high = paces.ranges.T
         self._change = self.spec.control_period_s / config.change_period_s
         self.reset(np.arange(n))
         # Not all at once: episodes would end together, and the critic would learn the clock.
