@@ -17,7 +17,7 @@ def _wiggle(step: int, envs: int = 4) -> np.ndarray:
     return SPEC.default_joint_pos + 0.3 * np.sin(0.2 * step + phase)
 
 
-def test_one_step_is_four_physics_steps_of_mujoco():
+def test_one_step_is_eight_physics_steps_of_mujoco():
     sim = BatchSim(SPEC, 2, num_threads=1)
     model = SPEC.model()
     data = mujoco.MjData(model)
@@ -28,7 +28,7 @@ def test_one_step_is_four_physics_steps_of_mujoco():
         targets = _wiggle(step, 2)
         sim.step(targets)
         data.ctrl[:] = targets[1]
-        mujoco.mj_step(model, data, nstep=4)
+        mujoco.mj_step(model, data, nstep=8)
     np.testing.assert_allclose(sim.qpos[1], data.qpos, atol=1e-9)
     np.testing.assert_allclose(sim.qvel[1], data.qvel, atol=1e-8)
 

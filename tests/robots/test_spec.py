@@ -212,7 +212,7 @@ def test_arrays_cannot_be_changed(spec):
         ),
         ({"mirror_feet_front_back": None}, "must be given both or not at all"),
         ({"self_collision": (("LF_FOOT", "LF_FOOT"),)}, "expected two different geoms"),
-        ({"control_period_s": 0.012}, "0.012 s is not a multiple of the physics step 0.005 s"),
+        ({"control_period_s": 0.012}, "0.012 s is not a multiple of the physics step 0.0025 s"),
     ],
 )
 def test_wrong_numbers_are_refused(changes, message):

@@ -33,7 +33,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 OTHER_PHYSICS = (
-    ('timestep="0.005" integrator="implicitfast" cone="pyramidal" impratio="10"',
+    ('timestep="0.0025" integrator="implicitfast" cone="pyramidal" impratio="10"',
      'timestep="0.002" integrator="Euler" cone="elliptic" impratio="100"'),
     ('armature="0.06" frictionloss="0.1"', 'armature="0.01" damping="1" frictionloss="0.2"'),
     ('kp="80" kv="2" forcerange="-80 80"', 'kp="5" ctrlrange="-1 1" forcerange="-3 3"'),
@@ -96,7 +96,7 @@ def test_a_step_that_does_not_divide_the_control_period_becomes_the_nearest_that
     write: Callable[..., Path],
 ):
     # 0.02 / 0.003 is 6.67: seven steps.
-    model = load_public(write(('timestep="0.005"', 'timestep="0.003"')), SPEC)
+    model = load_public(write(('timestep="0.0025"', 'timestep="0.003"')), SPEC)
     assert model.opt.timestep == pytest.approx(0.02 / 7, rel=1e-12)
 
 
@@ -147,7 +147,7 @@ _TWO = "{}<body name='ball'><freejoint/><geom size='1'/></body></worldbody>"
          r"the axis of joint LF_KFE is 0\.100 m from where anymal_c has it"),
         ([('<site name="LF_FOOT" class="foot" pos="0.01305 -0.08795 -0.31547"/>',
            '<site name="LF_FOOT"/>')], r"its site LF_FOOT is 0\.328 m from where anymal_c's foot"),
-        ([('timestep="0.005"', 'timestep="0"')], "time step is 0 s, expected 1e-05 s or more"),
+        ([('timestep="0.0025"', 'timestep="0"')], "time step is 0 s, expected 1e-05 s or more"),
         ([("<asset>", '<asset><mesh name="m" file="gone.stl"/>')], "gone.stl"),
         ([('<body name="LF_HIP"', '<bodie name="LF_HIP"')], "not an MJCF file: mismatched tag"),
         ([("<worldbody>", "<wordbody>"), ("</worldbody>", "</wordbody>")], "MuJoCo cannot read it"),

@@ -50,7 +50,8 @@ def test_lost_clips_count_no_further(wiggling_clip):
     from legged_skills.mocap.clip import finite_difference_qvel
 
     # Six times as fast. The deviation is half the mean over three axes of 1.2 m/s * t, and half
-    # the mean joint error of about 0.09 rad: 0.3 after about 1.27 s, if it does not fall before.
+    # the mean joint error of about 0.09 rad: 0.3 after about 1.27 s for a robot that stays where it
+    # is. This one is carried on a little by the speed with which it starts.
     qpos = wiggling_clip.qpos.copy()
     qpos[:, 0] *= 6.0
     fast = dataclasses.replace(
@@ -58,7 +59,7 @@ def test_lost_clips_count_no_further(wiggling_clip):
     )
     slow_track, fast_track = evaluate.track_clips(SPEC, _module(0.0), [wiggling_clip, fast])
     assert slow_track.tracked == 99
-    assert 40 < fast_track.tracked < 70
+    assert 63 <= fast_track.tracked < 90
     figures = evaluate.summarize([slow_track, fast_track])
     assert figures["tracked_share"] == pytest.approx((99 + fast_track.tracked) / 198)
     weights = np.array([99, fast_track.tracked])
