@@ -51,7 +51,7 @@ def test_lost_clips_count_no_further(wiggling_clip):
 
     # Six times as fast. The deviation is half the mean over three axes of 1.2 m/s * t, and half
     # the mean joint error of about 0.09 rad: 0.3 after about 1.27 s for a robot that stays where it
-    # is. This one is carried on a little by the speed with which it starts.
+    # is. This one is carried on by 0.5 m, by the speed with which it starts.
     qpos = wiggling_clip.qpos.copy()
     qpos[:, 0] *= 6.0
     fast = dataclasses.replace(
