@@ -132,7 +132,7 @@ def _train_command() -> type:
     from legged_skills.skill_module.module_file import SkillModule
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
-    from legged_skills.tasks.policy_file import TaskPolicy
+    from legged_skills.tasks.commander_file import load_any_policy
     from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
@@ -191,7 +191,7 @@ def _train_command() -> type:
             spec = robots.get(self.robot)
             path = self.skills or shipped_module(self.robot)
             module = SkillModule.load(path, robot=self.robot)
-            start = None if self.start is None else TaskPolicy.load(self.start, robot=self.robot)
+            start = None if self.start is None else load_any_policy(self.start, robot=self.robot)
             result = trainer(spec, module, config, self.out, start)
             return report(result, self.out / f"{task}.npz")
 

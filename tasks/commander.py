@@ -33,6 +33,7 @@ from legged_skills.skill_module.symmetry import (
     join,
     mlp_layers,
 )
+from legged_skills.tasks.ball_tracker import CARRIED_SIZE, TRACKED_SIZE, BallTracker
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import ReuseAgent
@@ -49,12 +50,13 @@ class CommanderArchitecture:
     """Widths of the critic's hidden layers."""
     alpha: float = 0.95
     """Autocorrelation over one control step of the AR(1) prior over commands."""
-    initial_filter: float = 0.95
-    """Weight of the command before in the mean of the next, at the start of training; learned."""
-    initial_std: float = 0.2
-    """Standard deviation of the command's step at the start of training."""
-    min_std: float = 0.1
+    initial_std: float = 0.05
+    """Standard deviation of what exploration adds in a control step, at the start of training."""
+    min_std: float = 0.02
     """It gets no smaller than this."""
+    persistence: float = 0.9
+    """Autocorrelation of the exploration over one control step: a walk does not follow commands
+    that tremble."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,10 +87,10 @@ class FrozenWalk:
         velocity = jnp.where(share > 0.0, share * self.fastest, -share * self.slowest)
         return velocity * COMMAND_SCALE[None, :]
 
-    def command(self, velocity: np.ndarray) -> np.ndarray:
+    def command(self, velocity: Array) -> Array:
         """The command (N, 3) without unit that asks for a velocity (N, 3) [m/s, m/s, rad/s]."""
-        ends = np.where(velocity > 0.0, self.fastest, -self.slowest)
-        return np.arctanh(np.clip(velocity / ends, -0.95, 0.95)).astype(np.float32)
+        ends = jnp.where(velocity > 0.0, self.fastest, -self.slowest)
+        return jnp.arctanh(jnp.clip(velocity / ends, -0.95, 0.95))
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class CommanderAgent(WithCritic):
     Attributes:
         architecture: sizes.
         walk: does what is commanded; not trained.
+        tracker: follows ball and target.
         task_size: length of the "task" observation.
         privileged_size: length of the "privileged" observation.
         equivariance: how networks are mirrored.
@@ -105,31 +108,30 @@ class CommanderAgent(WithCritic):
 
     architecture: CommanderArchitecture
     walk: FrozenWalk
+    tracker: BallTracker
     task_size: int
     privileged_size: int
     equivariance: Equivariance = UNMIRRORED
 
     @property
     def carried_size(self) -> int:
-        """C, that of the command and of what the walk carries."""
-        return COMMAND_SIZE + self.walk.agent.carried_size
+        """C: the command, how far it is off its mean, what tracker and walk carry."""
+        return 2 * COMMAND_SIZE + CARRIED_SIZE + self.walk.agent.carried_size
 
     @cached_property
     def policy(self) -> Mlp:
-        """All that is told and the command before -> what is added to the filtered command."""
+        """All that is told and the command before -> the mean of the next command."""
         return Mlp(self.architecture.policy_hidden, COMMAND_SIZE, out_scale=0.01)
 
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
         told = self.walk.agent.decoder.proprioception_size
-        size = told + TOLD_SIZE + self.task_size + COMMAND_SIZE
-        share = jnp.float32(self.architecture.initial_filter)
+        size = told + TOLD_SIZE + self.task_size + TRACKED_SIZE + COMMAND_SIZE
         log_std = jnp.log(jnp.float32(self.architecture.initial_std))
         params = {
             "policy": self.policy.init(policy, jnp.zeros((1, size)))["params"],
             "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
-            "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((COMMAND_SIZE,), log_std),
         }
         return self.equivariance.begin(params)
@@ -140,14 +142,16 @@ class CommanderAgent(WithCritic):
         Args:
             params: the parameters.
             obs: observations.
-            record: "u_tm1" (N, 3), the command before; "told_velocity" (N, 6), as the walk is told.
+            record: "u_tm1" (N, 3), the command before; "told_velocity" (N, 6), as the walk is told;
+                "tracked" (N, 8), where ball and target are, and how they move.
         """
         before = record["u_tm1"]
-        inputs = [obs["proprioception"], record["told_velocity"], obs["task"], before]
-        added: Any = self.policy.apply(
+        task = [obs["task"], self.tracker.scale * record["tracked"]]
+        inputs = [obs["proprioception"], record["told_velocity"], *task, before]
+        mean: Any = self.policy.apply(
             {"params": params["policy"]}, jnp.concatenate(inputs, axis=-1)
         )
-        return jax.nn.sigmoid(params["filter_logit"]) * before + added
+        return mean
 
     def log_std(self, params: Params) -> Array:
         """(3,) log standard deviation of the exploration."""
@@ -158,27 +162,36 @@ class CommanderAgent(WithCritic):
     ) -> Decision:
         """Draws the next command, or takes its mean, and walks on."""
         walk = self.walk
-        u_tm1, carried = jnp.split(z_tm1, [COMMAND_SIZE], axis=-1)
+        sizes = [COMMAND_SIZE, COMMAND_SIZE, CARRIED_SIZE]
+        u_tm1, off_tm1, tracked, carried = jnp.split(z_tm1, np.cumsum(sizes), axis=-1)
         start = walk.agent.latent_size
         velocity = carried[:, start : start + VELOCITY_SIZE]
         estimator = walk.agent.estimator
         now = estimator.estimate(walk.params["estimator"], obs)
         told = jnp.concatenate([now, estimator.remember(velocity, now)], axis=-1)
-        known = {"u_tm1": u_tm1, "told_velocity": told}
-        u = mean = self.mean(params, obs, known)
+        tracked = self.tracker.advance(tracked, obs["task"], now, obs["proprioception"])
+        known = {"u_tm1": u_tm1, "told_velocity": told, "tracked": tracked[:, :TRACKED_SIZE]}
+        mean = self.mean(params, obs, known)
+        off = jnp.zeros_like(mean)
         record: dict[str, Array] = {}
         if not deterministic:
             log_std = self.log_std(params)[None, :]
-            u = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-            record = known | {"u": u, "log_prob": prior.log_prob(u, mean, log_std)}
+            step = jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+            kept = self.architecture.persistence * off_tm1
+            off = kept + step
+            log_prob = prior.log_prob(mean + off, mean + kept, log_std)
+            record = known | {"off_tm1": off_tm1, "u": mean + off, "log_prob": log_prob}
+        u = mean + off
         walked = walk.agent.act(walk.params, {**obs, "task": walk.task(u)}, carried, key, True)
-        return Decision(walked.action, jnp.concatenate([u, walked.z], axis=-1), record)
+        return Decision(
+            walked.action, jnp.concatenate([u, off, tracked, walked.z], axis=-1), record
+        )
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Likelihood of the recorded commands, and their distance from the prior."""
-        mean = self.mean(params, obs, record)
+        mean = self.mean(params, obs, record) + self.architecture.persistence * record["off_tm1"]
         log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["u"], mean, log_std),
@@ -205,7 +218,8 @@ def commander_equivariance(
         SettingsError: a layer cannot be mirrored.
     """
     command = join([symmetry.planar, symmetry.turning])
-    seen = join([proprioception, symmetry.polar.repeated(2), task, command])
+    tracked = symmetry.planar.repeated(TRACKED_SIZE // 2)
+    seen = join([proprioception, symmetry.polar.repeated(2), task, tracked, command])
     networks = {
         "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, command),
         "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),

@@ -12,13 +12,15 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import FileFormatError
 from legged_skills.robots.files import read_archive_of, write_archive
-from legged_skills.skill_module.module_file import check_weights, read_settings
+from legged_skills.skill_module.module_file import as_tuples, check_weights, read_settings
+from legged_skills.tasks.ball_tracker import ball_tracker
 from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
+from legged_skills.tasks.dribble_config import DribbleConfig
 from legged_skills.tasks.policy_file import KIND as TASK_POLICY
 from legged_skills.tasks.policy_file import TaskPolicy, check_purpose
 
 KIND = "commander"
-_TRAINED = ("policy", "filter_logit", "log_std")
+_TRAINED = ("policy", "log_std")
 _OWN, _WALK = "trained/", "walk/"
 
 
@@ -35,7 +37,7 @@ class CommanderPolicy:
     walk: TaskPolicy
     """What does as it is commanded."""
     params: dict[str, Any]
-    """Weights: "policy", "filter_logit", "log_std"."""
+    """Weights: "policy", "log_std"."""
     config: dict[str, Any]
     """Settings of the task it was trained on."""
     summary: dict[str, Any]
@@ -59,7 +61,11 @@ class CommanderPolicy:
     @property
     def agent(self) -> CommanderAgent:
         """The agent whose parameters these are; its critic is not part of the file."""
-        return CommanderAgent(self.architecture, self._frozen, self.task_size, privileged_size=1)
+        sizes = DribbleConfig(**as_tuples(self.config)).sizes(self.robot)
+        tracker = ball_tracker(self.contract, sizes)
+        return CommanderAgent(
+            self.architecture, self._frozen, tracker, self.task_size, privileged_size=1
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes the policy to one file, atomically.

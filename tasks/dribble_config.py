@@ -48,9 +48,9 @@ class DribbleConfig:
     """How far the camera finds the ball [m]."""
     approach_weight: float = 0.0
     """Weight of a second kernel, of the same scale, on the distance between robot and ball."""
-    ramp_share: float = 0.3
+    ramp_share: float = 0.0
     """Share of a training over which targets become fast, and balls start farther away and on all
-    sides."""
+    sides; while targets are slow, a ball is best left alone."""
     lost_scales: float = 4.0
     """In training, an episode ends when the ball is farther from the target than this many scales
     of the kernel, where nothing tells any more which way is better."""

@@ -29,6 +29,20 @@ from legged_skills.sim2real.bundle_header import (
 )
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import as_tuples
+from legged_skills.tasks.ball_tracker import (
+    BALL_GAIN,
+    BALL_RATE,
+    CARRIED_SIZE,
+    FRESH_S,
+    JUMP_M,
+    OLDEST_S,
+    OLDEST_TARGET_S,
+    STALE_S,
+    TARGET_GAIN,
+    TARGET_RATE,
+    TRACKED_SIZE,
+    BallTracker,
+)
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
@@ -200,6 +214,13 @@ class _Graph:
         self.nodes.append(node)
         return output
 
+    def axis(self, number: int) -> str:
+        """Adds an axis's number as an operator's input."""
+        name = f"axis_{number}"
+        if all(tensor.name != name for tensor in self.constants):
+            self.constants.append(numpy_helper.from_array(np.array([number], np.int64), name))
+        return name
+
     def slice(self, x: str, start: int, end: int, output: str) -> str:
         """Adds a node that takes columns ``start`` to ``end`` of x (B, D)."""
         names = [f"{output}_{end_of}" for end_of in ("from", "to", "axis")]
@@ -320,12 +341,16 @@ def _add_latent_policy(
 def _add_commander(graph: _Graph, policy: CommanderPolicy, sensed: str, task: str) -> str:
     """Adds a policy that commands a walk, and the walk; gives the action."""
     walk = policy.agent.walk
+    walk_from = 2 * COMMAND_SIZE + CARRIED_SIZE
     before = graph.slice("z_tm1", 0, COMMAND_SIZE, "u_tm1")
-    velocity = _add_velocity(graph, policy.walk, sensed, COMMAND_SIZE)
-    inputs = graph.add("Concat", [sensed, *velocity, task, before], "commander_input", axis=1)
-    added = graph.mlp("commander", policy.params["policy"], inputs, "u_added")
-    share = graph.constant("u_filter", _share(policy.params["filter_logit"]))
-    u = graph.add("Add", [graph.add("Mul", [before, share], "u_kept"), added], "u")
+    carried = graph.slice("z_tm1", 2 * COMMAND_SIZE, walk_from, "tracker_tm1")
+    velocity = _add_velocity(graph, policy.walk, sensed, walk_from)
+    tracker = policy.agent.tracker
+    tracked = _add_tracker(graph, tracker, carried, sensed, task, velocity[0])
+    seen = graph.add("Mul", [tracked, graph.constant("metre", tracker.scale)], "tracked_scaled")
+    told = [sensed, *velocity, task, seen, before]
+    inputs = graph.add("Concat", told, "commander_input", axis=1)
+    u = graph.mlp("commander", policy.params["policy"], inputs, "u")
     bounded = graph.add("Tanh", [u], "u_share")
     forth = graph.add("Relu", [bounded], "u_forth")
     back = graph.add("Sub", [bounded, forth], "u_back")
@@ -335,12 +360,91 @@ def _add_commander(graph: _Graph, policy: CommanderPolicy, sensed: str, task: st
         graph.add("Mul", [forth, fastest], "told_forth"),
         graph.add("Mul", [back, slowest], "told_back"),
     ]
-    told = graph.add("Add", parts, "walk_task")
+    walk_task = graph.add("Add", parts, "walk_task")
     action = _add_latent_policy(
-        graph, policy.walk, sensed, velocity, told, COMMAND_SIZE, "walk_carried"
+        graph, policy.walk, sensed, velocity, walk_task, walk_from, "walk_carried"
     )
-    graph.add("Concat", [u, "walk_carried"], "z", axis=1)
+    # Nothing explores: the command is not off its mean.
+    off = graph.add("Sub", [u, u], "u_off")
+    graph.add("Concat", [u, off, tracked, "tracker_begun", "walk_carried"], "z", axis=1)
     return action
+
+
+def _add_tracker(
+    graph: _Graph, tracker: BallTracker, carried: str, sensed: str, task: str, velocity: str
+) -> str:
+    """Adds what ``BallTracker`` computes; gives what is known, and adds "tracker_begun"."""
+
+    def number(name: str, value: float) -> str:
+        return graph.constant(f"tracker_{name}", [[value]])
+
+    def plus(a: str, b: str, output: str) -> str:
+        return graph.add("Add", [a, b], output)
+
+    def minus(a: str, b: str, output: str) -> str:
+        return graph.add("Sub", [a, b], output)
+
+    def times(a: str, b: str, output: str) -> str:
+        return graph.add("Mul", [a, b], output)
+
+    metre, period = number("scale", tracker.scale), number("period", tracker.period_s)
+    left = graph.constant("tracker_left", [[0.0, 1.0], [-1.0, 0.0]])
+    own = graph.slice(velocity, 0, 2, "own_share")
+    own = times(own, number("unit", tracker.velocity_unit_mps), "own_mps")
+    turning = graph.slice(sensed, tracker.gyro, tracker.gyro + 1, "turning_scaled")
+    turning = graph.add("Div", [turning, number("gyro", tracker.gyro_scale)], "turning")
+    age = graph.slice(task, 4, 5, "ball_age")
+
+    def turned(vector: str, name: str) -> str:
+        """How fast the turning robot makes a vector change."""
+        return times(turning, graph.add("MatMul", [vector, left], f"{name}_left"), f"{name}_turned")
+
+    def followed(name: str, at: int, told_at: int) -> tuple[str, str, str]:
+        """Position and velocity a step later, and where the camera says that the thing is."""
+        seen = graph.slice(task, told_at, told_at + 2, f"{name}_told")
+        seen = graph.add("Div", [seen, metre], f"{name}_seen")
+        was = minus(graph.slice(carried, at, at + 2, f"{name}_tm1"), seen, f"{name}_from_seen")
+        was = plus(seen, times(begun, was, f"{name}_if_begun"), f"{name}_was")
+        vel = graph.slice(carried, at + 2, at + 4, f"{name}_vel_tm1")
+        vel = times(begun, vel, f"{name}_vel_was")
+        step = times(period, passing(was, vel, f"{name}_was"), f"{name}_step")
+        turn = times(period, turned(vel, f"{name}_vel_was"), f"{name}_vel_step")
+        return plus(was, step, f"{name}_moved"), minus(vel, turn, f"{name}_vel_moved"), seen
+
+    def passing(point: str, vel: str, name: str) -> str:
+        """How fast a thing moves past the robot."""
+        nearer = minus(vel, own, f"{name}_nearer")
+        return minus(nearer, turned(point, name), f"{name}_passing")
+
+    def missed(point: str, vel: str, seen: str, oldest_s: float, name: str) -> str:
+        """How far a thing is seen from where it was at the time of the picture."""
+        before = graph.add("Min", [age, number(f"{name}_oldest", oldest_s)], f"{name}_before")
+        back = times(before, passing(point, vel, f"{name}_now"), f"{name}_back")
+        return minus(seen, minus(point, back, f"{name}_then"), f"{name}_missed")
+
+    begun = graph.slice(carried, TRACKED_SIZE, CARRIED_SIZE, "begun_tm1")
+    ball, ball_vel, seen = followed("ball", 0, 0)
+    off = missed(ball, ball_vel, seen, OLDEST_S, "ball")
+    fresh = minus(number("stale", STALE_S), age, "ball_fresh")
+    fresh = graph.add("Div", [fresh, number("fades", STALE_S - FRESH_S)], "ball_fresh_share")
+    fresh = graph.add("Min", [fresh, number("full", 1.0)], "ball_fresh_most")
+    fresh = graph.add("Max", [fresh, number("none", 0.0)], "ball_counts")
+    off = times(fresh, off, "ball_off")
+    ball = plus(ball, times(off, number("ball_gain", BALL_GAIN), "ball_more"), "ball")
+    more = times(off, number("ball_rate", BALL_RATE), "ball_vel_more")
+    ball_vel = plus(ball_vel, more, "ball_vel")
+
+    target, target_vel, seen = followed("target", 4, 5)
+    off = missed(target, target_vel, seen, OLDEST_TARGET_S, "target")
+    far = graph.add("ReduceSum", [times(off, off, "target_squares"), graph.axis(1)], "target_far")
+    jumps = graph.add("Greater", [far, number("jump", JUMP_M**2)], "target_jumps")
+    more = times(off, number("target_gain", TARGET_GAIN), "target_more")
+    target = graph.add("Where", [jumps, seen, plus(target, more, "target_near")], "target")
+    more = times(off, number("target_rate", TARGET_RATE), "target_vel_more")
+    near = plus(target_vel, more, "target_vel_near")
+    target_vel = graph.add("Where", [jumps, target_vel, near], "target_vel")
+    minus(plus(begun, number("one", 1.0), "begun_more"), begun, "tracker_begun")
+    return graph.add("Concat", [ball, ball_vel, target, target_vel], "tracked", axis=1)
 
 
 def _share(logit: Any) -> np.ndarray:

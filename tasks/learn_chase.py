@@ -1,8 +1,8 @@
 """Commands to begin with: a commander that chases the ball by the rules of ``chase``.
 
 Nothing is learned of a ball that nobody touches, and a robot that tries out random ways walks off.
-The rules bring balls about; here a commander learns to command what they do, being told nothing but
-what the camera says, and goes on from there.
+The rules bring balls about; here a commander learns to command what they do, and goes on from
+there.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jax import Array
 
 from legged_skills.skill_module import training
@@ -19,10 +18,10 @@ from legged_skills.skill_module.agents import Observations, Params
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks import imitate
-from legged_skills.tasks.chase import CHASES, chase_command
+from legged_skills.tasks.chase import CHASES, Chase, chase_command
 from legged_skills.tasks.commander import CommanderAgent, FrozenWalk
 from legged_skills.tasks.dribble import DribbleEnv
-from legged_skills.tasks.walk import WalkConfig
+from legged_skills.tasks.walk import Paces, WalkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +34,26 @@ class ChaseConfig:
     """Settings of the learner: it takes many steps until the rules' edges are sharp."""
 
 
-class ChaseEnv(DribbleEnv):
-    """Robots that dribble; a further observation, "asked", is what the rules would command."""
-
-    def __init__(self, walk: FrozenWalk, *args: Any, **settings: Any) -> None:
-        """Takes the walk, and what a ``DribbleEnv`` takes."""
-        super().__init__(*args, **settings)
-        self.walk, self.chase = walk, CHASES[self.spec.name]
-        self.paces = WalkConfig().paces(self.spec.name)
-
-    def observe(self) -> dict[str, np.ndarray]:
-        """Present observations by group, (N, size) float32; copies."""
-        velocity = chase_command(self.told(), self.chase, self.paces)
-        return super().observe() | {"asked": self.walk.command(velocity)}
-
-
 @dataclass(frozen=True)
 class Rules:
-    """A teacher: it asks for what the rules would."""
+    """A teacher: it asks for what the rules would, given what the pupil knows.
+
+    Attributes:
+        walk: what is commanded.
+        chase: the rules.
+        paces: the velocities that the walk was trained for.
+    """
+
+    walk: FrozenWalk
+    chase: Chase
+    paces: Paces
 
     def latent(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
         """(T, N, 3) the commands."""
-        del params, record
-        return obs["asked"]
+        del params, obs
+        known = record["tracked"]
+        velocity = chase_command(known.reshape(-1, known.shape[-1]), self.chase, self.paces)
+        return self.walk.command(velocity).reshape(*known.shape[:-1], -1)
 
 
 def learn_chase(
@@ -72,7 +68,7 @@ def learn_chase(
 
     Args:
         agent: the commander.
-        env: where, with what is asked.
+        env: where.
         config: settings.
         run: seed and so on; ``config.steps`` stands for its length.
         out: folder of the run.
@@ -85,7 +81,9 @@ def learn_chase(
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
-    known = {**identity, "task": "chase", "rules": asdict(CHASES[env.spec.name])}
+    robot = env.spec.name
+    rules = Rules(agent.walk, CHASES[robot], WalkConfig().paces(robot))
+    known = {**identity, "task": "chase", "rules": asdict(rules.chase)}
     length = replace(run, total_steps=config.steps, critic_share=0.0)
-    learn = partial(imitate.update, Rules(), {})
+    learn = partial(imitate.update, rules, {})
     return training.train(agent, env, config.learner, length, out, known, update=learn)

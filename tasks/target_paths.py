@@ -66,14 +66,15 @@ def path(name: str, speed_mps: float, heading_rad: np.ndarray, side: np.ndarray)
 
 
 def draw(rng: np.random.Generator, n: int, speed_mps: float) -> np.ndarray:
-    """Random ways of all kinds, n of them, any speed up to the given one [m/s]; (n, 6).
+    """Random ways of all kinds, n of them, up to the given speed [m/s]; (n, 6).
 
+    Speeds are as frequent as they are fast: what moves slowly asks for little.
     One in four each is straight, swings, turns and jumps; numbers are drawn on both sides of those
     of ``PATHS``.
     """
     kind = rng.integers(0, len(PATHS), n)
     side = rng.choice([-1.0, 1.0], n)
-    speed = speed_mps * rng.random(n)
+    speed = speed_mps * np.sqrt(rng.random(n))
     ways = np.zeros((n, WAY_SIZE))
     ways[:, 0] = np.where(kind == 3, 0.0, speed)
     ways[:, 1] = rng.uniform(-np.pi, np.pi, n)

@@ -10,6 +10,7 @@ from legged_skills.skill_module.agents import Params
 from legged_skills.skill_module.symmetry import Symmetry
 from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result
+from legged_skills.tasks.ball_tracker import BallTracker
 from legged_skills.tasks.commander import (
     CommanderAgent,
     CommanderArchitecture,
@@ -23,13 +24,17 @@ from legged_skills.tasks.train_policy import PolicyTrainingConfig, TaskEnvironme
 
 
 def make_commander(
-    env: TaskEnvironment, task_size: int, walk: FrozenWalk, architecture: CommanderArchitecture
+    env: TaskEnvironment,
+    task_size: int,
+    walk: FrozenWalk,
+    tracker: BallTracker,
+    architecture: CommanderArchitecture,
 ) -> CommanderAgent:
     """The agent for an environment of a task."""
     symmetry = Symmetry(env.robots.spec)
     seen = symmetry.proprioception(env.robots.contract)
     equivariance = commander_equivariance(symmetry, architecture, seen, *env.mirrored(symmetry))
-    return CommanderAgent(architecture, walk, task_size, env.privileged_size, equivariance)
+    return CommanderAgent(architecture, walk, tracker, task_size, env.privileged_size, equivariance)
 
 
 def commander_identity(

@@ -1,12 +1,11 @@
 """Training the dribbling policy on a frozen skill module."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from legged_skills.robots.ball import BALLS
+from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.gap import load_gap
@@ -14,10 +13,12 @@ from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result
+from legged_skills.tasks.ball_tracker import ball_tracker
 from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
+from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
-from legged_skills.tasks.learn_chase import ChaseConfig, ChaseEnv, learn_chase
+from legged_skills.tasks.learn_chase import ChaseConfig, learn_chase
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.train_commander import (
     commander_identity,
@@ -56,15 +57,10 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
     """How it begins."""
 
 
-def make_env(
-    spec: RobotSpec,
-    module: SkillModule,
-    config: DribbleTrainingConfig,
-    kind: Callable[..., DribbleEnv] = DribbleEnv,
-) -> DribbleEnv:
+def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
     """The environments the policy is trained in."""
     gap = widened(load_gap(config.gap, spec.name, BALL_GAPS), config)
-    return kind(
+    return DribbleEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap, BALLS[spec.name]),
         module.contract,
         config.dribble,
@@ -86,7 +82,7 @@ def train_dribble(
     module: SkillModule,
     config: DribbleTrainingConfig,
     out: str | Path,
-    start: TaskPolicy | None = None,
+    start: AnyPolicy | None = None,
 ) -> Result:
     """Trains dribbling on the frozen decoder, and writes ``out``/dribble.npz.
 
@@ -98,6 +94,9 @@ def train_dribble(
         start: a policy on the same skill module. With one that dribbles, training goes on with it;
             one that walks is commanded, which is learned in ``out``/chase first.
     """
+    if isinstance(start, CommanderPolicy):
+        _check_begun(start, config.commander)
+        return _train_commander(spec, module, config, Path(out), start.walk, start)
     if start is not None and start.task == "walk":
         return _train_commander(spec, module, config, Path(out), start)
     env = make_env(spec, module, config)
@@ -110,23 +109,43 @@ def _train_commander(
     config: DribbleTrainingConfig,
     out: Path,
     walk: TaskPolicy,
+    begun: CommanderPolicy | None = None,
 ) -> Result:
-    """A commander of a walk, which first learns to chase."""
+    """A commander of a walk, which first learns to chase, or one that is gone on with."""
     module.contract.require_same(walk.contract, "the walk to command")
     frozen = FrozenWalk.of(walk)
 
-    def begin(kind: Callable[..., DribbleEnv]) -> tuple[DribbleEnv, CommanderAgent, dict[str, Any]]:
-        env = make_env(spec, module, config, kind)
-        agent = make_commander(env, TASK_SIZE, frozen, config.commander)
+    def begin() -> tuple[DribbleEnv, CommanderAgent, dict[str, Any]]:
+        env = make_env(spec, module, config)
+        tracker = ball_tracker(module.contract, env.sizes)
+        agent = make_commander(env, TASK_SIZE, frozen, tracker, config.commander)
         known = commander_identity("dribble", env, settings(env), walk, config.commander)
-        return env, agent, known | {"chase": asdict(config.chase)}
+        known["chase"] = asdict(config.chase) if begun is None else None
+        known["start"] = None if begun is None else begun.summary
+        return env, agent, known
 
     initial = None
-    if config.chase.steps:
-        env, agent, identity = begin(partial(ChaseEnv, frozen))
+    if begun is not None:
+        initial = dict(begun.params)
+    elif config.chase.steps:
+        env, agent, identity = begin()
         learned = learn_chase(agent, env, config.chase, config.run, out / CHASE_FOLDER, identity)
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
-    env, agent, identity = begin(DribbleEnv)
+    env, agent, identity = begin()
     return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
+
+
+def _check_begun(begun: CommanderPolicy, architecture: CommanderArchitecture) -> None:
+    """Checks that a commander can be gone on with.
+
+    Raises:
+        ContractError: it is for another task, or has other networks.
+    """
+    if begun.task != "dribble":
+        raise ContractError(f"the policy to start from is for {begun.task}, expected dribble.")
+    free = ("initial_std", "min_std", "persistence", "alpha")  # what has no weights
+    like = replace(begun.architecture, **{name: getattr(architecture, name) for name in free})
+    if like != architecture:
+        raise ContractError("the policy to start from has other networks.")

@@ -1,5 +1,7 @@
 """The rules of chasing a ball, where it is clear what they should say."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -7,24 +9,32 @@ from legged_skills.tasks.chase import CHASES, chase_command
 from legged_skills.tasks.walk import PACES
 
 ROBOTS = sorted(CHASES)
+LEFT_RIGHT = np.array([1.0, -1.0], np.float32)
+FRONT_BACK = np.array([-1.0, 1.0], np.float32)
 
 
-def _command(robot: str, ball: tuple[float, float], target: tuple[float, float]) -> np.ndarray:
-    """(3,) for a ball that lies still, seen now."""
-    told = np.array([[*ball, 0.0, 0.0, 0.0, *target]], np.float32)
-    return chase_command(told, CHASES[robot], PACES[robot])[0]
+def _command(
+    robot: str,
+    ball: tuple[float, float],
+    target: tuple[float, float],
+    ball_vel: tuple[float, float] = (0.0, 0.0),
+    target_vel: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """(3,) for one robot; ball and target lie still if nothing else is said."""
+    known = jnp.array([[*ball, *ball_vel, *target, *target_vel]])
+    return np.asarray(chase_command(known, CHASES[robot], PACES[robot])[0])
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_a_ball_in_a_foots_lane_is_walked_into(robot: str) -> None:
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_ball_in_a_foots_lane_is_walked_into(robot: str, side: float) -> None:
     chase = CHASES[robot]
-    far = 4.0 * chase.behind_m
-    for side in (-1.0, 1.0):
-        lane = side * chase.lane_m
-        command = _command(robot, (1.2 * chase.reach_m, lane), (far, lane))
-        distance = far - 1.2 * chase.reach_m
-        kick = min(chase.slow_kick_mps + chase.kick_rate * distance, chase.fast_kick_mps)
-        np.testing.assert_allclose(command, [kick, 0.0, 0.0], atol=1e-6)
+    lane, ahead = side * chase.lane_m, 1.2 * chase.reach_m
+    for far in (ahead + 0.1, 50.0):
+        command = _command(robot, (ahead, lane), (far, lane))
+        kick = min(chase.slow_kick_mps + chase.kick_rate * (far - ahead), chase.fast_kick_mps)
+        pace = min(kick + chase.run_up_rate * (ahead - chase.reach_m), chase.pace_mps)
+        np.testing.assert_allclose(command, [pace, 0.0, 0.0], atol=1e-5)
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
@@ -35,19 +45,34 @@ def test_a_ball_between_the_lanes_is_passed_on_the_nearer_side(robot: str) -> No
     right = _command(robot, (ahead, -0.1 * chase.lane_m), (5.0 * ahead, -0.1 * chase.lane_m))
     # With the ball a little to the left, it shall come into the left foot's lane.
     assert left[1] < 0.0 < right[1]
-    np.testing.assert_allclose(left[:2] * [1.0, -1.0], right[:2], atol=1e-6)
+    np.testing.assert_allclose(left[:2] * LEFT_RIGHT, right[:2], atol=1e-6)
+    # Before it is there, the robot hardly walks on.
+    assert 0.0 <= left[0] < 0.5 * chase.slow_kick_mps
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_a_ball_at_its_target_is_left_alone(robot: str) -> None:
+def test_a_target_that_moves_away_is_led(robot: str) -> None:
+    """A still ball at its target is pushed the way that the target goes."""
     chase = CHASES[robot]
-    away = 1.5 * chase.reach_m
-    command = _command(robot, (away, 0.0), (away, 0.5 * chase.wait_m))
-    np.testing.assert_allclose(command, 0.0, atol=1e-6)
-    # It is followed, and looked at.
-    command = _command(robot, (0.0, 2.0 * away), (0.5 * chase.wait_m, 2.0 * away))
-    np.testing.assert_allclose(command[0], 0.0, atol=1e-6)
-    assert command[1] > 0.0 and command[2] > 0.0
+    ahead = 1.05 * chase.reach_m
+    ball = (ahead, chase.lane_m)
+    command = _command(robot, ball, ball, target_vel=(0.1, 0.0))
+    meets_s = (np.hypot(*ball) - chase.reach_m) / chase.meet_mps
+    kick = chase.slow_kick_mps + chase.kick_rate * 0.1 * (meets_s + chase.lead_s)
+    kick = min(kick, chase.fast_kick_mps) + chase.run_up_rate * (ahead - chase.reach_m)
+    np.testing.assert_allclose(command, [kick, 0.0, 0.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_rolling_ball_is_met_where_it_will_be(robot: str) -> None:
+    """Ball and target, far away, go to the left: so does the robot turn, more than to where they
+    are."""
+    chase = CHASES[robot]
+    away = 3.0 * chase.far_m
+    still = _command(robot, (away, 0.0), (2.0 * away, 0.0))
+    goes = (0.0, 1.0)
+    rolling = _command(robot, (away, 0.0), (2.0 * away, 0.0), ball_vel=goes, target_vel=goes)
+    assert rolling[2] > still[2] + 0.01
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
@@ -60,30 +85,25 @@ def test_a_ball_that_hides_the_target_behind_the_robot_is_gone_around(robot: str
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_mirror_images_left_to_right(robot: str) -> None:
-    rng = np.random.default_rng(0)
-    told = rng.normal(0.0, 2.0, (500, 7)).astype(np.float32)
+    known = _drawn(0, 500, 2.0)
     chase, paces = CHASES[robot], PACES[robot]
-    image = told * np.array([1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0], np.float32)
-    wanted = chase_command(told, chase, paces) * np.array([1.0, -1.0, -1.0], np.float32)
-    np.testing.assert_allclose(chase_command(image, chase, paces), wanted, atol=1e-5)
+    wanted = np.asarray(chase_command(known, chase, paces)) * np.array([1.0, -1.0, -1.0], np.float32)
+    np.testing.assert_allclose(chase_command(known * np.tile(LEFT_RIGHT, 4)[None], chase, paces), wanted, atol=1e-5)
 
 
 def test_hind_legs_do_what_front_legs_do() -> None:
-    rng = np.random.default_rng(1)
-    told = rng.normal(0.0, 2.0, (500, 7)).astype(np.float32)
+    known = _drawn(1, 500, 2.0)
     chase, paces = CHASES["anymal_c"], PACES["anymal_c"]
-    image = told * np.array([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0], np.float32)
-    wanted = chase_command(told, chase, paces) * np.array([-1.0, 1.0, -1.0], np.float32)
-    np.testing.assert_allclose(chase_command(image, chase, paces), wanted, atol=1e-5)
+    wanted = np.asarray(chase_command(known, chase, paces)) * np.array([-1.0, 1.0, -1.0], np.float32)
+    np.testing.assert_allclose(chase_command(known * np.tile(FRONT_BACK, 4)[None], chase, paces), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_commands_are_what_the_walk_was_trained_for(robot: str) -> None:
-    rng = np.random.default_rng(2)
-    told = rng.normal(0.0, 3.0, (2000, 7)).astype(np.float32)
-    told[:10] = 0.0  # ball, target and robot in one place
+    known = _drawn(2, 2000, 3.0)
+    known = known.at[:10].set(0.0)  # ball, target and robot in one place, at rest
     chase, paces = CHASES[robot], PACES[robot]
-    command = chase_command(told, chase, paces)
+    command = np.asarray(chase_command(known, chase, paces))
     assert command.dtype == np.float32 and np.isfinite(command).all()
     slowest = -paces.vx_range[1] if chase.both_ends else paces.vx_range[0]
     low = [slowest, paces.vy_range[0], paces.yaw_range[0]]
@@ -91,3 +111,7 @@ def test_commands_are_what_the_walk_was_trained_for(robot: str) -> None:
     assert (command >= np.array(low, np.float32) - 1e-5).all() and (
         command <= np.array(high, np.float32) + 1e-5
     ).all()
+
+
+def _drawn(seed: int, n: int, size: float) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).normal(0.0, size, (n, 8)), jnp.float32)

@@ -9,12 +9,14 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.tasks.ball_tracker import BallTracker, ball_tracker
 from legged_skills.tasks.commander import (
     CommanderAgent,
     CommanderArchitecture,
     FrozenWalk,
     commander_equivariance,
 )
+from legged_skills.tasks.dribble_config import SIZES
 from legged_skills.tasks.evaluate_walk import shipped_policy
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.walk import COMMAND_SCALE
@@ -23,6 +25,10 @@ from legged_skills.tasks.walk import COMMAND_SCALE
 @pytest.fixture(scope="module", params=["anymal_c", "op3"])
 def walk(request: pytest.FixtureRequest) -> TaskPolicy:
     return TaskPolicy.load(shipped_policy(request.param), task="walk")
+
+
+def _tracker(walk: TaskPolicy) -> BallTracker:
+    return ball_tracker(walk.contract, SIZES[walk.robot])
 
 
 def test_commands_are_shares_of_the_walks_paces(walk: TaskPolicy) -> None:
@@ -40,10 +46,10 @@ def test_commands_are_shares_of_the_walks_paces(walk: TaskPolicy) -> None:
 def test_velocities_come_back_from_commands(walk: TaskPolicy) -> None:
     frozen = FrozenWalk.of(walk)
     velocity = np.array([[0.2, -0.1, 0.5], [-0.1, 0.0, -0.3]])
-    told = np.asarray(frozen.task(jnp.asarray(frozen.command(velocity))))
+    told = np.asarray(frozen.task(frozen.command(jnp.asarray(velocity))))
     np.testing.assert_allclose(told / COMMAND_SCALE, velocity, atol=1e-6)
     # What is faster than the walk becomes almost its fastest.
-    asked = jnp.asarray(frozen.command(np.array([[9.0, 9.0, 9.0]])))
+    asked = frozen.command(jnp.array([[9.0, 9.0, 9.0]]))
     fastest = 0.95 * frozen.fastest[0, 0] * COMMAND_SCALE[0]
     assert float(frozen.task(asked)[0, 0]) == pytest.approx(fastest)
 
@@ -54,7 +60,7 @@ def test_a_mirrored_robot_commands_the_mirror_image(walk: TaskPolicy) -> None:
     task = join([symmetry.planar, symmetry.planar, symmetry.scalars(), symmetry.planar])
     seen = symmetry.proprioception(walk.contract)
     equivariance = commander_equivariance(symmetry, sizes, seen, task, symmetry.polar)
-    agent = CommanderAgent(sizes, FrozenWalk.of(walk), 7, 3, equivariance)
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), _tracker(walk), 7, 3, equivariance)
     params = agent.init(jax.random.key(0))
     params["policy"] = jax.tree.map(lambda x: 30.0 * x, params["policy"])
     command = join([symmetry.planar, symmetry.turning])
@@ -66,10 +72,12 @@ def test_a_mirrored_robot_commands_the_mirror_image(walk: TaskPolicy) -> None:
     x = {
         "proprioception": drawn(seen.size),
         "task": drawn(7),
+        "tracked": drawn(8),
         "told_velocity": drawn(6),
         "u_tm1": drawn(3),
     }
-    kinds = {"proprioception": seen, "task": task, "told_velocity": told, "u_tm1": command}
+    kinds = {"proprioception": seen, "task": task, "tracked": symmetry.planar.repeated(4)}
+    kinds |= {"told_velocity": told, "u_tm1": command}
 
     def said(values: dict[str, np.ndarray]) -> np.ndarray:
         told = {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
@@ -82,18 +90,20 @@ def test_a_mirrored_robot_commands_the_mirror_image(walk: TaskPolicy) -> None:
 
 
 def test_likelihoods_and_divergence_by_hand(walk: TaskPolicy) -> None:
-    sizes = CommanderArchitecture(alpha=0.6, initial_filter=0.5, initial_std=0.4, min_std=0.2)
-    agent = CommanderAgent(sizes, FrozenWalk.of(walk), 7, 3)
+    sizes = CommanderArchitecture(alpha=0.6, persistence=0.5, initial_std=0.4, min_std=0.2)
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), _tracker(walk), 7, 3)
     params = agent.init(jax.random.key(0))
     params["policy"] = jax.tree.map(np.zeros_like, params["policy"])
     record = {
         "u_tm1": jnp.array([[1.0, -1.0, 0.0]]),
+        "off_tm1": jnp.array([[1.0, -1.0, 0.0]]),
         "told_velocity": jnp.zeros((1, 6)),
+        "tracked": jnp.zeros((1, 8)),
         "u": jnp.array([[0.9, -0.5, 0.0]]),
     }
     obs = {"proprioception": jnp.zeros((1, walk.contract.size)), "task": jnp.zeros((1, 7))}
     found = agent.evaluate(params, obs, record)
-    # The mean is 0.5 u_tm1, the spread 0.4: one of three is off by it.
+    # The mean is 0, half of what it was off stays, the spread is 0.4: one of three is off by it.
     wanted = -0.5 - 3.0 * (np.log(0.4) + 0.5 * np.log(2.0 * np.pi))
     assert float(found.log_prob[0]) == pytest.approx(wanted, abs=1e-4)
     # The prior's mean is 0.6 u_tm1, its variance 0.64: two are off by 0.1.
@@ -105,8 +115,10 @@ def test_likelihoods_and_divergence_by_hand(walk: TaskPolicy) -> None:
     np.testing.assert_allclose(other.log_std(params), np.log(0.5), atol=1e-6)
 
 
-def test_deterministic_steps_carry_command_and_walk(walk: TaskPolicy) -> None:
-    agent = CommanderAgent(CommanderArchitecture(), FrozenWalk.of(walk), 7, 3)
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bool) -> None:
+    sizes = CommanderArchitecture(persistence=0.5, initial_std=1e-3, min_std=1e-4)
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), _tracker(walk), 7, 3)
     params = agent.init(jax.random.key(0))
     rng = np.random.default_rng(1)
     obs = {
@@ -114,8 +126,21 @@ def test_deterministic_steps_carry_command_and_walk(walk: TaskPolicy) -> None:
         "task": jnp.asarray(rng.standard_normal((2, 7))),
     }
     z = jnp.asarray(0.1 * rng.standard_normal((2, agent.carried_size)))
-    done = agent.act(params, obs, z, jax.random.key(0), True)
-    told = {**obs, "task": agent.walk.task(done.z[:, :3])}
-    alone = walk.agent.act(walk.params, told, z[:, 3:], jax.random.key(0), True)
+    done = agent.act(params, obs, z, jax.random.key(0), deterministic)
+    u, off, tracked, carried = jnp.split(done.z, (3, 6, 15), axis=1)
+    told = {**obs, "task": agent.walk.task(u)}
+    alone = walk.agent.act(walk.params, told, z[:, 15:], jax.random.key(0), True)
     np.testing.assert_allclose(done.action, alone.action, atol=1e-5)
-    np.testing.assert_allclose(done.z[:, 3:], alone.z, atol=1e-5)
+    np.testing.assert_allclose(carried, alone.z, atol=1e-5)
+    now = walk.agent.estimator.estimate(walk.params["estimator"], obs)
+    known = agent.tracker.advance(z[:, 6:15], obs["task"], now, obs["proprioception"])
+    np.testing.assert_allclose(tracked, known, atol=1e-5)
+    # What explores goes on by half, but for a thousandth; without exploration nothing is left.
+    kept = np.zeros((2, 3)) if deterministic else 0.5 * z[:, 3:6]
+    np.testing.assert_allclose(off, kept, atol=5e-3)
+    if not deterministic:
+        mean = agent.mean(params, obs, done.record)
+        np.testing.assert_allclose(u, mean + off, atol=1e-6)
+        np.testing.assert_array_equal(done.record["u"], u)
+        found = agent.evaluate(params, obs, done.record)
+        np.testing.assert_allclose(found.log_prob, done.record["log_prob"], atol=1e-3)

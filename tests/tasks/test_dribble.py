@@ -151,7 +151,7 @@ def test_falling_ends_an_episode_and_a_lost_ball_only_if_it_shall():
 
 
 def test_episodes_grow_harder():
-    early, late = (_env(400, progress=progress) for progress in (0.0, 1.0))
+    early, late = (_env(400, progress=progress, ramp_share=0.3) for progress in (0.0, 1.0))
     for env, farthest, speed in ((early, 0.75, 0.12), (late, 2.5, 0.6)):
         ball = env._truth[:, 0]
         distance = np.linalg.norm(ball, axis=1)

@@ -75,4 +75,4 @@ def test_random_ways():
     assert (way.turn_rad != 0.0).mean() == pytest.approx(0.5, abs=0.03)
     assert (way.swing_rad * way.turn_rad == 0.0).all()
     assert (way.turn_rad > 0.0).mean() == pytest.approx(0.25, abs=0.03)
-    assert way.speed_mps[~jumps].mean() == pytest.approx(0.3, abs=0.02)
+    assert way.speed_mps[~jumps].mean() == pytest.approx(0.4, abs=0.02)
