@@ -18,9 +18,6 @@ from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
 
-CONTACT_M = 0.005
-"""A foot whose lowest point is no higher than this over the floor's mean height stands [m]."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Feet:

@@ -43,7 +43,7 @@ class ImitationConfig:
     late as commands and drives are."""
     max_steps: int = 300
     """Episodes are cut after this many control steps."""
-    joint_weight: float = 0.25
+    joint_weight: float = 0.3
     """Weight of the joint angles."""
     joint_scale: float = 2.0
     """Their kernel exp(-scale * error^2) [1/rad^2]."""
@@ -55,7 +55,7 @@ class ImitationConfig:
     """Weight of the foot positions in the base frame."""
     feet_scale: float = 6.0
     """Their kernel, per squared leg length."""
-    root_weight: float = 0.2
+    root_weight: float = 0.25
     """Weight of the base's pose in the world."""
     root_pos_scale: float = 3.0
     """Its kernel's part for the position, per squared leg length."""
@@ -63,14 +63,10 @@ class ImitationConfig:
     """And for the height alone: without it robots that carry much walk with bent knees."""
     root_rot_scale: float = 5.0
     """Its kernel's part for the orientation [1/rad^2]."""
-    root_vel_weight: float = 0.15
+    root_vel_weight: float = 0.2
     """Weight of the base's linear velocity in the base frame."""
     root_vel_scale: float = 11.0
     """Its kernel, per squared Froude speed (``RobotSpec.froude_speed_mps``)."""
-    slide_weight: float = 0.15
-    """Weight of standing still of the feet that stand in the reference."""
-    slide_scale: float = 40.0
-    """Its kernel, per squared Froude speed of all of them together."""
     action_rate_weight: float = 0.002
     """Cost of the squared change of the action from step to step."""
     max_root_error: float = 0.9
@@ -153,9 +149,6 @@ class ImitationEnv:
         # and turned about the vertical.
         self._shift = np.zeros((n, 3), np.float32)
         self._turn = from_yaw(np.zeros(n, np.float32))
-        # Where the feet are in the world [m], and how fast they moved along the floor [m/s].
-        self._feet = np.zeros((n, len(sim.spec.foot_sites), 3), np.float32)
-        self._feet_vel = np.zeros((n, len(sim.spec.foot_sites), 2), np.float32)
         self.age = np.zeros(n, dtype=np.int64)
         self._future = np.array(config.future_steps)
         # The last rows leave nothing to track: episodes start at least this far from the end.
@@ -214,7 +207,6 @@ class ImitationEnv:
         self._shift[ids] = 0.0
         self._turn[ids] = (1.0, 0.0, 0.0, 0.0)
         self.robots.reset(ids, qpos, self.reference.qvel[rows_])
-        self._feet[ids] = self._feet_w()[ids]
         if len(ids) == self.num_envs:
             self._privileged = self._observe_privileged(slice(None))
         else:
@@ -233,9 +225,6 @@ class ImitationEnv:
             (N,) True where the physics diverged.
         """
         diverged = self.robots.step(action)
-        feet = self._feet_w()
-        self._feet_vel = (feet - self._feet)[..., :2] / self.spec.control_period_s
-        self._feet = feet
         self.row = np.minimum(self.row + 1, self.reference.last[self.row])
         self.age += 1
         if self._free is not None:
@@ -310,7 +299,7 @@ class ImitationEnv:
         arrays, rest = self.robots.state()
         arrays |= {"row": self.row, "age": self.age, "loss_rate": self.loss_rate}
         arrays |= {"free": self.free, "shift": self._shift, "turn": self._turn}
-        arrays |= {"start": self._start, "strayed": self._strayed, "feet": self._feet}
+        arrays |= {"start": self._start, "strayed": self._strayed}
         return arrays, rest | {"rng": self.rng.bit_generator.state}
 
     def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
@@ -321,7 +310,6 @@ class ImitationEnv:
         self.free[:], self._shift[:] = arrays["free"], arrays["shift"]
         self._turn[:] = arrays["turn"]
         self._start[:], self._strayed[:] = arrays["start"], arrays["strayed"]
-        self._feet[:] = arrays["feet"]
         self.rng.bit_generator.state = rest["rng"]
         self._privileged = self._observe_privileged(slice(None))
 
@@ -352,17 +340,6 @@ class ImitationEnv:
             tilt=np.arccos(np.clip(up_cosine, -1.0, 1.0)),
         )
 
-    def _feet_w(self) -> np.ndarray:
-        """(N, F, 3) where the feet are in the world [m]."""
-        robots = self.robots
-        feet = robots.feet_b().reshape(self.num_envs, -1, 3)
-        return robots.pos_w[:, None, :] + rotate(robots.quat[:, None, :], feet)
-
-    def _slide_mps(self) -> np.ndarray:
-        """(N,) root of the summed squared speeds of the feet that stand in the reference [m/s]."""
-        squares = np.square(self._feet_vel).sum(axis=2) * self.reference.stands[self.row]
-        return np.sqrt(squares.sum(axis=1))
-
     def _reward(
         self, error: TrackingError, action_before: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -371,7 +348,6 @@ class ImitationEnv:
         joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
         feet = robots.feet_b() - ref.feet_b[self.row]
         root_vel = robots.lin_vel_b - ref.lin_vel_b[self.row]
-        slide = self._slide_mps()
         action_rate = np.square(robots.last_action - action_before).sum(axis=1)
         terms = {
             "joints": np.exp(-config.joint_scale * error.joint_squared),
@@ -383,7 +359,6 @@ class ImitationEnv:
                 - config.root_rot_scale * np.square(error.root_rot)
             ),
             "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel / speed).sum(axis=1)),
-            "slide": np.exp(-config.slide_scale * np.square(slide / speed)),
         }
         reward = (
             config.joint_weight * terms["joints"]
@@ -391,13 +366,11 @@ class ImitationEnv:
             + config.feet_weight * terms["feet"]
             + config.root_weight * terms["root"]
             + config.root_vel_weight * terms["root_vel"]
-            + config.slide_weight * terms["slide"]
             - config.action_rate_weight * action_rate
         )
         terms["action_rate"] = action_rate
         terms["joint_error_rad"] = error.joint_mean
         terms["root_error_m"] = error.root_pos
-        terms["slide_mps"] = slide
         return reward.astype(np.float32), terms
 
     def _reference_action(self) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.mirror import mirror
 from legged_skills.robots.errors import ClipError
-from legged_skills.robots.feet import CONTACT_M, Feet
 from legged_skills.robots.kinematics import Kinematics, site_points
 from legged_skills.robots.rotations import rotate_inverse
 from legged_skills.robots.spec import RobotSpec
@@ -30,8 +29,6 @@ class Reference:
         gravity_b: (M, 3) direction of gravity in the base frame, unit length.
         feet_b: (M, F * 3) foot positions in the base frame [m], one physics step before the row's
             time, as the simulation's foot sensors are.
-        stands: (M, F) bool, whether a foot stands: it is at the floor in this row and in the one
-            before.
         last: (M,) index of the last row of the row's clip.
         starts: (C,) index of the first row of each clip.
         lengths: (C,) number of rows of each clip.
@@ -43,7 +40,6 @@ class Reference:
     lin_vel_b: np.ndarray
     gravity_b: np.ndarray
     feet_b: np.ndarray
-    stands: np.ndarray
     last: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
@@ -105,17 +101,12 @@ def _join(spec: RobotSpec, clips: Sequence[RobotClip]) -> Reference:
     feet = site_points(model, spec.foot_sites)
     feet_b = kinematics.points(kinematics.poses(np.hstack([origin, joints])), feet)
     down = np.tile([0.0, 0.0, -1.0], (len(qpos), 1))
-    soles = Feet.of(model, spec)
-    low = soles.floor_distance(kinematics, kinematics.poses(qpos)) <= CONTACT_M
-    stands = low & np.roll(low, 1, axis=0)
-    stands[starts] = low[starts]
     return Reference(
         qpos=qpos.astype(np.float32),
         qvel=qvel.astype(np.float32),
         lin_vel_b=rotate_inverse(qpos[:, 3:7], qvel[:, :3]).astype(np.float32),
         gravity_b=rotate_inverse(qpos[:, 3:7], down).astype(np.float32),
         feet_b=feet_b.reshape(len(qpos), -1).astype(np.float32),
-        stands=stands,
         last=np.repeat(starts + lengths - 1, lengths),
         starts=starts,
         lengths=lengths,

@@ -6,7 +6,7 @@ import numpy as np
 
 from legged_skills.mocap.walking import Walking, nearest_rms
 from legged_skills.robots import rotations
-from legged_skills.robots.feet import CONTACT_M, Feet
+from legged_skills.robots.feet import Feet
 from legged_skills.robots.intervals import mean_interval
 from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
 from legged_skills.robots.spec import RobotSpec
@@ -14,6 +14,8 @@ from legged_skills.tasks.evaluate_walk import WalkEpisodes
 
 POSE_RATE_HZ = 5.0
 """Poses are compared with those of clips this often: neighbours tell the same [1/s]."""
+CONTACT_M = 0.005
+"""A foot stands whose lowest point is no higher over the floor's mean height [m]."""
 
 
 def walking_steps(run: WalkEpisodes) -> np.ndarray:

@@ -79,26 +79,6 @@ def test_perfect_tracking_gives_nearly_the_full_reward(env):
     assert reward[0] - changed[0] == pytest.approx(0.008, abs=1e-5)
 
 
-def test_only_feet_that_stand_in_the_reference_have_to_stand_still(env):
-    env.reset(np.arange(4), np.array([20, 20, 20, 20]))
-    action = _hold(env)
-    before = env._feet_w()
-    env.advance(action)
-    moved = (env._feet_w() - before)[..., :2] / env.spec.control_period_s
-    np.testing.assert_allclose(env._feet_vel, moved, atol=1e-6)
-    env._feet_vel = np.zeros_like(moved)
-    env._feet_vel[0, 1] = (0.3, -0.4)
-    env._feet_vel[1, 0], env._feet_vel[1, 2] = (0.3, 0.0), (0.0, 0.4)
-    env.reference.stands[env.row] = True
-    _, terms = env._reward(env.tracking_error(), env.robots.last_action)
-    np.testing.assert_allclose(terms["slide_mps"], [0.5, 0.5, 0.0, 0.0], atol=1e-6)
-    wanted = np.exp(-env.config.slide_scale * 0.25 / env.spec.froude_speed_mps**2)
-    np.testing.assert_allclose(terms["slide"], [wanted, wanted, 1.0, 1.0], atol=1e-6)
-    env.reference.stands[env.row, 1] = False
-    _, terms = env._reward(env.tracking_error(), env.robots.last_action)
-    np.testing.assert_allclose(terms["slide_mps"], [0.0, 0.5, 0.0, 0.0], atol=1e-6)
-
-
 def test_end_of_clip_is_truncation_and_falling_is_termination(env):
     env.reset(np.arange(4), np.array([97, 10, 197, 10]))
     env.step(_hold(env))

@@ -9,8 +9,6 @@ from legged_skills.tasks.chase import CHASES, chase_command
 from legged_skills.tasks.walk import PACES
 
 ROBOTS = sorted(CHASES)
-LEFT_RIGHT = np.array([1.0, -1.0], np.float32)
-FRONT_BACK = np.array([-1.0, 1.0], np.float32)
 
 
 def _command(
@@ -45,7 +43,7 @@ def test_a_ball_between_the_lanes_is_passed_on_the_nearer_side(robot: str) -> No
     right = _command(robot, (ahead, -0.1 * chase.lane_m), (5.0 * ahead, -0.1 * chase.lane_m))
     # With the ball a little to the left, it shall come into the left foot's lane.
     assert left[1] < 0.0 < right[1]
-    np.testing.assert_allclose(left[:2] * LEFT_RIGHT, right[:2], atol=1e-6)
+    np.testing.assert_allclose(left[:2] * [1.0, -1.0], right[:2], atol=1e-6)
     # Before it is there, the robot hardly walks on.
     assert 0.0 <= left[0] < 0.5 * chase.slow_kick_mps
 
@@ -85,17 +83,11 @@ def test_a_ball_that_hides_the_target_behind_the_robot_is_gone_around(robot: str
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_mirror_images_left_to_right(robot: str) -> None:
-    known = _drawn(0, 500, 2.0)
-    chase, paces = CHASES[robot], PACES[robot]
-    wanted = np.asarray(chase_command(known, chase, paces)) * np.array([1.0, -1.0, -1.0], np.float32)
-    np.testing.assert_allclose(chase_command(known * np.tile(LEFT_RIGHT, 4)[None], chase, paces), wanted, atol=1e-5)
+    _check_mirrored(robot, 1.0, -1.0)
 
 
 def test_hind_legs_do_what_front_legs_do() -> None:
-    known = _drawn(1, 500, 2.0)
-    chase, paces = CHASES["anymal_c"], PACES["anymal_c"]
-    wanted = np.asarray(chase_command(known, chase, paces)) * np.array([-1.0, 1.0, -1.0], np.float32)
-    np.testing.assert_allclose(chase_command(known * np.tile(FRONT_BACK, 4)[None], chase, paces), wanted, atol=1e-5)
+    _check_mirrored("anymal_c", -1.0, 1.0)
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
@@ -111,6 +103,14 @@ def test_commands_are_what_the_walk_was_trained_for(robot: str) -> None:
     assert (command >= np.array(low, np.float32) - 1e-5).all() and (
         command <= np.array(high, np.float32) + 1e-5
     ).all()
+
+
+def _check_mirrored(robot: str, x: float, y: float) -> None:
+    """A robot in a mirrored world, whose x and y have these signs, does the mirror image."""
+    known, chase, paces = _drawn(0, 500, 2.0), CHASES[robot], PACES[robot]
+    image = chase_command(known * jnp.array([4 * [x, y]]), chase, paces)
+    wanted = chase_command(known, chase, paces) * jnp.array([[x, y, x * y]])
+    np.testing.assert_allclose(image, wanted, atol=1e-5)
 
 
 def _drawn(seed: int, n: int, size: float) -> jax.Array:
