@@ -26,9 +26,9 @@ BALL_GAIN = 0.2
 """Share of the difference that corrects the ball's position in a control step."""
 BALL_RATE = 0.4
 """How much of it corrects the ball's velocity in a control step [1/s]."""
-TARGET_GAIN = 0.1
+TARGET_GAIN = 0.15
 """The same for the target's position."""
-TARGET_RATE = 0.04
+TARGET_RATE = 0.12
 """And for its velocity [1/s]."""
 JUMP_M = 0.6
 """A target that is seen farther than this from where it should be has jumped [m]."""

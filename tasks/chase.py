@@ -23,8 +23,9 @@ _EASY_RAD = 0.3
 """The last of a turn may be left to the kick itself [rad]."""
 _BACKWARDS_RAD = 2.2
 """Robots with two ends go backwards rather than to turn by more than this [rad]."""
-_BESIDE_M = 0.35
-"""On the way around the ball the robot aims so far behind it [m]."""
+_BEHIND_SHARE = 1.25
+"""On the way around the ball the robot aims for a place from which the ball is ahead by this times
+``Chase.passed_m``: once there, it is to be met again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,25 +77,25 @@ class Chase:
 CHASES: Mapping[str, Chase] = {
     # Found by CMA-ES with a walk that is 0.02 m/s off, nominal simulation.
     "anymal_c": Chase(
-        lane_m=0.24,
+        lane_m=0.26,
         lane_width_m=0.06,
-        reach_m=0.43,
-        passed_m=0.39,
-        lead_s=0.38,
-        meet_mps=0.94,
-        slowing_mps2=0.36,
-        slow_kick_mps=0.32,
-        kick_rate=0.31,
-        fast_kick_mps=0.73,
-        run_up_rate=0.55,
-        pace_mps=1.26,
-        sideways_mps=0.47,
-        sideways_rate=2.38,
-        turning_radps=0.69,
-        turn_rate=2.00,
-        behind_m=0.75,
-        aside_m=0.44,
-        far_m=1.40,
+        reach_m=0.42,
+        passed_m=0.40,
+        lead_s=0.30,
+        meet_mps=0.88,
+        slowing_mps2=0.40,
+        slow_kick_mps=0.24,
+        kick_rate=0.33,
+        fast_kick_mps=0.82,
+        run_up_rate=0.48,
+        pace_mps=1.09,
+        sideways_mps=0.34,
+        sideways_rate=2.47,
+        turning_radps=0.77,
+        turn_rate=2.14,
+        behind_m=0.76,
+        aside_m=0.38,
+        far_m=1.31,
         both_ends=True,
     ),
     # Scaled by the size of the robot; not tuned.
@@ -186,7 +187,7 @@ def _ahead(points: Array, chase: Chase) -> tuple[Array, Array]:
     # Around the ball, or back behind it.
     beyond = ahead <= chase.passed_m
     blocked = beyond & (jnp.abs(beside) < chase.aside_m)
-    back = jnp.where(blocked, _BESIDE_M, chase.behind_m)
+    back = jnp.where(blocked, _BEHIND_SHARE * chase.passed_m, chase.behind_m)
     aside = jnp.where(blocked, 1.1 * chase.aside_m, chase.lane_m)
     around = _go_to(met - back[:, None] * towards + (side * aside)[:, None] * left, chase)
     lined_up = met - chase.behind_m * towards + (side * chase.lane_m)[:, None] * left

@@ -44,7 +44,7 @@ from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 class CommanderArchitecture:
     """Sizes of a commander's networks, and how it explores."""
 
-    policy_hidden: tuple[int, ...] = (256, 128)
+    policy_hidden: tuple[int, ...] = (256, 256)
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (256, 128)
     """Widths of the critic's hidden layers."""

@@ -28,7 +28,7 @@ from legged_skills.tasks.walk import Paces, WalkConfig
 class ChaseConfig:
     """Settings of learning to chase."""
 
-    steps: int = 1_000_000
+    steps: int = 2_500_000
     """Control steps of it, before dribbling's own training; 0 for none."""
     learner: DistilConfig = field(default_factory=lambda: DistilConfig(epochs=6, minibatches=8))
     """Settings of the learner: it takes many steps until the rules' edges are sharp."""

@@ -100,7 +100,7 @@ def test_one_step_by_hand(tracker: BallTracker) -> None:
     # The ball keeps pace; the still target comes nearer, and is seen where it was.
     np.testing.assert_allclose(known[:4], [1.0, 0.2 * 0.1, 0.5, 0.4 * 0.1], atol=1e-6)
     nearer = 0.5 * tracker.period_s
-    wanted = [2.0 - 0.9 * nearer, 0.0, 0.04 * nearer, 0.0]
+    wanted = [2.0 - 0.85 * nearer, 0.0, 0.12 * nearer, 0.0]
     np.testing.assert_allclose(known[4:8], wanted, atol=1e-6)
 
 

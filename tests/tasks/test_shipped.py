@@ -1,4 +1,4 @@
-"""What comes with the package: clips, a skill module and a walking policy that do their work."""
+"""What comes with the package: clips, skill modules and policies that do their work."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from legged_skills.robots.contract import proprioception
 from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.evaluate import shipped_module, summarize, track_clips
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.tasks import evaluate_walk
+from legged_skills.tasks import evaluate_dribble, evaluate_walk
+from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
+from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig
 from legged_skills.tasks.policy_file import TaskPolicy
 
 SPEC = robots.get("anymal_c")
@@ -85,3 +87,27 @@ def test_walks_under_the_full_gap(policy):
     error = np.linalg.norm(run.achieved[:, 0, :2] - commands[:, 0, :2], axis=1)
     # A command that a fall cut off was not carried out.
     assert np.nanmean(error) < 0.12  # [m/s]
+
+
+@pytest.fixture(scope="module")
+def dribbling() -> CommanderPolicy:
+    policy = load_any_policy(evaluate_dribble.shipped_policy("anymal_c"), "anymal_c", "dribble")
+    assert isinstance(policy, CommanderPolicy)
+    return policy
+
+
+def test_dribbling_was_trained_for_the_robot_as_it_is_now(dribbling):
+    assert dribbling.summary["finished"]
+    contract = proprioception(SPEC, dribbling.contract.history).without_noise()
+    contract.require_same(dribbling.contract.without_noise(), "the shipped dribbling policy")
+
+
+def test_the_ball_is_brought_along(dribbling):
+    """Nominal: robots of all episodes differ in the headings of the targets only."""
+    config = DribbleEvaluationConfig(episodes=8, episode_s=15.0)
+    paths = ["straight", "slalom"] * 4
+    run = evaluate_dribble.dribble_on_paths(SPEC, dribbling, paths, config, num_threads=1)
+    assert not run.fell.any()
+    # The targets go more than 7 m; a ball that nobody touches would be that far behind.
+    late = run.distance[round(5.0 / SPEC.control_period_s) :]
+    assert late.mean() < 1.5 and (late < 1.0).mean() > 0.4
