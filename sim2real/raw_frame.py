@@ -31,3 +31,14 @@ def frame_offset(contract: ObservationContract) -> np.ndarray:
 def frame_scale(contract: ObservationContract) -> np.ndarray:
     """(F,) float64: a policy is told (raw frame - offset) * scale."""
     return np.concatenate([np.full(term.size, term.scale) for term in contract.terms])
+
+
+def newest_turning_rate(contract: ObservationContract) -> tuple[int, float]:
+    """Where proprioception has the newest turning rate about the base's vertical axis.
+
+    Returns:
+        Its index in the (P,) proprioception, and what stands there for 1 rad/s.
+    """
+    gyro = term_slices(contract)["angular_velocity"].start + 2
+    newest = (contract.history - 1) * contract.frame_size
+    return newest + gyro, float(frame_scale(contract)[gyro])

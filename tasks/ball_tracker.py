@@ -13,7 +13,7 @@ from jax import Array
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.sim2real.raw_frame import frame_scale, term_slices
+from legged_skills.sim2real.raw_frame import newest_turning_rate
 from legged_skills.tasks.dribble_config import Sizes, task_scale
 from legged_skills.tasks.estimator import velocity_unit_mps
 
@@ -77,17 +77,20 @@ class BallTracker:
         first = jnp.concatenate([ball_seen, still, target_seen, still], axis=-1)
         known = first + carried[:, TRACKED_SIZE:] * (carried[:, :TRACKED_SIZE] - first)
 
+        def passing(point: Array, point_vel: Array) -> Array:
+            """How fast a point moves past the robot."""
+            return point_vel - own - turning * _left_of(point)
+
         def moved(point: Array, point_vel: Array) -> tuple[Array, Array]:
             """A point and its velocity a control step later, in the frame that moves on."""
-            passing = point_vel - own - turning * _left_of(point)
             return (
-                point + self.period_s * passing,
+                point + self.period_s * passing(point, point_vel),
                 point_vel - self.period_s * turning * _left_of(point_vel),
             )
 
         def then(point: Array, point_vel: Array, before_s: Array) -> Array:
             """Where a point was some time ago, in the frame of that time."""
-            return point - before_s * (point_vel - own - turning * _left_of(point))
+            return point - before_s * passing(point, point_vel)
 
         ball, ball_vel = moved(known[:, :2], known[:, 2:4])
         counts = jnp.clip((STALE_S - age) / (STALE_S - FRESH_S), 0.0, 1.0)
@@ -110,13 +113,13 @@ def ball_tracker(contract: ObservationContract, sizes: Sizes) -> BallTracker:
         contract: what a policy is told of the robot.
         sizes: of the task.
     """
-    gyro = term_slices(contract)["angular_velocity"].start + 2
+    gyro, gyro_scale = newest_turning_rate(contract)
     return BallTracker(
         period_s=contract.control_period_s,
         scale=float(task_scale(sizes)[0]),
         velocity_unit_mps=velocity_unit_mps(robots.get(contract.robot)),
-        gyro=(contract.history - 1) * contract.frame_size + gyro,
-        gyro_scale=float(frame_scale(contract)[gyro]),
+        gyro=gyro,
+        gyro_scale=gyro_scale,
     )
 
 

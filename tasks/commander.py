@@ -2,7 +2,7 @@
 
 The latent policy of a task with a ball would have to learn to walk again before it learns anything
 of the ball. A commander leaves walking to a policy that has learned it, and says only which way to
-go: three numbers instead of a latent. What it commands changes slowly, as latents do.
+go: three numbers instead of a latent. What it tries out changes slowly, as latents do.
 """
 
 from collections.abc import Mapping
@@ -172,16 +172,16 @@ class CommanderAgent(WithCritic):
         tracked = self.tracker.advance(tracked, obs["task"], now, obs["proprioception"])
         known = {"u_tm1": u_tm1, "told_velocity": told, "tracked": tracked[:, :TRACKED_SIZE]}
         mean = self.mean(params, obs, known)
-        off = jnp.zeros_like(mean)
+        u, off = mean, jnp.zeros_like(mean)
         record: dict[str, Array] = {}
         if not deterministic:
             log_std = self.log_std(params)[None, :]
             step = jnp.exp(log_std) * jax.random.normal(key, mean.shape)
             kept = self.architecture.persistence * off_tm1
             off = kept + step
-            log_prob = prior.log_prob(mean + off, mean + kept, log_std)
-            record = known | {"off_tm1": off_tm1, "u": mean + off, "log_prob": log_prob}
-        u = mean + off
+            u = mean + off
+            log_prob = prior.log_prob(u, mean + kept, log_std)
+            record = known | {"off_tm1": off_tm1, "u": u, "log_prob": log_prob}
         walked = walk.agent.act(walk.params, {**obs, "task": walk.task(u)}, carried, key, True)
         return Decision(
             walked.action, jnp.concatenate([u, off, tracked, walked.z], axis=-1), record

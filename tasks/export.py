@@ -214,13 +214,6 @@ class _Graph:
         self.nodes.append(node)
         return output
 
-    def axis(self, number: int) -> str:
-        """Adds an axis's number as an operator's input."""
-        name = f"axis_{number}"
-        if all(tensor.name != name for tensor in self.constants):
-            self.constants.append(numpy_helper.from_array(np.array([number], np.int64), name))
-        return name
-
     def slice(self, x: str, start: int, end: int, output: str) -> str:
         """Adds a node that takes columns ``start`` to ``end`` of x (B, D)."""
         names = [f"{output}_{end_of}" for end_of in ("from", "to", "axis")]
@@ -436,14 +429,14 @@ def _add_tracker(
 
     target, target_vel, seen = followed("target", 4, 5)
     off = missed(target, target_vel, seen, OLDEST_TARGET_S, "target")
-    far = graph.add("ReduceSum", [times(off, off, "target_squares"), graph.axis(1)], "target_far")
+    far = graph.add("ReduceSumSquare", [off], "target_far", axes=[1])
     jumps = graph.add("Greater", [far, number("jump", JUMP_M**2)], "target_jumps")
     more = times(off, number("target_gain", TARGET_GAIN), "target_more")
     target = graph.add("Where", [jumps, seen, plus(target, more, "target_near")], "target")
     more = times(off, number("target_rate", TARGET_RATE), "target_vel_more")
     near = plus(target_vel, more, "target_vel_near")
     target_vel = graph.add("Where", [jumps, target_vel, near], "target_vel")
-    minus(plus(begun, number("one", 1.0), "begun_more"), begun, "tracker_begun")
+    plus(minus(begun, begun, "begun_none"), number("one", 1.0), "tracker_begun")
     return graph.add("Concat", [ball, ball_vel, target, target_vel], "tracked", axis=1)
 
 

@@ -14,7 +14,7 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks.ball_tracker import ball_tracker
-from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
+from legged_skills.tasks.commander import CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
@@ -113,27 +113,22 @@ def _train_commander(
 ) -> Result:
     """A commander of a walk, which first learns to chase, or one that is gone on with."""
     module.contract.require_same(walk.contract, "the walk to command")
-    frozen = FrozenWalk.of(walk)
-
-    def begin() -> tuple[DribbleEnv, CommanderAgent, dict[str, Any]]:
-        env = make_env(spec, module, config)
-        tracker = ball_tracker(module.contract, env.sizes)
-        agent = make_commander(env, TASK_SIZE, frozen, tracker, config.commander)
-        known = commander_identity("dribble", env, settings(env), walk, config.commander)
-        known["chase"] = asdict(config.chase) if begun is None else None
-        known["start"] = None if begun is None else begun.summary
-        return env, agent, known
-
+    env = make_env(spec, module, config)
+    tracker = ball_tracker(module.contract, env.sizes)
+    agent = make_commander(env, TASK_SIZE, FrozenWalk.of(walk), tracker, config.commander)
+    identity = commander_identity("dribble", env, settings(env), walk, config.commander) | {
+        "chase": asdict(config.chase) if begun is None else None,
+        "start": None if begun is None else begun.summary,
+    }
     initial = None
     if begun is not None:
         initial = dict(begun.params)
     elif config.chase.steps:
-        env, agent, identity = begin()
         learned = learn_chase(agent, env, config.chase, config.run, out / CHASE_FOLDER, identity)
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
-    env, agent, identity = begin()
+        env = make_env(spec, module, config)  # as at the start, gap and all
     return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
 
 

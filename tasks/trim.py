@@ -14,7 +14,7 @@ from jax import Array
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.sim2real.raw_frame import frame_scale, term_slices
+from legged_skills.sim2real.raw_frame import newest_turning_rate
 from legged_skills.tasks.estimator import velocity_unit_mps
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE
 
@@ -99,11 +99,11 @@ def velocity_trim(
     unit = velocity_unit_mps(robots.get(contract.robot))
     scale = COMMAND_SCALE * np.array([unit, unit, 1.0], np.float32)
     vx, vy, turning = (float(value) for value in scale)
-    gyro = term_slices(contract)["angular_velocity"].start + 2
+    gyro, gyro_scale = newest_turning_rate(contract)
     return VelocityTrim(
         steps,
         (vx, vy, turning),
-        gyro=(contract.history - 1) * contract.frame_size + gyro,
-        gyro_scale=float(frame_scale(contract)[gyro]),
+        gyro=gyro,
+        gyro_scale=gyro_scale,
         memory_share=1.0 / memory_steps,
     )
