@@ -25,6 +25,7 @@ from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.deploy_commands import Deploy, Teleop
 from legged_skills.tasks.dribble_commands import EvaluateDribble
 from legged_skills.tasks.evaluate_commands import EvaluateSkills, EvaluateWalk, Figures
+from legged_skills.tasks.getup_commands import EvaluateGetup
 from legged_skills.tasks.replay_commands import Replay
 from legged_skills.tasks.twin_commands import RunTwin
 
@@ -41,7 +42,7 @@ class Play:
     """Let the skill module follow the clip, instead of showing the clip itself."""
     skills: Path | None = None
     """Skill module; by default the one that comes with the package."""
-    task: Literal["walk", "dribble"] = "walk"
+    task: Literal["walk", "dribble", "getup"] = "walk"
     """What the task policy does."""
     policy: Path | None = None
     """Task policy; by default the one that comes with the package."""
@@ -71,7 +72,7 @@ class Play:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Figures):
-    """Track a clip and walk a course, with what comes with the package; writes video and report."""
+    """Track a clip, walk a course, and more, with what comes with the package; video and report."""
 
     out: Path = Path("demo")
     """Folder for the video and the report."""
@@ -116,6 +117,7 @@ class Evaluate:
         Annotated[EvaluateSkills, subcommand("skills")]
         | Annotated[EvaluateWalk, subcommand("walk")]
         | Annotated[EvaluateDribble, subcommand("dribble")]
+        | Annotated[EvaluateGetup, subcommand("getup")]
     )
 
 
@@ -133,7 +135,9 @@ def _train_command() -> type:
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
     from legged_skills.tasks.commander_file import load_any_policy
+    from legged_skills.tasks.getup_file import GetupPolicy
     from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
+    from legged_skills.tasks.train_getup import GetupTrainingConfig, train_getup
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
     def report(result: Result, path: Path) -> int:
@@ -227,6 +231,34 @@ def _train_command() -> type:
             return self.train("dribble", train_dribble, self.config)
 
     @dataclass(frozen=True, kw_only=True)
+    class TrainGetup:
+        """Train to get up: key poses first, then a policy that adds to them.
+
+        Goes on from what is in the out folder.
+        """
+
+        out: Path
+        """Folder of the run: policy, search, checkpoint, logs."""
+        robot: str = "op3"
+        """The robot."""
+        start: Path | None = None
+        """Policy to begin with, whose key poses are kept, instead of a search and at random."""
+        config: Annotated[GetupTrainingConfig, arg(name="")] = field(
+            default_factory=GetupTrainingConfig
+        )
+        """All settings."""
+
+        def run(self) -> int:
+            """Trains."""
+            spec = robots.get(self.robot)
+            start = None if self.start is None else GetupPolicy.load(self.start, self.robot)
+            result = train_getup(spec, self.config, self.out, start)
+            if result is None:
+                OUT.print("stopped; the same command goes on")
+                return 0
+            return report(result, self.out / "getup.npz")
+
+    @dataclass(frozen=True, kw_only=True)
     class FullTrain:
         """Train a skill module from clips, or a task policy on a skill module."""
 
@@ -234,6 +266,7 @@ def _train_command() -> type:
             Annotated[TrainSkills, subcommand("skills")]
             | Annotated[TrainWalk, subcommand("walk")]
             | Annotated[TrainDribble, subcommand("dribble")]
+            | Annotated[TrainGetup, subcommand("getup")]
         )
 
     return FullTrain

@@ -208,7 +208,9 @@ class RobotSpec:
         targets = action * self.action_scale + self.default_joint_pos
         return np.clip(targets, self.joint_lower, self.joint_upper)
 
-    def spec(self, floor: bool = True, visible: bool = True) -> "mujoco.MjSpec":
+    def spec(
+        self, floor: bool = True, visible: bool = True, touches_itself: bool = False
+    ) -> "mujoco.MjSpec":
         """The robot as an editable MuJoCo specification.
 
         Args:
@@ -216,6 +218,8 @@ class RobotSpec:
                 the robot to a scene of your own.
             visible: whether geoms that touch nothing and weigh nothing come with it. Most geoms
                 are such; the physics is the same without, and faster.
+            touches_itself: whether the pairs of ``self_collision`` meet, without friction, and do
+                not pass through each other.
 
         Returns:
             A new specification, with this robot's physics step, and with the keyframe "home" if
@@ -227,15 +231,19 @@ class RobotSpec:
 
         spec = mujoco.MjSpec.from_string(self.mjcf())
         spec.option.timestep = self.physics_step_s
+        pairs = self.self_collision if touches_itself else ()
+        for one, other in pairs:
+            spec.add_pair(geomname1=one, geomname2=other, condim=1)
         if not visible:
+            needed = {name for pair in pairs for name in pair}
             for geom in list(spec.geoms):
-                if geom.contype == 0 and geom.conaffinity == 0:
+                if geom.contype == 0 and geom.conaffinity == 0 and geom.name not in needed:
                     spec.delete(geom)
         if floor:
             add_floor(spec, self.floor_friction)
             spec.add_key(name="home", qpos=self.home_qpos, ctrl=self.default_joint_pos)
         return spec
 
-    def model(self, visible: bool = True) -> "mujoco.MjModel":
+    def model(self, visible: bool = True, touches_itself: bool = False) -> "mujoco.MjModel":
         """The robot on a floor plane, compiled. Its keyframe "home" is the standing pose."""
-        return self.spec(visible=visible).compile()
+        return self.spec(visible=visible, touches_itself=touches_itself).compile()

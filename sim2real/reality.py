@@ -32,13 +32,18 @@ def simulate(
     num_threads: int = 0,
     gap: Gap | None = None,
     ball: Ball | None = None,
+    touches_itself: bool = False,
 ) -> BatchSim:
     """Simulations of a robot, maybe with a ball.
 
-    They are on its clean model, or on the one whose physics a gap can change.
+    They are on its clean model, or on the one whose physics a gap can change. Who lies on the floor
+    and folds its legs needs to be one that ``touches_itself``; who walks does not, and is faster
+    without.
     """
     if gap is not None:
-        model = gap_model(spec, gap, ball)
+        model = gap_model(spec, gap, ball, touches_itself)
+    elif touches_itself:
+        model = spec.model(visible=False, touches_itself=True)
     elif ball is not None:
         mj = spec.spec(visible=False)
         add_ball(mj, ball)

@@ -12,13 +12,15 @@ _BASE_M = 0.5
 """Thickness of the ground under the lowest point of a rough floor [m]."""
 
 
-def gap_model(spec: RobotSpec, gap: Gap, ball: Ball | None = None) -> mujoco.MjModel:
+def gap_model(
+    spec: RobotSpec, gap: Gap, ball: Ball | None = None, touches_itself: bool = False
+) -> mujoco.MjModel:
     """The robot's model with rough floors beside the smooth one, and maybe with a ball.
 
     Rough floors are height fields with independent heights, uniform between lowest and highest,
     at the corners of a grid. A slope is not in them: gravity is tilted instead, which is the same.
     """
-    mj = spec.spec(visible=False)
+    mj = spec.spec(visible=False, touches_itself=touches_itself)
     terrain = gap.terrain
     floor = next(geom for geom in mj.worldbody.geoms if geom.name == "floor")
     count = 1 + int(np.ceil(2.0 * terrain.size_m / terrain.cell_m))

@@ -54,22 +54,26 @@ class Evaluation(NamedTuple):
     """(B,) loss of what is learned beside the policy, if there is such."""
 
 
-class Agent(Protocol):
-    """The interface PPO trains through. Shapes: N environments, J joints, C values carried."""
+class Actor(Protocol):
+    """What decides. Shapes: N environments, J joints, C values carried."""
 
     @property
     def carried_size(self) -> int:
         """C, length of what is carried from step to step; zero at the start of an episode."""
         ...
 
-    def init(self, key: Array) -> Params:
-        """New parameters; the key is consumed."""
-        ...
-
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
         """Decides for N environments; the key is consumed, and unused if deterministic."""
+        ...
+
+
+class Agent(Actor, Protocol):
+    """The interface PPO trains through. Shapes: N environments, J joints, C values carried."""
+
+    def init(self, key: Array) -> Params:
+        """New parameters; the key is consumed."""
         ...
 
     def evaluate(

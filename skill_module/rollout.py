@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from legged_skills.skill_module.agents import Agent, Decision, Params
+from legged_skills.skill_module.agents import Actor, Agent, Decision, Params
 from legged_skills.skill_module.environment import Environment
 from legged_skills.skill_module.ppo import Batch
 
@@ -30,7 +30,7 @@ class Collected(NamedTuple):
 
 @partial(jax.jit, static_argnames=("agent", "deterministic"))
 def act(
-    agent: Agent,
+    agent: Actor,
     params: Params,
     obs: Mapping[str, Array],
     z_tm1: Array,

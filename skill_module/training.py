@@ -149,7 +149,7 @@ def train(
         SettingsError: there is nothing to train: fewer steps than one iteration has.
     """
     loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial, update)
-    with _StopOnSignals() as stopped:
+    with StopOnSignals() as stopped:
         result = loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
         return replace(result, interrupted=stopped())
 
@@ -312,7 +312,7 @@ class Loop:
         """Iterates until the steps, the time or the user's patience are used up."""
         budget = float("inf") if self.run.minutes is None else 60.0 * self.run.minutes
         last_save = time.monotonic()
-        with _progress(console) as bar, _board(self.out) as board:
+        with progress_bar(console) as bar, _board(self.out) as board:
             task = bar.add_task(
                 "training", total=self.iterations, completed=self.iteration, note=""
             )
@@ -359,7 +359,8 @@ def _note(figures: Mapping[str, float]) -> str:
     )
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """A bar with counts, time left and a note; tasks have a field "note"."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -370,7 +371,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-class _StopOnSignals:
+class StopOnSignals:
     """Within the block SIGINT and SIGTERM set a flag; a second one acts as it did before."""
 
     def __enter__(self) -> Callable[[], bool]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from legged_skills.robots.spec import RobotSpec
     from legged_skills.sim2real.bundle import Bundle
     from legged_skills.tasks.commander_file import AnyPolicy
+    from legged_skills.tasks.getup_file import GetupPolicy
+    from legged_skills.tasks.recovering import RecoveringPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +37,20 @@ class Export:
     """The task."""
     policy: Path | None = None
     """Task policy; by default the one that comes with the package."""
+    recover: bool = False
+    """Let it get up by itself when it has fallen, with the policy that comes with the package."""
+    getup: Path | None = None
+    """With --recover: another policy that gets up."""
 
     def run(self) -> int:
         """Exports, and says what is in the bundle."""
         from legged_skills.sim2real.bundle import Bundle
-        from legged_skills.tasks.export import export_policy
+        from legged_skills.tasks.export import Exported, export_policy
 
-        export_policy(load_policy(self.robot, self.task, self.policy), self.out, timing(self.robot))
+        policy: Exported = load_policy(self.robot, self.task, self.policy)
+        if self.recover:
+            policy = recovering(policy, self.getup)
+        export_policy(policy, self.out, timing(self.robot))
         bundle = Bundle.load(self.out, robot=self.robot, task=self.task)
         OUT.print(
             f"wrote {self.out}: {self.task} of {self.robot}, contract {bundle.contract.hash}, "
@@ -283,6 +292,22 @@ def load_policy(robot: str, task: str, path: Path | None = None) -> "AnyPolicy":
     robots.get(robot)
     shipped = {"walk": evaluate_walk.shipped_policy, "dribble": evaluate_dribble.shipped_policy}
     return load_any_policy(path or shipped[task](robot), robot=robot, task=task)
+
+
+def load_getup(robot: str, path: Path | None = None) -> "GetupPolicy":
+    """A policy that gets up from a file, by default the one that comes with the package."""
+    from legged_skills import robots
+    from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
+
+    robots.get(robot)
+    return GetupPolicy.load(path or shipped_getup(robot), robot=robot)
+
+
+def recovering(policy: "AnyPolicy", getup: Path | None = None) -> "RecoveringPolicy":
+    """A task policy that also gets up, by default as the package's own does."""
+    from legged_skills.tasks.recovering import RecoveringPolicy
+
+    return RecoveringPolicy(policy=policy, getup=load_getup(policy.robot, getup))
 
 
 def timing(robot: str) -> dict[str, object]:

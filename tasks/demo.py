@@ -1,7 +1,7 @@
-"""The demo: skills follow clips, a policy walks a course; a film and a report of both."""
+"""The demo: skills follow clips, policies do their tasks; a film and a report of all."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,34 @@ from rich.console import Console
 from legged_skills import robots
 from legged_skills.mocap.library import load_clips, shipped_clips
 from legged_skills.robots import rotations
+from legged_skills.robots.errors import FileFormatError
 from legged_skills.robots.render import Backend
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module import evaluate
 from legged_skills.skill_module.evaluate import ClipTrack, shipped_module, track_clips
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import versions
+from legged_skills.tasks import evaluate_dribble, plots
 from legged_skills.tasks import evaluate_walk as walking
-from legged_skills.tasks import plots
+from legged_skills.tasks.commander_file import load_any_policy
+from legged_skills.tasks.dribble_film import dribbling_scene
+from legged_skills.tasks.evaluate_dribble import TESTS, DribbleEvaluationConfig
+from legged_skills.tasks.evaluate_getup import (
+    GetupEvaluationConfig,
+    get_up,
+)
+from legged_skills.tasks.evaluate_getup import summarize as summarize_getup
 from legged_skills.tasks.evaluate_walk import WalkEpisodes, WalkEvaluationConfig, shipped_policy
 from legged_skills.tasks.film import (
     FilmSettings,
+    Scene,
     short_name,
     tracking_scene,
     walking_scene,
     write_film,
 )
+from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
+from legged_skills.tasks.getup_film import lying_scenes
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.report import DemoReport
 from legged_skills.tasks.stages import Stages
@@ -47,6 +59,8 @@ COURSE: tuple[tuple[str, tuple[float, float, float]], ...] = (
 )
 """Commands of the film: name, and shares of the robot's paces (``Paces.command``)."""
 
+_WAY = "slalom"
+"""The way of the ball's target."""
 _TURN_M = 0.5
 """Turning by 1 rad is as lively as this way [m]."""
 
@@ -63,6 +77,10 @@ class DemoConfig:
     """What is achieved is averaged over the last of that time [s]."""
     test: WalkEvaluationConfig = field(default_factory=WalkEvaluationConfig)
     """The test on random commands."""
+    dribble_s: float = 8.0
+    """Length of dribbling in the film, if the package has weights for the robot; 0 for none [s]."""
+    getup_s: float = 3.0
+    """Length of getting up from either side, likewise [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +92,8 @@ class DemoResult:
     report: Path
     """The web page."""
     figures: dict[str, Any]
-    """"tracking" and "walking" as the evaluations give them, "course", "film", "seconds" [s];
-    texts, numbers, lists and dictionaries only."""
+    """"tracking" and "walking" as the evaluations give them, "course", "dribbling" and "getup" or
+    None, "film", "seconds" [s]; texts, numbers, lists and dictionaries only."""
 
 
 def run_demo(
@@ -132,6 +150,10 @@ def run_demo(
             tracking_scene(spec, track, rows, "1  Tracking a clip"),
             walking_scene(spec, course, [name for name, _ in COURSE], "2  Commanded walk"),
         ]
+        with stages.stage("dribbling and getting up", "tasks"):
+            dribbling, ball_scenes = _dribbling(spec, config)
+            getup, getup_scenes = _getting_up(spec, config)
+        scenes += [*ball_scenes, *getup_scenes]
         video = Path(out) / VIDEO_FILE
         with stages.stage("making the film", "film") as advance:
             frames = write_film(video, scenes, film, advance)
@@ -141,6 +163,8 @@ def run_demo(
         "walking": test,
         "walking_test": asdict(config.test) | config.test.ranges(robot),
         "course": _course_figures(spec, course, config),
+        "dribbling": dribbling,
+        "getup": getup,
         "film": {"frames": frames, **_film_figures(spec, track, rows, film)},
         "versions": versions(),
         "seconds": {**stages.seconds, "all": time.perf_counter() - began},
@@ -191,6 +215,43 @@ def liveliest(tracks: Sequence[ClipTrack], length: int) -> tuple[ClipTrack, slic
         if steps > 0 and score[at] > best[0]:
             best = (float(score[at]), track, slice(at, at + steps))
     return best[1], best[2]
+
+
+def _dribbling(spec: RobotSpec, config: DemoConfig) -> tuple[dict[str, Any] | None, list[Scene]]:
+    """Figures and scenes of dribbling; nothing if the package has no weights for the robot."""
+    path = shipped_or_none(evaluate_dribble.shipped_policy, spec.name)
+    if path is None or config.dribble_s <= 0.0:
+        return None, []
+    test = DribbleEvaluationConfig(episode_s=config.dribble_s, heading_rad=0.0)
+    policy = load_any_policy(path, spec.name, "dribble")
+    run = evaluate_dribble.dribble_on_paths(spec, policy, [_WAY], test)
+    near_m = TESTS[spec.name].near_m
+    figures = {
+        "path": _WAY,
+        "near_m": near_m,
+        "time_near_target": float((run.distance < near_m).mean()),
+        "fell": bool(run.fell[0]),
+    }
+    return figures, [dribbling_scene(spec, run, title="3  Dribbling")]
+
+
+def _getting_up(spec: RobotSpec, config: DemoConfig) -> tuple[dict[str, Any] | None, list[Scene]]:
+    """Figures and scenes of getting up; nothing if the package has no weights for the robot."""
+    path = shipped_or_none(shipped_getup, spec.name)
+    if path is None or config.getup_s <= 0.0:
+        return None, []
+    stand_s = min(0.5, 0.5 * config.getup_s)
+    test = GetupEvaluationConfig(episodes=16, limit_s=config.getup_s - stand_s, stand_s=stand_s)
+    run = get_up(spec, GetupPolicy.load(path, spec.name), test, keep=test.episodes)
+    return summarize_getup(run, test, spec.control_period_s), lying_scenes(spec, run)
+
+
+def shipped_or_none(find: Callable[[str], Path], robot: str) -> Path | None:
+    """The file that ``find`` finds for a robot; None if it does not come with the package."""
+    try:
+        return find(robot)
+    except FileFormatError:
+        return None
 
 
 def _course_figures(spec: RobotSpec, course: WalkEpisodes, config: DemoConfig) -> dict[str, Any]:

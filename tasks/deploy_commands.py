@@ -21,7 +21,8 @@ class Deploy:
 
     The bridge, and with --twin the robot, are processes of their own. With --twin only this
     computer hears them, in a domain of their own. A real robot moves only after Enter was pressed.
-    Ctrl-C stops softly. Ends with 1 if the twin fell or the policy did not act for all the time.
+    Ctrl-C stops softly. Ends with 1 if the twin fell, without --recover, or the policy did not act
+    for all the time.
     """
 
     robot: Literal["op3", "anymal_c"] = "anymal_c"
@@ -30,6 +31,9 @@ class Deploy:
     """What the policy does."""
     bundle: Path | None = None
     """Policy bundle (.onnx); by default the policy that comes with the package is exported."""
+    recover: bool = False
+    """Let the policy get up by itself when it has fallen, instead of a fault at ``tilt_limit_deg``;
+    of a bundle that is given, it must be a part (``export --recover``)."""
     twin: bool = False
     """With a digital twin instead of a robot."""
     duration: float = 20.0
@@ -84,6 +88,7 @@ class Deploy:
             near_m=self._ball()[1],
             dry_run=self.dry_run,
             attended=not self.twin,
+            recover=self.recover,
         )
         figures = deploy(run, OUT.print)
         _print(figures)
@@ -93,7 +98,7 @@ class Deploy:
         if figures["interrupted"]:
             return 130
         whole = figures["seconds"] >= self.duration - 0.1
-        return 0 if whole and not figures["falls"] else 1
+        return 0 if whole and (self.recover or not figures["falls"]) else 1
 
     def _bag(self, out: Path) -> None:
         """Writes the log once more as a bag, if that is possible; it is no reason to fail."""
@@ -112,10 +117,12 @@ class Deploy:
         from legged_skills.sim2real.bundle import Bundle
 
         if self.bundle is None:
-            from legged_skills.tasks.commands import load_policy, timing
-            from legged_skills.tasks.export import export_bytes
+            from legged_skills.tasks.commands import load_policy, recovering, timing
+            from legged_skills.tasks.export import Exported, export_bytes
 
-            policy = load_policy(self.robot, self.task)
+            policy: Exported = load_policy(self.robot, self.task)
+            if self.recover:
+                policy = recovering(policy)
             data = export_bytes(policy, timing(self.robot))
         else:
             Bundle.load(self.bundle, robot=self.robot, task=self.task)

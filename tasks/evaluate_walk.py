@@ -202,14 +202,10 @@ def walk_at_random(
     keep: int = 1,
 ) -> WalkEpisodes:
     """The episodes of ``evaluate_walk``; the states of ``keep`` of them are kept."""
-    rng = np.random.default_rng(config.seed)
-    ranges = np.array(list(config.ranges(spec.name).values()))
-    count = round(config.episode_s / config.command_s)
-    commands = rng.uniform(ranges[:, 0], ranges[:, 1], (config.episodes, count, COMMAND_SIZE))
     return walk_on_commands(
         spec,
         policy,
-        commands,
+        random_commands(spec, config),
         config.command_s,
         config.average_s,
         keep=keep,
@@ -217,6 +213,14 @@ def walk_at_random(
         gap=gap,
         seed=config.seed,
     )
+
+
+def random_commands(spec: RobotSpec, config: WalkEvaluationConfig) -> np.ndarray:
+    """(E, C, 3) commands: forward, to the left [m/s], turning [rad/s]."""
+    rng = np.random.default_rng(config.seed)
+    ranges = np.array(list(config.ranges(spec.name).values()))
+    count = round(config.episode_s / config.command_s)
+    return rng.uniform(ranges[:, 0], ranges[:, 1], (config.episodes, count, COMMAND_SIZE))
 
 
 def summarize(run: WalkEpisodes) -> dict[str, Any]:

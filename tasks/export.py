@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from legged_skills import __version__, robots
 from legged_skills.robots.errors import ContractError, SettingsError
@@ -46,17 +46,23 @@ from legged_skills.tasks.ball_tracker import (
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
+from legged_skills.tasks.export_getup import add_recovering
+from legged_skills.tasks.getup import STATE_SIZE
+from legged_skills.tasks.onnx_graph import Graph
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.recovering import RecoveringPolicy
 from legged_skills.tasks.trim import LIMIT, TRIM_SIZE, WINDOW, VelocityTrim
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 
+Exported = AnyPolicy | RecoveringPolicy
+"""What can be written as a bundle."""
 OPSET = 17
 IR_VERSION = 8
 """What onnxruntime has read since 1.13; nothing newer is needed."""
 
 
 def export_policy(
-    policy: AnyPolicy, path: str | Path, timing: Mapping[str, Any] | None = None
+    policy: Exported, path: str | Path, timing: Mapping[str, Any] | None = None
 ) -> None:
     """Writes a policy as a bundle, atomically, after reading it back from memory.
 
@@ -77,7 +83,7 @@ def export_policy(
         file.write(data)
 
 
-def export_bytes(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) -> bytes:
+def export_bytes(policy: Exported, timing: Mapping[str, Any] | None = None) -> bytes:
     """The bytes of a policy's bundle; the same policy always gives the same bytes.
 
     Args:
@@ -102,7 +108,7 @@ def export_bytes(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) -> 
     return seal(model.SerializeToString(deterministic=True))
 
 
-def policy_bundle(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) -> Bundle:
+def policy_bundle(policy: Exported, timing: Mapping[str, Any] | None = None) -> Bundle:
     """A policy as a bundle in memory, to run it exactly as on a robot.
 
     Raises:
@@ -114,7 +120,7 @@ def policy_bundle(policy: AnyPolicy, timing: Mapping[str, Any] | None = None) ->
     return Bundle.from_bytes(export_bytes(policy, timing), name)
 
 
-def _header(policy: AnyPolicy, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
+def _header(policy: Exported, spec: RobotSpec, timing: Mapping[str, Any] | None) -> BundleHeader:
     command = _command(policy)
     return BundleHeader(
         task=policy.task,
@@ -143,7 +149,7 @@ class _Command(NamedTuple):
     """(C,) what they are multiplied by."""
 
 
-def _command(policy: AnyPolicy) -> _Command:
+def _command(policy: Exported) -> _Command:
     """The command of the policy's task."""
     commands = {"walk": _walk_command, "dribble": _dribble_command}
     if policy.task not in commands:
@@ -153,7 +159,7 @@ def _command(policy: AnyPolicy) -> _Command:
     return commands[policy.task](policy)
 
 
-def _walk_command(policy: AnyPolicy) -> _Command:
+def _walk_command(policy: Exported) -> _Command:
     ranges = asdict(WalkConfig(**as_tuples(policy.config)).paces(policy.robot))
     components = [
         CommandComponent(
@@ -168,7 +174,7 @@ def _walk_command(policy: AnyPolicy) -> _Command:
     return _Command("velocity", tuple(components), COMMAND_SCALE)
 
 
-def _dribble_command(policy: AnyPolicy) -> _Command:
+def _dribble_command(policy: Exported) -> _Command:
     """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
     sizes = DribbleConfig(**as_tuples(policy.config)).sizes(policy.robot)
     far, camera = sizes.range_m, CameraConfig()
@@ -187,7 +193,7 @@ def _dribble_command(policy: AnyPolicy) -> _Command:
     return _Command("ball_and_target", tuple(components), task_scale(sizes))
 
 
-def command_scale(policy: AnyPolicy) -> np.ndarray:
+def command_scale(policy: Exported) -> np.ndarray:
     """(C,) what the numbers of a bundle's command are multiplied by to be the policy's "task".
 
     Raises:
@@ -196,48 +202,9 @@ def command_scale(policy: AnyPolicy) -> np.ndarray:
     return _command(policy).scale
 
 
-class _Graph:
-    """Nodes and constants of a graph, in the order of evaluation."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[TensorProto] = []
-
-    def constant(self, name: str, values: Any) -> str:
-        """Adds a float32 constant."""
-        self.constants.append(numpy_helper.from_array(np.array(values, np.float32), name))
-        return name
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Adds a node, named after its only output."""
-        node = helper.make_node(operator, inputs, [output], name=output, **attributes)
-        self.nodes.append(node)
-        return output
-
-    def slice(self, x: str, start: int, end: int, output: str) -> str:
-        """Adds a node that takes columns ``start`` to ``end`` of x (B, D)."""
-        names = [f"{output}_{end_of}" for end_of in ("from", "to", "axis")]
-        for name, value in zip(names, (start, end, 1), strict=True):
-            self.constants.append(numpy_helper.from_array(np.array([value], np.int64), name))
-        return self.add("Slice", [x, *names], output)
-
-    def mlp(self, name: str, params: Mapping[str, Any], x: str, output: str) -> str:
-        """Adds what ``networks.Mlp`` computes: dense layers with ELU between them."""
-        for layer in range(len(params)):
-            weights = params[f"Dense_{layer}"]
-            kernel = self.constant(f"{name}_kernel_{layer}", weights["kernel"])
-            bias = self.constant(f"{name}_bias_{layer}", weights["bias"])
-            last = layer == len(params) - 1
-            y = output if last else f"{name}_dense_{layer}"
-            x = self.add("Gemm", [x, kernel, bias], y)
-            if not last:
-                x = self.add("Elu", [x], f"{name}_elu_{layer}")
-        return x
-
-
-def _model(policy: AnyPolicy, spec: RobotSpec) -> onnx.ModelProto:
+def _model(policy: Exported, spec: RobotSpec) -> onnx.ModelProto:
     """The graph: scaled observation, what is carried, action, clamped joint targets."""
-    contract, graph = policy.contract, _Graph()
+    contract, graph = policy.contract, Graph()
     centred = graph.add(
         "Sub", ["observation", graph.constant("offset", frame_offset(contract))], "centred"
     )
@@ -247,11 +214,11 @@ def _model(policy: AnyPolicy, spec: RobotSpec) -> onnx.ModelProto:
         "Mul", ["command", graph.constant("command_scale", _command(policy).scale)], "task"
     )
     carried = policy.agent.carried_size
-    if isinstance(policy, CommanderPolicy):
-        action = _add_commander(graph, policy, sensed, task)
+    if isinstance(policy, RecoveringPolicy):
+        action = _add_task_policy(graph, policy.policy, sensed, task, STATE_SIZE, "task_carried")
+        action = add_recovering(graph, policy, sensed, action, "task_carried")
     else:
-        velocity = _add_velocity(graph, policy, sensed, 0)
-        action = _add_latent_policy(graph, policy, sensed, velocity, task, 0, "z")
+        action = _add_task_policy(graph, policy, sensed, task, 0, "z")
     _add_targets(graph, action, spec)
     return helper.make_model(
         helper.make_graph(
@@ -272,8 +239,23 @@ def _model(policy: AnyPolicy, spec: RobotSpec) -> onnx.ModelProto:
     )
 
 
+def _add_task_policy(
+    graph: Graph,
+    policy: TaskPolicy | CommanderPolicy,
+    sensed: str,
+    task: str,
+    carried_from: int,
+    carried: str,
+) -> str:
+    """Adds a policy of either kind; arguments as in ``_add_latent_policy``; gives the action."""
+    if isinstance(policy, CommanderPolicy):
+        return _add_commander(graph, policy, sensed, task, carried_from, carried)
+    velocity = _add_velocity(graph, policy, sensed, carried_from)
+    return _add_latent_policy(graph, policy, sensed, velocity, task, carried_from, carried)
+
+
 def _add_velocity(
-    graph: _Graph, policy: TaskPolicy, sensed: str, carried_from: int
+    graph: Graph, policy: TaskPolicy, sensed: str, carried_from: int
 ) -> tuple[str, str]:
     """Adds the estimator: the velocity now, and its running mean.
 
@@ -293,7 +275,7 @@ def _add_velocity(
 
 
 def _add_latent_policy(
-    graph: _Graph,
+    graph: Graph,
     policy: TaskPolicy,
     sensed: str,
     velocity: tuple[str, str],
@@ -331,15 +313,18 @@ def _add_latent_policy(
     return graph.mlp("decoder", policy.decoder.params, both, "action")
 
 
-def _add_commander(graph: _Graph, policy: CommanderPolicy, sensed: str, task: str) -> str:
-    """Adds a policy that commands a walk, and the walk; gives the action."""
+def _add_commander(
+    graph: Graph, policy: CommanderPolicy, sensed: str, task: str, carried_from: int, carried: str
+) -> str:
+    """Adds a policy that commands a walk, and the walk; as ``_add_latent_policy``."""
     walk = policy.agent.walk
-    walk_from = 2 * COMMAND_SIZE + CARRIED_SIZE
-    before = graph.slice("z_tm1", 0, COMMAND_SIZE, "u_tm1")
-    carried = graph.slice("z_tm1", 2 * COMMAND_SIZE, walk_from, "tracker_tm1")
+    tracker_from = carried_from + 2 * COMMAND_SIZE
+    walk_from = tracker_from + CARRIED_SIZE
+    before = graph.slice("z_tm1", carried_from, carried_from + COMMAND_SIZE, "u_tm1")
+    known = graph.slice("z_tm1", tracker_from, walk_from, "tracker_tm1")
     velocity = _add_velocity(graph, policy.walk, sensed, walk_from)
     tracker = policy.agent.tracker
-    tracked = _add_tracker(graph, tracker, carried, sensed, task, velocity[0])
+    tracked = _add_tracker(graph, tracker, known, sensed, task, velocity[0])
     seen = graph.add("Mul", [tracked, graph.constant("metre", tracker.scale)], "tracked_scaled")
     told = [sensed, *velocity, task, seen, before]
     inputs = graph.add("Concat", told, "commander_input", axis=1)
@@ -359,12 +344,12 @@ def _add_commander(graph: _Graph, policy: CommanderPolicy, sensed: str, task: st
     )
     # Nothing explores: the command is not off its mean.
     off = graph.add("Sub", [u, u], "u_off")
-    graph.add("Concat", [u, off, tracked, "tracker_begun", "walk_carried"], "z", axis=1)
+    graph.add("Concat", [u, off, tracked, "tracker_begun", "walk_carried"], carried, axis=1)
     return action
 
 
 def _add_tracker(
-    graph: _Graph, tracker: BallTracker, carried: str, sensed: str, task: str, velocity: str
+    graph: Graph, tracker: BallTracker, carried: str, sensed: str, task: str, velocity: str
 ) -> str:
     """Adds what ``BallTracker`` computes; gives what is known, and adds "tracker_begun"."""
 
@@ -446,7 +431,7 @@ def _share(logit: Any) -> np.ndarray:
 
 
 def _add_trim(
-    graph: _Graph, trim: VelocityTrim, before: str, sensed: str, task: str, mean: str
+    graph: Graph, trim: VelocityTrim, before: str, sensed: str, task: str, mean: str
 ) -> tuple[str, str]:
     """Adds what ``VelocityTrim`` computes: what is carried, and the task the policy is told."""
     zero, scale = graph.constant("zero", 0.0), graph.constant("trim_scale", trim.task_scale)
@@ -479,7 +464,7 @@ def _add_trim(
     return graph.add("Concat", [now, rate], "trim_carried", axis=1), told
 
 
-def _add_targets(graph: _Graph, action: str, spec: RobotSpec) -> None:
+def _add_targets(graph: Graph, action: str, spec: RobotSpec) -> None:
     """Adds what ``RobotSpec.joint_targets`` computes."""
     moved = graph.add("Mul", [action, graph.constant("action_scale", spec.action_scale)], "moved")
     asked = graph.add(

@@ -1,4 +1,4 @@
-"""Showing a motion: a clip, a clip followed by the skill module, a walk, or dribbling."""
+"""Showing a motion: a clip, a clip followed by the skill module, or a task policy at work."""
 
 import os
 import sys
@@ -23,6 +23,7 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.tasks import evaluate_dribble
 from legged_skills.tasks.commander_file import load_any_policy
 from legged_skills.tasks.dribble_film import dribbling_scene
+from legged_skills.tasks.evaluate_getup import GetupEvaluationConfig, get_up
 from legged_skills.tasks.evaluate_walk import shipped_policy, walk_on_commands
 from legged_skills.tasks.film import (
     FilmSettings,
@@ -34,6 +35,8 @@ from legged_skills.tasks.film import (
     walking_scene,
     write_film,
 )
+from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
+from legged_skills.tasks.getup_film import lying_scenes
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.stages import Stages
 from legged_skills.tasks.time_lapse import save_picture, time_lapse
@@ -55,7 +58,7 @@ class PlayConfig:
     """Let the skill module follow the clip; the clip itself is shown as a translucent robot."""
     skills: Path | None = None
     """The skill module; by default the one that comes with the package."""
-    task: Literal["walk", "dribble"] = "walk"
+    task: Literal["walk", "dribble", "getup"] = "walk"
     """What is done, if no clip is shown."""
     policy: Path | None = None
     """The task's policy; by default the one that comes with the package."""
@@ -82,10 +85,12 @@ class PlayConfig:
         """
         if self.track and self.clip is None:
             raise SettingsError("track is set, but no clip is given to follow.")
-        if self.task == "dribble" and self.clip is not None:
-            raise SettingsError("task is dribble, but a clip is given to show.")
-        if self.task == "dribble" and self.picture is not None:
-            raise SettingsError("task is dribble, of which no picture is made; ask for a video.")
+        if self.task != "walk" and self.clip is not None:
+            raise SettingsError(f"task is {self.task}, but a clip is given to show.")
+        if self.task != "walk" and self.picture is not None:
+            raise SettingsError(
+                f"task is {self.task}, of which no picture is made; ask for a video."
+            )
         if not 0.0 < self.seconds < float("inf"):
             raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
         if self.command is not None and not np.isfinite(self.command).all():
@@ -139,6 +144,10 @@ def _scene(spec: RobotSpec, config: PlayConfig) -> Scene:
         policy = load_any_policy(file, spec.name, "dribble")
         run = evaluate_dribble.dribble_on_paths(spec, policy, [config.path], test)
         return dribbling_scene(spec, run)
+    if config.task == "getup":
+        getup = GetupPolicy.load(config.policy or shipped_getup(spec.name), spec.name)
+        fallen = GetupEvaluationConfig(episodes=1, limit_s=config.seconds, stand_s=0.0)
+        return lying_scenes(spec, get_up(spec, getup, fallen))[0]
     if config.clip is None:
         policy = TaskPolicy.load(config.policy or shipped_policy(spec.name), spec.name, "walk")
         command = config.command

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
-from legged_skills.skill_module.agents import Agent
+from legged_skills.skill_module.agents import Actor
 from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 from legged_skills.tasks.trim import velocity_trim
@@ -40,7 +40,7 @@ class Policy(Protocol):
         ...
 
     @property
-    def agent(self) -> Agent:
+    def agent(self) -> Actor:
         """What decides."""
         ...
 

@@ -47,6 +47,7 @@ class DemoReport:
             *self._introduction(),
             *self._tracking(),
             *self._walking(),
+            *self._more(),
             *self._models(),
             *self._machine(),
         ]
@@ -77,7 +78,8 @@ class DemoReport:
                 self.video,
                 "First the clip, as a blue translucent robot, and the robot that follows it. Then "
                 "a course of commands: blue arrows show the commanded, orange the achieved "
-                "velocity, arcs the turning rate.",
+                "velocity, arcs the turning rate. Where the package has weights for them, "
+                "dribbling and getting up follow.",
             ),
         ]
 
@@ -170,6 +172,30 @@ class DemoReport:
             ),
         ]
 
+    def _more(self) -> list[str]:
+        ball, getup = self.figures["dribbling"], self.figures["getup"]
+        parts = []
+        if ball is not None:
+            parts += [
+                webpage.heading("Dribbling"),
+                webpage.paragraph(
+                    f"One episode, nominal physics, way of the target: {ball['path']}. The ball is "
+                    f"within {ball['near_m']:g} m of its target for "
+                    f"{100.0 * ball['time_near_target']:.0f} % of the time."
+                    + (" The robot fell." if ball["fell"] else "")
+                ),
+            ]
+        if getup is not None:
+            parts += [
+                webpage.heading("Getting up"),
+                webpage.paragraph(
+                    f"Of {getup['episodes']} robots that were dropped to the floor in poses of any "
+                    f"kind, {100.0 * getup['success_rate']:.0f} % stand within "
+                    f"{getup['limit_s']:g} s, after {number(getup['time_s'], 1)} s (median)."
+                ),
+            ]
+        return parts
+
     def _models(self) -> list[str]:
         spec, module, policy = self.spec, self.module, self.policy
         licences = sorted({str(clip.source.get("licence", "not stated")) for clip in self.clips})
@@ -217,7 +243,8 @@ class DemoReport:
                     (
                         "time taken",
                         f"{seconds['tracking']:.0f} s for tracking, {seconds['walking']:.0f} s for "
-                        f"walking, {seconds['film']:.0f} s for the film; "
+                        f"walking, {seconds['tasks']:.0f} s for more, "
+                        f"{seconds['film']:.0f} s for the film; "
                         f"{seconds['all']:.0f} s in all",
                     ),
                 ]

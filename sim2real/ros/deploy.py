@@ -27,6 +27,7 @@ SETTLE_S = {"walk": 2.0, "dribble": 5.0}
 _START_S = 60.0
 _RAMP_S = 90.0
 _REST_S = 40.0
+_ANY_TILT_DEG = 180.0
 _TIMING = ("period_error_p99_ms", "missed_deadlines", "sensor_to_command_p99_ms", "steps")
 
 
@@ -54,6 +55,8 @@ class DeployRun:
     """Everything but publishing to the robot."""
     attended: bool = False
     """Wait for somebody to press Enter before the robot moves."""
+    recover: bool = False
+    """The policy gets up by itself: no tilt is a fault."""
 
     def __post_init__(self) -> None:
         """Checks what can be checked before anything is started.
@@ -115,6 +118,8 @@ class _Deployment:
             "figures": str(run.out / "timing.json"),
             "dry_run": str(run.dry_run).lower(),
         }
+        if run.recover:
+            parameters["tilt_limit_deg"] = f"{_ANY_TILT_DEG:.1f}"
         words = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
         if run.params is not None:
             words = ["--params-file", str(run.params), *words]

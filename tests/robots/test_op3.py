@@ -352,3 +352,33 @@ def test_robot_without_floor_can_be_attached():
     frame = scene.worldbody.add_frame()
     scene.attach(SPEC.spec(floor=False), prefix="a_", frame=frame)
     assert scene.compile().body("a_body_link").mass[0] == pytest.approx(1.34928)
+
+
+def test_a_robot_that_touches_itself_does_not_pass_through_itself() -> None:
+    # Both legs are turned inwards as far as they go, in the air.
+    turned = SPEC.default_joint_pos.copy()
+    for joint in ("l_hip_roll", "r_hip_roll"):
+        index = SPEC.joint_names.index(joint)
+        ends = (SPEC.joint_lower[index], SPEC.joint_upper[index])
+        turned[index] = min(ends, key=abs)  # outwards they go farther
+    gap_m = {}
+    for touches in (False, True):
+        model = SPEC.model(touches_itself=touches)
+        assert model.npair == (len(SPEC.self_collision) if touches else 0)
+        # The same bodies, and nothing else that meets anything.
+        assert model.nv == SPEC.model().nv and np.isclose(model.body_mass.sum(), 3.1, atol=0.1)
+        data = mujoco.MjData(model)
+        data.qpos[:], data.ctrl[:] = SPEC.home_qpos, turned
+        data.qpos[2] = 1.0
+        for _ in range(100):
+            mujoco.mj_step(model, data)
+        pairs = (
+            mujoco.mj_geomDistance(model, data, model.geom(a).id, model.geom(b).id, 1.0, None)
+            for a, b in SPEC.self_collision
+        )
+        gap_m[touches] = min(pairs)
+    assert gap_m[False] < -0.01
+    assert -0.004 < gap_m[True] < 0.001
+    # Without what is only seen nothing that meets anything is lost.
+    lean = SPEC.model(visible=False, touches_itself=True)
+    assert lean.npair == len(SPEC.self_collision) and lean.ngeom < SPEC.model().ngeom

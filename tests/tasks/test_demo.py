@@ -18,6 +18,7 @@ TINY = DemoConfig(
     command_s=0.2,
     average_s=0.1,
     test=WalkEvaluationConfig(episodes=3, episode_s=0.4, command_s=0.2, average_s=0.1),
+    dribble_s=0.4,
 )
 
 
@@ -86,10 +87,12 @@ def test_demo_makes_film_and_report(
         console=Console(file=log),
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["demo.mp4", "report.html"]
-    # 0.4 s of the clip and 7 commands of 0.2 s, 25 frames/s.
-    assert imageio_ffmpeg.count_frames_and_secs(str(result.video))[0] == 10 + 35
+    # 0.4 s of the clip, 7 commands of 0.2 s and 0.4 s with a ball, 25 frames/s.
+    assert imageio_ffmpeg.count_frames_and_secs(str(result.video))[0] == 10 + 35 + 10
     figures = result.figures
-    assert figures["film"]["frames"] == 45
+    assert figures["film"]["frames"] == 55
+    # The ball has begun to be left behind, no more.
+    assert figures["dribbling"]["time_near_target"] == 1.0 and figures["getup"] is None
     # The clip drifts by less than 0.5 m, so holding still follows it, badly.
     assert figures["tracking"]["tracked_share"] == 1.0
     assert figures["walking"]["episodes"] == 3
@@ -102,7 +105,7 @@ def test_demo_makes_film_and_report(
     page = result.report.read_text(encoding="utf-8")
     assert f"{figures['tracking']['joint_error_rad']:.3f} rad" in page
     assert f"{figures['walking']['velocity_error_mps']:.3f} m/s" in page
-    assert "sidestep" in page
+    assert "sidestep" in page and "100 % of the time" in page and "Getting up" not in page
     assert "making the film" in log.getvalue()
 
 

@@ -82,7 +82,16 @@ def test_without_a_command_the_pace_suits_the_robot(
     assert given == [[[[0.6, 0.0, 0.0]]], [[[0.1, 0.2, 0.3]]]]
 
 
+def test_getting_up(tmp_path: Path) -> None:
+    video = tmp_path / "getup.mp4"
+    config = PlayConfig(robot="op3", task="getup", seconds=0.4, video=video, backend="sketch")
+    play(config, size=SIZE, console=quiet())
+    assert frames(video) == 10
+
+
 def test_settings_that_do_not_go_together() -> None:
+    with pytest.raises(SettingsError, match="task is getup, but a clip is given"):
+        PlayConfig(robot="op3", task="getup", clip=Path("clip.npz"))
     with pytest.raises(SettingsError, match="no clip is given to follow"):
         PlayConfig(track=True)
     with pytest.raises(SettingsError, match=r"seconds is 0\.0"):

@@ -12,6 +12,9 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.tasks import evaluate_dribble, evaluate_walk
 from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig
+from legged_skills.tasks.evaluate_getup import GetupEvaluationConfig, get_up
+from legged_skills.tasks.evaluate_getup import summarize as summarize_getup
+from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
 from legged_skills.tasks.policy_file import TaskPolicy
 
 SPEC = robots.get("anymal_c")
@@ -111,3 +114,23 @@ def test_the_ball_is_brought_along(dribbling):
     # The targets go more than 7 m; a ball that nobody touches would be that far behind.
     late = run.distance[round(5.0 / SPEC.control_period_s) :]
     assert late.mean() < 1.5 and (late < 1.0).mean() > 0.4
+
+
+@pytest.fixture(scope="module")
+def getup() -> GetupPolicy:
+    return GetupPolicy.load(shipped_getup("op3"), "op3")
+
+
+def test_getting_up_was_trained_for_the_robot_as_it_is_now(getup):
+    assert getup.summary["finished"]
+    contract = proprioception(robots.get("op3"), getup.contract.history).without_noise()
+    contract.require_same(getup.contract.without_noise(), "the shipped policy that gets up")
+
+
+@pytest.mark.parametrize(("gap", "least"), [(None, 1.0), (GAPS["op3"], 0.85)])
+def test_op3_gets_up(getup, gap, least):
+    spec, config = robots.get("op3"), GetupEvaluationConfig(episodes=48)
+    run = get_up(spec, getup, config, num_threads=1, gap=gap)
+    figures = summarize_getup(run, config, spec.control_period_s)
+    assert min(side["episodes"] for side in figures["sides"]) > 12
+    assert figures["success_rate"] >= least

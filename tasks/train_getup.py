@@ -1,0 +1,197 @@
+"""Training to get up: a search for key poses, then a policy that adds to them."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from legged_skills.robots.contract import ObservationContract, proprioception
+from legged_skills.robots.errors import ContractError
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.reality import simulate
+from legged_skills.skill_module import training
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.symmetry import Symmetry
+from legged_skills.skill_module.tracker import TrackerArchitecture
+from legged_skills.skill_module.train import gap_json
+from legged_skills.skill_module.training import Result, RunConfig
+from legged_skills.tasks.getup import (
+    GetupAgent,
+    GetupConfig,
+    GetupMotion,
+    KeyPoses,
+    getup_equivariance,
+)
+from legged_skills.tasks.getup_env import GetupEnv, GetupTaskConfig
+from legged_skills.tasks.getup_file import TASK, GetupPolicy
+from legged_skills.tasks.reuse import to_numpy
+from legged_skills.tasks.search_getup import Search, SearchConfig
+
+SEARCH_FILE = "search.npz"
+"""Where the search stands, in the folder of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GetupTrainingConfig:
+    """All settings of training to get up."""
+
+    run: RunConfig = field(
+        default_factory=lambda: RunConfig(total_steps=13_000_000, critic_share=0.03)
+    )
+    """Length, seed, number of environments; of the policy, after the search."""
+    ppo: PpoConfig = field(
+        default_factory=lambda: PpoConfig(
+            epochs=3, gamma=0.99, kl_weight=0.0, learning_rate=3e-5, max_learning_rate=5e-4
+        )
+    )
+    """Settings of PPO. Its first steps are small: larger ones would lose what key poses do."""
+    architecture: TrackerArchitecture = field(
+        default_factory=lambda: TrackerArchitecture(initial_action_std=0.3, min_action_std=0.15)
+    )
+    """Sizes of the networks."""
+    task: GetupTaskConfig = field(default_factory=GetupTaskConfig)
+    """What is rewarded."""
+    getup: GetupConfig = field(default_factory=GetupConfig)
+    """When the robot gets up."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How key poses are found."""
+    history: int = 8
+    """Frames in an observation; as in the policies that go on afterwards."""
+    gap: str = "full"
+    """What is between policy and physics: none, full, or a file of settings; not in the search."""
+    gap_factor: float = 1.1
+    """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
+    seen what is beyond them."""
+
+
+def train_getup(
+    spec: RobotSpec,
+    config: GetupTrainingConfig,
+    out: str | Path,
+    start: GetupPolicy | None = None,
+) -> Result | None:
+    """Searches key poses, trains a policy that adds to them, and writes ``out``/getup.npz.
+
+    Goes on from what is in ``out``.
+
+    Args:
+        spec: the robot.
+        config: all settings.
+        out: folder of the run.
+        start: a policy to begin with, whose key poses are kept; None searches some.
+
+    Returns:
+        The training's result; None if the search was interrupted.
+
+    Raises:
+        SettingsError: the robot has no sketch of key poses.
+        FileFormatError: a file cannot be written, or is damaged.
+        ContractError: what is in ``out`` is of another robot, contract or configuration, or the
+            policy to start from has another contract or other networks.
+    """
+    gap, contract = load_gap(config.gap, spec.name), proprioception(spec, config.history)
+    if start is None:
+        keys = search(spec, config.search, Path(out), config.run.num_threads)
+        if keys is None:
+            return None
+    else:
+        _check_start(start, contract, config)
+        keys = start.keys
+    wide = None if gap is None else replace(gap, training_level=config.gap_factor)
+    motion = GetupMotion.of(spec, keys, config.getup.rest_s)
+    run = config.run
+    sim = simulate(spec, run.num_envs, run.num_threads, wide, touches_itself=True)
+    env = GetupEnv(sim, contract, motion, config.task, run.seed, wide, level=0.0)
+    symmetry, sizes = Symmetry(spec), config.architecture
+    seen = symmetry.proprioception(contract)
+    agent = GetupAgent(
+        sizes,
+        contract.size,
+        env.privileged_size,
+        spec.num_joints,
+        getup_equivariance(symmetry, sizes, seen, *env.mirrored(symmetry)),
+        task_size=motion.told_size,
+    )
+    identity = {
+        "task": TASK,
+        "robot": spec.name,
+        "contract_hash": contract.hash,
+        "architecture": asdict(sizes),
+        TASK: asdict(config.task),
+        "poses": keys.poses.tolist(),
+        "durations_s": keys.durations_s.tolist(),
+        "rest_s": config.getup.rest_s,
+        "start": None if start is None else start.summary["steps"],
+        "gap": gap_json(env.robots),
+    }
+
+    def write_policy(result: Result) -> None:
+        GetupPolicy(
+            contract=contract,
+            keys=keys,
+            getup=config.getup,
+            architecture=sizes,
+            params=to_numpy(result.learner.average),
+            config=asdict(config.task),
+            summary=training.summary(result, run, config.ppo)
+            | {
+                "gap": identity["gap"],
+                "search": asdict(config.search) if start is None else None,
+                "start": None if start is None else start.summary,
+            },
+        ).save(Path(out) / f"{TASK}.npz")
+
+    initial = None if start is None else start.params
+    return training.train(agent, env, config.ppo, run, out, identity, write_policy, initial=initial)
+
+
+def _check_start(
+    start: GetupPolicy, contract: ObservationContract, config: GetupTrainingConfig
+) -> None:
+    """Checks that a training can begin with a policy."""
+    contract.without_noise().require_same(
+        start.contract.without_noise(), "the policy to start from"
+    )
+    exploration = ("initial_action_std", "min_action_std")
+    like = replace(
+        start.architecture, **{name: getattr(config.architecture, name) for name in exploration}
+    )
+    if like != config.architecture or start.getup.rest_s != config.getup.rest_s:
+        raise ContractError(
+            "the policy to start from has other networks, or rests for another time."
+        )
+
+
+def search(
+    spec: RobotSpec,
+    config: SearchConfig,
+    out: Path,
+    num_threads: int = 0,
+    stopped: Callable[[], bool] | None = None,
+) -> KeyPoses | None:
+    """Searches key poses, or goes on with it; saves after each generation.
+
+    Args:
+        spec: the robot.
+        config: settings.
+        out: folder of the run.
+        num_threads: of the physics; 0 takes all cores.
+        stopped: whether to end early; by default after SIGINT or SIGTERM.
+
+    Returns:
+        The best ones; None if it ended early.
+    """
+    found, path = Search(spec, config, num_threads), out / SEARCH_FILE
+    if path.exists():
+        found.restore(path)
+    with training.StopOnSignals() as signalled, training.progress_bar(Console(stderr=True)) as bar:
+        ended = stopped or signalled
+        task = bar.add_task("key poses", total=config.generations, note="")
+        while found.generation < config.generations and not ended():
+            _, stood = found.step()
+            found.save(path)
+            note = "stood " + ", ".join(f"{share:.0%}" for share in stood)
+            bar.update(task, completed=found.generation, note=note)
+    return found.best() if found.generation >= config.generations else None

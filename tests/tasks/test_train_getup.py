@@ -1,0 +1,146 @@
+"""From a sketch of key poses to a policy that gets up, and its figures."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legged_skills import robots
+from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.sim2real.gap import load_gap
+from legged_skills.skill_module.ppo import PpoConfig
+from legged_skills.skill_module.tracker import TrackerArchitecture
+from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks.evaluate_getup import (
+    GetupEvaluationConfig,
+    RecoveryEpisodes,
+    down_until_standing,
+    get_up,
+    summarize,
+    summarize_recovery,
+)
+from legged_skills.tasks.getup_env import GetupTaskConfig
+from legged_skills.tasks.getup_file import GetupPolicy
+from legged_skills.tasks.getup_film import fall_scenes, lying_scenes
+from legged_skills.tasks.search_getup import SKETCHES, Search, SearchConfig
+from legged_skills.tasks.train_getup import GetupTrainingConfig, search, train_getup
+
+SPEC = robots.get("op3")
+FEW = SearchConfig(generations=2, candidates=6, starts=2, elites=3, pool=16)
+
+
+def test_sketches_are_within_the_usable_ranges() -> None:
+    for name, sketch in SKETCHES.items():
+        spec = robots.get(name)
+        indices = [spec.joint_names.index(joint) for joint in sketch.joints]
+        poses = np.array(sketch.poses)
+        assert (poses >= spec.joint_lower[indices]).all()
+        assert (poses <= spec.joint_upper[indices]).all()
+        assert len(sketch.durations_s) == poses.shape[1] + 1
+
+
+def test_a_search_begins_with_the_sketch() -> None:
+    keys, sketch = Search(SPEC, FEW, 1).best(), SKETCHES["op3"]
+    knee = SPEC.joint_names.index("l_knee")
+    np.testing.assert_allclose(keys.poses[0, :, knee], [0.3, 2.3, 2.4, 1.7], atol=1e-9)
+    np.testing.assert_allclose(keys.durations_s, np.tile(sketch.durations_s, (2, 1)))
+
+
+def test_elites_are_kept_and_their_scores_are_means() -> None:
+    found = Search(SPEC, FEW, 1)
+    scores = iter([[1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [5.0, 6.0, 1.0, 0.0, 0.0, 4.0]])
+
+    def try_all(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        now = np.tile(next(scores), (2, 1))
+        return now, np.zeros_like(now)
+
+    found._try = try_all  # type: ignore[method-assign]
+    found.step()
+    # Nobody was tested before; the newcomer with 9 is worth (9 + the elites' mean of 2) / 2.
+    np.testing.assert_allclose(found.scores[0], [9.0, 3.0, 2.0])
+    np.testing.assert_allclose(found.tested[0], [1, 1, 1])
+    found.step()
+    # Means over both: 7, 4.5, 1.5, of which the usual is 13/3. The newcomer with 4 counts
+    # (4 + 13/3) / 2, more than (2 x 1.5 + 13/3) / 3.
+    np.testing.assert_allclose(found.scores[0], [7.0, 4.5, 4.0])
+    np.testing.assert_allclose(found.tested[0], [2, 2, 1])
+
+
+def test_a_search_goes_on_exactly(tmp_path: Path) -> None:
+    whole = search(SPEC, FEW, tmp_path / "whole", 1)
+    stops = iter([False, True, True])
+    assert search(SPEC, FEW, tmp_path / "parts", 1, lambda: next(stops)) is None
+    rest = search(SPEC, FEW, tmp_path / "parts", 1)
+    assert whole is not None and rest is not None
+    np.testing.assert_array_equal(whole.poses, rest.poses)
+    np.testing.assert_array_equal(whole.durations_s, rest.durations_s)
+    with pytest.raises(ContractError, match="had other settings"):
+        search(SPEC, dataclasses.replace(FEW, starts=1), tmp_path / "parts", 1)
+
+
+def test_only_robots_with_a_sketch_get_up(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="anymal_c has no key poses to get up with"):
+        train_getup(robots.get("anymal_c"), GetupTrainingConfig(), tmp_path)
+
+
+@pytest.mark.standard_dtypes
+def test_training_writes_a_policy_that_acts(tmp_path: Path) -> None:
+    config = GetupTrainingConfig(
+        run=RunConfig(total_steps=64, num_envs=8, num_threads=1),
+        ppo=PpoConfig(steps=4, epochs=1, minibatches=1, kl_weight=0.0),
+        architecture=TrackerArchitecture(policy_hidden=(8,), critic_hidden=(8,)),
+        task=GetupTaskConfig(pool=8),
+        search=FEW,
+    )
+    result = train_getup(SPEC, config, tmp_path)
+    assert result is not None and result.finished and result.steps == 64
+    policy = GetupPolicy.load(tmp_path / "getup.npz", "op3")
+    assert policy.summary["search"]["generations"] == 2
+    more = dataclasses.replace(config, search=dataclasses.replace(FEW, generations=9))
+    on = train_getup(SPEC, more, tmp_path / "on", policy)
+    further = GetupPolicy.load(tmp_path / "on" / "getup.npz")
+    # Its key poses are kept, and nothing is searched.
+    assert on is not None and not (tmp_path / "on" / "search.npz").exists()
+    np.testing.assert_array_equal(further.keys.poses, policy.keys.poses)
+    assert further.summary["start"]["steps"] == 64
+    wider = dataclasses.replace(
+        config, architecture=TrackerArchitecture(policy_hidden=(9,), critic_hidden=(8,))
+    )
+    with pytest.raises(ContractError, match="has other networks"):
+        train_getup(SPEC, wider, tmp_path / "wider", policy)
+    test = GetupEvaluationConfig(episodes=6, limit_s=0.5, stand_s=0.1)
+    run = get_up(SPEC, policy, test, 1, load_gap("full", "op3"), keep=6)
+    figures = summarize(run, test, SPEC.control_period_s)
+    assert figures["success_rate"] == 0.0 and figures["episodes"] == 6
+    assert len(lying_scenes(SPEC, run)) == len(set(run.side))
+
+
+def test_down_is_from_the_fall_until_it_stands_for_a_while() -> None:
+    fell = np.array([0, 1, 0, 0, 0, 0, 0, 0, 1, 0], bool)[:, None]
+    stands = np.array([1, 0, 0, 1, 1, 0, 1, 1, 0, 0], bool)[:, None]
+    down = down_until_standing(fell, stands, rest_steps=2)
+    np.testing.assert_array_equal(down[:, 0], [0, 1, 1, 1, 0, 0, 0, 0, 1, 1])
+    slower = down_until_standing(fell, stands, rest_steps=3)
+    np.testing.assert_array_equal(slower[:, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+
+
+def test_recoveries_by_hand() -> None:
+    down = np.zeros((100, 2), bool)
+    down[10:30, 0] = True  # up again after 20 steps
+    down[60:100, 0] = True  # never within 25
+    down[90:100, 1] = True  # there is no time left
+    run = RecoveryEpisodes(down=down, qpos=np.zeros((100, 2, 27)))
+    config = GetupEvaluationConfig(limit_s=25.0)
+    figures = summarize_recovery(run, config, period_s=1.0)
+    assert figures["falls"] == 3 and figures["recovered"] == 0.5
+    assert figures["minutes"] == pytest.approx(200 / 60)
+    assert figures["falls_per_minute"] == pytest.approx(0.9)
+    assert figures["upright_share"] == pytest.approx(1 - 70 / 200)
+    # A film shows 62 steps before a fall and 208 after it.
+    assert fall_scenes(SPEC, run) == []
+    longer = RecoveryEpisodes(
+        down=np.concatenate([np.zeros((80, 2), bool), down, np.zeros((150, 2), bool)]),
+        qpos=np.zeros((330, 2, 27)),
+    )
+    assert len(fall_scenes(SPEC, longer)[0].qpos) == 62 + 208
