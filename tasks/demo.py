@@ -24,10 +24,7 @@ from legged_skills.tasks import evaluate_walk as walking
 from legged_skills.tasks.commander_file import load_any_policy
 from legged_skills.tasks.dribble_film import dribbling_scene
 from legged_skills.tasks.evaluate_dribble import TESTS, DribbleEvaluationConfig
-from legged_skills.tasks.evaluate_getup import (
-    GetupEvaluationConfig,
-    get_up,
-)
+from legged_skills.tasks.evaluate_getup import GetupEvaluationConfig, get_up
 from legged_skills.tasks.evaluate_getup import summarize as summarize_getup
 from legged_skills.tasks.evaluate_walk import WalkEpisodes, WalkEvaluationConfig, shipped_policy
 from legged_skills.tasks.film import (

@@ -98,6 +98,8 @@ def figures() -> dict:
                 }
             ],
         },
+        "dribbling": {"path": "slalom", "near_m": 1.0, "time_near_target": 0.734, "fell": True},
+        "getup": {"episodes": 16, "success_rate": 0.8751, "limit_s": 2.5, "time_s": 1.84},
         "film": {
             "frames": 637,
             "width": 640,
@@ -106,7 +108,7 @@ def figures() -> dict:
             "clip": {"name": "dog_0", "start_s": 1.0, "end_s": 9.0},
         },
         "versions": {"mujoco": "4.0.0"},
-        "seconds": {"tracking": 1.0, "walking": 12.0, "film": 61.0, "all": 75.0},
+        "seconds": {"tracking": 1.0, "walking": 12.0, "tasks": 3.0, "film": 61.0, "all": 78.0},
     }
 
 
@@ -149,9 +151,11 @@ def test_report_needs_nothing_but_itself(report: DemoReport, tmp_path: Path) -> 
 def test_report_states_the_figures(report: DemoReport, tmp_path: Path) -> None:
     report.write(tmp_path / "report.html")
     text = " ".join(read(tmp_path / "report.html").text)
-    wanted = ("97.1 %", "0.061 rad", "0.046 m/s", "0.079 rad/s", "0.5 %", "75 s")
+    wanted = ("97.1 %", "0.061 rad", "0.046 m/s", "0.079 rad/s", "0.5 %", "78 s")
     # 409 control steps of 20 ms; a clip that was never followed has no errors.
     wanted += ("<dog>_0", "8.2", "0.051", "0.071", "dog_1", "0.2", "+0.38", "-0.27", "4.2 s")
+    wanted += ("way of the target: slalom", "for 73 % of the time. The robot fell.")
+    wanted += ("Of 16 robots", "88 % stand within 2.5 s, after 1.8 s")
     wanted += (report.module.contract.hash, "1.5 million control steps in 4 min, seed 7")
     wanted += ("637 frames of 640 x 360", "ray casting", "mujoco 4.0.0", "dog_0, 1.0 s to 9.0 s")
     assert [part for part in wanted if part not in text] == []
