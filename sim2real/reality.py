@@ -42,15 +42,13 @@ def simulate(
     """
     if gap is not None:
         model = gap_model(spec, gap, ball, touches_itself)
-    elif touches_itself:
-        model = spec.model(visible=False, touches_itself=True)
-    elif ball is not None:
-        mj = spec.spec(visible=False)
+    elif ball is None:
+        model = spec.model(visible=False, touches_itself=True) if touches_itself else None
+    else:
+        mj = spec.spec(visible=False, touches_itself=touches_itself)
         add_ball(mj, ball)
         model = mj.compile()
         set_rolling(model, ball)
-    else:
-        model = None
     return BatchSim(spec, num_envs, num_threads, model)
 
 

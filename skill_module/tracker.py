@@ -28,7 +28,6 @@ from legged_skills.skill_module.symmetry import (
     Equivariance,
     Representation,
     Symmetry,
-    join,
     mlp_layers,
 )
 
@@ -72,27 +71,34 @@ class TrackerAgent(WithCritic):
         """C: nothing is carried."""
         return 0
 
+    @property
+    def seen_size(self) -> int:
+        """Length of what the policy sees."""
+        return self.proprioception_size + self.privileged_size
+
+    def seen(self, obs: Observations) -> Array:
+        """What the policy sees (..., seen_size)."""
+        return jnp.concatenate([obs["proprioception"], obs["privileged"]], axis=-1)
+
     @cached_property
     def policy(self) -> Mlp:
-        """Proprioception and privileged -> what is added to the reference's action."""
+        """What it sees -> what is added to the reference's action."""
         return Mlp(self.architecture.policy_hidden, self.action_size, out_scale=0.01)
 
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic = jax.random.split(key)
-        both = jnp.zeros((1, self.proprioception_size + self.privileged_size))
         log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
         params = {
-            "policy": self.policy.init(policy, both)["params"],
-            "critic": self.critic.init(critic, both[:, : self.privileged_size])["params"],
+            "policy": self.policy.init(policy, jnp.zeros((1, self.seen_size)))["params"],
+            "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
             "action_log_std": jnp.full((self.action_size,), log_std),
         }
         return self.equivariance.begin(params)
 
     def mean(self, params: Params, obs: Observations) -> Array:
         """The mean action (..., J)."""
-        both = jnp.concatenate([obs["proprioception"], obs["privileged"]], axis=-1)
-        added: Any = self.policy.apply({"params": params["policy"]}, both)
+        added: Any = self.policy.apply({"params": params["policy"]}, self.seen(obs))
         return obs["reference_action"] + added
 
     def act(
@@ -126,13 +132,16 @@ class TrackerAgent(WithCritic):
 def tracker_equivariance(
     symmetry: Symmetry,
     architecture: TrackerArchitecture,
-    proprioception: Representation,
+    seen: Representation,
     privileged: Representation,
 ) -> Equivariance:
-    """How the networks of a ``TrackerAgent`` are mirrored; see ``imitation_equivariance``."""
-    both = join([proprioception, privileged])
+    """How the networks of a ``TrackerAgent`` are mirrored, given how what policy and critic see is.
+
+    Raises:
+        SettingsError: a layer cannot be mirrored.
+    """
     networks = {
-        "policy": mlp_layers(symmetry, both, architecture.policy_hidden, symmetry.joints),
+        "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, symmetry.joints),
         "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
     }
     return Equivariance(networks, {"action_log_std": symmetry.joints.unsigned()})

@@ -36,7 +36,7 @@ from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.reference import build_reference
-from legged_skills.skill_module.symmetry import Representation, Symmetry
+from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.skill_module.tracker import (
     TrackerAgent,
     TrackerArchitecture,
@@ -144,13 +144,14 @@ def make_tracker(spec: RobotSpec, config: SkillTrainingConfig) -> TrackerAgent:
         SettingsError: a layer cannot be mirrored.
     """
     contract = proprioception(spec, config.history)
+    told, privileged = _representations(spec, contract, config)
     return TrackerAgent(
         architecture=config.tracker,
         proprioception_size=contract.size,
         privileged_size=privileged_size(spec, contract, config.imitation),
         action_size=spec.num_joints,
         equivariance=tracker_equivariance(
-            Symmetry(spec), config.tracker, *_representations(spec, contract, config)
+            Symmetry(spec), config.tracker, join([told, privileged]), privileged
         ),
     )
 

@@ -9,9 +9,7 @@ S is the number of sides a robot lies on, K of key poses, T of control steps, J 
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -20,14 +18,7 @@ from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
 from legged_skills.skill_module.agents import Actor, Decision, Observations, Params
-from legged_skills.skill_module.symmetry import (
-    Equivariance,
-    Representation,
-    Symmetry,
-    join,
-    mlp_layers,
-)
-from legged_skills.skill_module.tracker import TrackerAgent, TrackerArchitecture
+from legged_skills.skill_module.tracker import TrackerAgent
 
 SIDES = ("front", "back")
 """What a robot lies on: gravity points along its x axis, or against it."""
@@ -113,6 +104,16 @@ class GetupMotion:
             told=told.astype(np.float32),
         )
 
+    def rows(self, step: np.ndarray) -> np.ndarray:
+        """Where steps (N,), counted from 0, are in these tables; the last pose is kept."""
+        return np.minimum(step, self.targets.shape[1] - 1)
+
+    def action(self, side: np.ndarray, step: np.ndarray, last_action: np.ndarray) -> np.ndarray:
+        """The action (N, J) at steps (N,) of sides (N,), after the action (N, J) before."""
+        row = self.rows(step)
+        share = self.shares[side, row][:, None]
+        return last_action + share * (self.targets[side, row] - last_action)
+
     @property
     def told_size(self) -> int:
         """Length of what the policy is told."""
@@ -145,43 +146,14 @@ class GetupAgent(TrackerAgent):
 
     task_size: int = field(kw_only=True)
 
-    def init(self, key: Array) -> Params:
-        """New parameters; the key is consumed."""
-        policy, critic = jax.random.split(key)
-        seen = jnp.zeros((1, self.proprioception_size + self.task_size))
-        log_std = jnp.log(jnp.float32(self.architecture.initial_action_std))
-        params = {
-            "policy": self.policy.init(policy, seen)["params"],
-            "critic": self.critic.init(critic, jnp.zeros((1, self.privileged_size)))["params"],
-            "action_log_std": jnp.full((self.action_size,), log_std),
-        }
-        return self.equivariance.begin(params)
+    @property
+    def seen_size(self) -> int:
+        """Length of what the policy sees."""
+        return self.proprioception_size + self.task_size
 
-    def mean(self, params: Params, obs: Observations) -> Array:
-        """The mean action (..., J)."""
-        seen = jnp.concatenate([obs["proprioception"], obs["task"]], axis=-1)
-        added: Any = self.policy.apply({"params": params["policy"]}, seen)
-        return obs["reference_action"] + added
-
-
-def getup_equivariance(
-    symmetry: Symmetry,
-    architecture: TrackerArchitecture,
-    proprioception: Representation,
-    task: Representation,
-    privileged: Representation,
-) -> Equivariance:
-    """How the networks of a ``GetupAgent`` are mirrored, given how its observations are.
-
-    Raises:
-        SettingsError: a layer cannot be mirrored.
-    """
-    seen = join([proprioception, task])
-    networks = {
-        "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, symmetry.joints),
-        "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
-    }
-    return Equivariance(networks, {"action_log_std": symmetry.joints.unsigned()})
+    def seen(self, obs: Observations) -> Array:
+        """What the policy sees (..., seen_size)."""
+        return jnp.concatenate([obs["proprioception"], obs["task"]], axis=-1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

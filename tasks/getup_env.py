@@ -106,9 +106,7 @@ class GetupEnv:
 
     def reference_action(self) -> np.ndarray:
         """(N, J) the action that leads along the key poses."""
-        now = np.minimum(self.step_in, self.motion.targets.shape[1] - 1)
-        share, last = self.motion.shares[self.side, now][:, None], self.robots.last_action
-        return last + share * (self.motion.targets[self.side, now] - last)
+        return self.motion.action(self.side, self.step_in, self.robots.last_action)
 
     def reset(self, ids: np.ndarray) -> None:
         """Robots lie on the floor, and begin to get up."""
@@ -159,8 +157,7 @@ class GetupEnv:
         self.rng.bit_generator.state = rest["rng"]
 
     def _told(self, rows: np.ndarray | slice) -> np.ndarray:
-        now = np.minimum(self.step_in[rows], self.motion.targets.shape[1] - 1)
-        return self.motion.told[self.side[rows], now]
+        return self.motion.told[self.side[rows], self.motion.rows(self.step_in[rows])]
 
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
         robots = self.robots

@@ -252,9 +252,7 @@ class Search:
         steps = int(motion.steps.max()) + _LAST_STEPS
         risen, stands = np.empty((2, steps, len(starts)))
         for step in range(steps):
-            now = min(step, motion.targets.shape[1] - 1)
-            share, last = motion.shares[which, now][:, None], robots.last_action
-            robots.step(last + share * (motion.targets[which, now] - last))
+            robots.step(motion.action(which, np.full_like(which, step), robots.last_action))
             high = np.clip(robots.pos_w[:, 2] / self.spec.standing_height_m, 0.0, 1.0)
             risen[step] = high * np.clip(0.5 * (robots.up_b[:, 2] + 1.0), 0.0, 1.0)
             stands[step] = lying.standing(robots, 0.85, 0.45)

@@ -13,8 +13,8 @@ from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
 from legged_skills.skill_module.ppo import PpoConfig
-from legged_skills.skill_module.symmetry import Symmetry
-from legged_skills.skill_module.tracker import TrackerArchitecture
+from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
 from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks.getup import (
@@ -22,12 +22,12 @@ from legged_skills.tasks.getup import (
     GetupConfig,
     GetupMotion,
     KeyPoses,
-    getup_equivariance,
 )
 from legged_skills.tasks.getup_env import GetupEnv, GetupTaskConfig
 from legged_skills.tasks.getup_file import TASK, GetupPolicy
 from legged_skills.tasks.reuse import to_numpy
 from legged_skills.tasks.search_getup import Search, SearchConfig
+from legged_skills.tasks.train_policy import widened
 
 SEARCH_FILE = "search.npz"
 """Where the search stands, in the folder of the run."""
@@ -99,19 +99,20 @@ def train_getup(
     else:
         _check_start(start, contract, config)
         keys = start.keys
-    wide = None if gap is None else replace(gap, training_level=config.gap_factor)
+    wide = widened(gap, config.gap_factor)
     motion = GetupMotion.of(spec, keys, config.getup.rest_s)
     run = config.run
     sim = simulate(spec, run.num_envs, run.num_threads, wide, touches_itself=True)
     env = GetupEnv(sim, contract, motion, config.task, run.seed, wide, level=0.0)
     symmetry, sizes = Symmetry(spec), config.architecture
-    seen = symmetry.proprioception(contract)
+    task, privileged = env.mirrored(symmetry)
+    seen = join([symmetry.proprioception(contract), task])
     agent = GetupAgent(
         sizes,
         contract.size,
         env.privileged_size,
         spec.num_joints,
-        getup_equivariance(symmetry, sizes, seen, *env.mirrored(symmetry)),
+        tracker_equivariance(symmetry, sizes, seen, privileged),
         task_size=motion.told_size,
     )
     identity = {

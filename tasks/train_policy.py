@@ -50,11 +50,11 @@ class PolicyTrainingConfig:
     """Factor on the contract's sensor noise, if there is no gap."""
 
 
-def widened(gap: Gap | None, config: PolicyTrainingConfig) -> Gap | None:
-    """The gap that a policy is trained under."""
+def widened(gap: Gap | None, factor: float) -> Gap | None:
+    """The gap that a policy is trained under: wider by a factor in training."""
     if gap is None:
         return None
-    return replace(gap, training_level=config.gap_factor * gap.training_level)
+    return replace(gap, training_level=factor * gap.training_level)
 
 
 class TaskEnvironment(Environment, Protocol):

@@ -42,7 +42,7 @@ class WalkTrainingConfig(PolicyTrainingConfig):
 
 def make_env(spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig) -> WalkEnv:
     """The environments the policy is trained in."""
-    gap = widened(load_gap(config.gap, spec.name), config)
+    gap = widened(load_gap(config.gap, spec.name), config.gap_factor)
     return WalkEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         module.contract,

@@ -123,7 +123,7 @@ def test_projecting_a_gradient_keeps_weights_symmetric_and_goes_downhill():
         told.size,
         privileged.size,
         12,
-        tracker_equivariance(symmetry, sizes, told, privileged),
+        tracker_equivariance(symmetry, sizes, join([told, privileged]), privileged),
     )
     params = agent.init(jax.random.key(0))
     rng = np.random.default_rng(2)

@@ -14,8 +14,8 @@ from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
-from legged_skills.skill_module.symmetry import Symmetry
-from legged_skills.skill_module.tracker import TrackerArchitecture
+from legged_skills.skill_module.symmetry import Symmetry, join
+from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
 from legged_skills.tasks import lying
 from legged_skills.tasks.evaluate_getup import (
     GetupEpisodes,
@@ -34,7 +34,6 @@ from legged_skills.tasks.getup import (
     KeyPoses,
     RecoveringAgent,
     Standing,
-    getup_equivariance,
     symmetric_poses,
 )
 from legged_skills.tasks.getup_env import GetupEnv, GetupTaskConfig
@@ -159,7 +158,7 @@ def test_a_mirrored_robot_gets_up_in_mirror_image() -> None:
     task, privileged = env.mirrored(symmetry)
     assert (task.size, privileged.size) == (motion.told_size, env.privileged_size)
     seen = symmetry.proprioception(CONTRACT)
-    equivariance = getup_equivariance(symmetry, SMALL, seen, task, privileged)
+    equivariance = tracker_equivariance(symmetry, SMALL, join([seen, task]), privileged)
     agent = GetupAgent(
         SMALL, seen.size, privileged.size, SPEC.num_joints, equivariance, task_size=task.size
     )
