@@ -125,7 +125,12 @@ class Deploy:
                 policy = recovering(policy)
             data = export_bytes(policy, timing(self.robot))
         else:
-            Bundle.load(self.bundle, robot=self.robot, task=self.task)
+            given = Bundle.load(self.bundle, robot=self.robot, task=self.task)
+            # Without a fault for tilt, nothing would stop what cannot get up.
+            if self.recover and "getup" not in given.header.training:
+                raise SettingsError(
+                    f"{self.bundle}: its policy does not get up, expected one of export --recover."
+                )
             try:
                 data = self.bundle.read_bytes()
             except OSError as error:

@@ -1,6 +1,7 @@
 """Task policies that get up: as a bundle they do what they do in JAX."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError
+from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.sim2real.raw_frame import term_slices
 from legged_skills.skill_module.rollout import act
 from legged_skills.skill_module.tracker import TrackerArchitecture
+from legged_skills.tasks.deploy_commands import Deploy
 from legged_skills.tasks.evaluate_walk import shipped_policy
-from legged_skills.tasks.export import export_bytes, policy_bundle
+from legged_skills.tasks.export import export_bytes, export_policy, policy_bundle
 from legged_skills.tasks.getup import (
     STATE_SIZE,
     GetupAgent,
@@ -97,6 +99,20 @@ def test_bundle_names_what_it_holds(policy: RecoveringPolicy) -> None:
     assert header.task == "walk" and header.latent_size == policy.agent.carried_size
     assert header.training["getup"] == {"steps": 1}
     assert export_bytes(policy) == export_bytes(policy)
+
+
+def test_only_what_gets_up_is_deployed_without_a_fault_for_tilt(
+    policy: RecoveringPolicy, tmp_path: Path
+) -> None:
+    plain, both = tmp_path / "plain.onnx", tmp_path / "both.onnx"
+    export_policy(policy.policy, plain)
+    export_policy(policy, both)
+    with pytest.raises(SettingsError, match=r"plain\.onnx: its policy does not get up"):
+        Deploy(robot="op3", recover=True, bundle=plain)._bundle(tmp_path / "copy.onnx")
+    assert not (tmp_path / "copy.onnx").exists()
+    for recover, bundle in ((False, plain), (True, both)):
+        found = Deploy(robot="op3", recover=recover, bundle=bundle)._bundle(tmp_path / "copy.onnx")
+        assert ("getup" in found.header.training) == recover
 
 
 def test_both_must_be_told_the_same(policy: RecoveringPolicy, getup: GetupPolicy) -> None:
