@@ -193,6 +193,11 @@ def begin(params: Params, config: LearnerConfig) -> LearnerState:
     return LearnerState(params, optimizer(config).init(params), rate, params)
 
 
+def restarted(state: LearnerState, config: LearnerConfig) -> LearnerState:
+    """The same parameters, with an optimiser that has seen nothing yet."""
+    return state._replace(opt_state=optimizer(config).init(state.params))
+
+
 def averaged(state: LearnerState, config: LearnerConfig, iteration: int) -> LearnerState:
     """Takes the present parameters into their running mean.
 

@@ -316,14 +316,11 @@ def begin_with(
     more = contract.history - frames
     silent = dataclasses.replace(contract, history=frames).without_noise()
     silent.require_same(start.contract.without_noise(), what)
-    names = ("initial_action_std", "min_action_std")
-    explores = {name: getattr(config.architecture, name) for name in names}
-    like = dataclasses.replace(start.architecture, **explores)
-    if like != config.architecture or more < 0:
-        raise ContractError(
-            f"{what} has {frames} frames and the architecture {start.architecture}, "
-            f"expected at most {contract.history} and {config.architecture}."
-        )
+    # How much is explored is for the settings to say.
+    free = ("initial_action_std", "min_action_std")
+    training.require_same_networks(start.architecture, config.architecture, what, free)
+    if more < 0:
+        raise ContractError(f"{what} has {frames} frames, expected at most {contract.history}.")
     if start.imitation.future_steps != config.imitation.future_steps:
         raise ContractError(
             f"{what} sees the reference {start.imitation.future_steps} steps ahead, expected "
@@ -335,7 +332,6 @@ def begin_with(
     decoder = start.params["decoder"] | {
         "Dense_0": first | {"kernel": np.concatenate([older, kernel])}
     }
-    # How much is explored is for the settings to say.
     parts = {name: part for name, part in start.params.items() if name != "action_log_std"}
     return parts | {"decoder": decoder}
 

@@ -1,10 +1,11 @@
 """The training loop: collect, update, log, checkpoint; resumes exactly."""
 
 import json
+import math
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboardX import SummaryWriter
 
 import legged_skills
-from legged_skills.robots.errors import FileFormatError, SettingsError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
 from legged_skills.skill_module.agents import Agent, Params
@@ -69,6 +70,24 @@ class RunConfig:
         """
         if self.seed < 0:
             raise SettingsError(f"seed is {self.seed}, expected at least 0.")
+
+
+def require_same_networks(found: Any, wanted: Any, what: str, free: Collection[str] = ()) -> None:
+    """Checks that weights for one architecture can be used in another.
+
+    Args:
+        found: the architecture of what is begun with, a dataclass.
+        wanted: the one that shall be trained, of the same class.
+        what: whose the first is, for the message.
+        free: names of the fields that may differ.
+
+    Raises:
+        ContractError: another field does; the message names it.
+    """
+    for name, value in asdict(wanted).items():
+        known = getattr(found, name)
+        if name not in free and known != value:
+            raise ContractError(f"{what} has {name} {known}, expected {value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +215,7 @@ class Loop:
         self.update = update
         self.steps_per_iteration = ppo_config.steps * env.num_envs
         self.iterations = count_iterations(ppo_config, run)
+        self.critic_iterations = math.ceil(run.critic_share * self.iterations)
         # Time limits may change from one resumption to the next; they do not change the numbers.
         settings = {"ppo": asdict(ppo_config), "run": asdict(run)}
         for name in ("minutes", "checkpoint_minutes", "num_threads"):
@@ -250,7 +270,7 @@ class Loop:
         """What changes over the training, for the iteration to come."""
         run, done, left = self.run, self.iteration + 1, self.iterations - self.iteration
         ramp, settle = run.kl_ramp_share * self.iterations, run.settle_share * self.iterations
-        waits = self.iteration < run.critic_share * self.iterations
+        waits = self.iteration < self.critic_iterations
         return Schedule(
             kl_weight=self.ppo.kl_weight * min(1.0, done / max(ramp, 1.0)),
             step_share=_CRITIC_STEPS if waits else min(1.0, left / max(settle, 1.0)),
@@ -262,6 +282,9 @@ class Loop:
         key = jax.random.fold_in(jax.random.key(self.run.seed + 1), self.iteration)
         collect_key, update_key = jax.random.split(key)
         schedule = self.schedule()
+        if self.iteration == self.critic_iterations > 0:
+            # Adam has seen no gradient of the policy yet, and would take it for a small one.
+            self.learner = ppo.restarted(self.learner, self.ppo)
         self.env.set_progress(self.iteration / self.iterations)
         began = time.perf_counter()
         data = collect(

@@ -303,14 +303,20 @@ def _add_latent_policy(
         before = graph.slice("z_tm1", end - TRIM_SIZE, end, "trim_tm1")
         trim, task = _add_trim(graph, agent.trim, before, sensed, task, mean)
         memory.append(trim)
-    inputs = graph.add("Concat", [sensed, now, mean, task, z_tm1], "policy_input", axis=1)
+    told = [sensed, now, mean, task]
+    inputs = graph.add("Concat", [*told, z_tm1], "policy_input", axis=1)
     added = graph.mlp("policy", policy.params["policy"], inputs, "added")
     share = _share(policy.params["filter_logit"])
     kept = graph.add("Mul", [z_tm1, graph.constant("filter", share)], "kept")
     z = graph.add("Add", [kept, added], "latent")
     graph.add("Concat", [z, *memory], carried, axis=1)
     both = graph.add("Concat", [sensed, z], "decoder_input", axis=1)
-    return graph.mlp("decoder", policy.decoder.params, both, "action")
+    if not agent.corrects:
+        return graph.mlp("decoder", policy.decoder.params, both, "action")
+    action = graph.mlp("decoder", policy.decoder.params, both, "decoded")
+    inputs = graph.add("Concat", [*told, z], "correction_input", axis=1)
+    added = graph.mlp("correction", policy.params["correction"], inputs, "correction")
+    return graph.add("Add", [action, added], "action")
 
 
 def _add_commander(

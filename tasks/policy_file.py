@@ -18,7 +18,6 @@ from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAg
 from legged_skills.tasks.trim import velocity_trim
 
 KIND = "task policy"
-_TRAINED = ("policy", "estimator", "filter_logit", "log_std")
 
 
 class Policy(Protocol):
@@ -70,7 +69,7 @@ class TaskPolicy:
     decoder: FrozenDecoder
     """Turns latents into actions."""
     params: dict[str, Any]
-    """Weights: "policy", "estimator", "filter_logit", "log_std"."""
+    """Weights, those of ``ReuseAgent.trained``."""
     config: dict[str, Any]
     """Settings of the task it was trained on."""
     summary: dict[str, Any]
@@ -92,7 +91,7 @@ class TaskPolicy:
 
     def parts(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The policy as arrays by name, and a header that JSON can hold."""
-        tree = {name: self.params[name] for name in _TRAINED}
+        tree = {name: self.params[name] for name in self.agent.trained}
         flat = flatten_dict({"trained": tree, "decoder": self.decoder.params}, sep="/")
         decoder = {
             "hidden": self.decoder.hidden,
@@ -154,7 +153,8 @@ class TaskPolicy:
         except (KeyError, TypeError) as error:
             raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
         template = jax.eval_shape(policy.agent.init, jax.random.key(0))
-        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        trained = policy.agent.trained
+        check_weights(path, policy.params, {name: template[name] for name in trained})
         check_weights(path, policy.decoder.params, policy.decoder.template())
         return policy
 

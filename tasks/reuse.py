@@ -58,6 +58,13 @@ class PolicyArchitecture:
     """Standard deviation of the latent's step at the start of training."""
     min_std: float = 0.3
     """It gets no smaller than this; see ``Architecture.min_action_std``."""
+    correction_std: float = 0.0
+    """How much the policy may correct the decoder's actions, without unit: the standard deviation
+    of the prior over what it adds to them; 0 for a policy that speaks through the latent only."""
+    correction_hidden: tuple[int, ...] = (256, 128)
+    """Widths of the hidden layers of the network that does."""
+    correction_noise: float = 0.2
+    """Standard deviation of what it tries out."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,6 +129,11 @@ class ReuseAgent(WithCritic):
     zero at the start. It explores with about the spread that the encoder's latents have in
     imitation, which is what the decoder is used to.
 
+    A decoder does what the clips' tracker did. What that could not do, as to keep its balance when
+    it is pushed, the policy can add to its actions, if the architecture says so; what it adds costs
+    its divergence from adding nothing, as latents cost theirs (PULSE, Luo et al. 2024, corrects
+    latents, not actions).
+
     Attributes:
         architecture: sizes.
         decoder: turns latents into actions; not trained.
@@ -160,9 +172,27 @@ class ReuseAgent(WithCritic):
         """All that is told and the latent before -> what is added to the filtered latent."""
         return Mlp(self.architecture.policy_hidden, self.latent_size, out_scale=0.01)
 
+    @property
+    def corrects(self) -> bool:
+        """Whether it adds to the decoder's actions."""
+        return self.architecture.correction_std > 0.0
+
+    @cached_property
+    def correction(self) -> Mlp:
+        """All that is told and the latent -> what is added to the decoder's action."""
+        hidden = self.architecture.correction_hidden
+        return Mlp(hidden, self.decoder.action_size, out_scale=0.01)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the parameters that a trained policy needs: all but the critic's."""
+        names = ("policy", "estimator", "filter_logit", "log_std")
+        return (*names, "correction") if self.corrects else names
+
     def init(self, key: Array) -> Params:
         """New parameters; the key is consumed."""
         policy, critic, estimator = jax.random.split(key, 3)
+        correction = jax.random.fold_in(policy, 1)
         told = self.decoder.proprioception_size
         size = told + TOLD_SIZE + self.task_size + self.latent_size
         share = jnp.float32(self.architecture.initial_filter)
@@ -174,6 +204,8 @@ class ReuseAgent(WithCritic):
             "filter_logit": jnp.log(share / (1.0 - share)),
             "log_std": jnp.full((self.latent_size,), log_std),
         }
+        if self.corrects:
+            params["correction"] = self.correction.init(correction, jnp.zeros((1, size)))["params"]
         return self.equivariance.begin(params)
 
     def mean(self, params: Params, obs: Observations, carried: Mapping[str, Array]) -> Array:
@@ -185,13 +217,26 @@ class ReuseAgent(WithCritic):
             carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3) and "trim" (N, 4),
                 if there is one, brought up to date.
         """
-        velocity, z_tm1, task = carried["mean_velocity"], carried["z_tm1"], obs["task"]
-        if self.trim is not None:
-            task = self.trim.told(task, carried["trim"])
-        told = self.estimator.told(params["estimator"], obs, velocity)
-        inputs = jnp.concatenate([obs["proprioception"], told, task, z_tm1], axis=-1)
+        z_tm1 = carried["z_tm1"]
+        inputs = jnp.concatenate([self.told(params, obs, carried), z_tm1], axis=-1)
         added: Any = self.policy.apply({"params": params["policy"]}, inputs)
         return jax.nn.sigmoid(params["filter_logit"]) * z_tm1 + added
+
+    def told(self, params: Params, obs: Observations, carried: Mapping[str, Array]) -> Array:
+        """(N, D) all that the policy is told but the latent; arguments as in ``mean``."""
+        task = obs["task"]
+        if self.trim is not None:
+            task = self.trim.told(task, carried["trim"])
+        velocity = self.estimator.told(params["estimator"], obs, carried["mean_velocity"])
+        return jnp.concatenate([obs["proprioception"], velocity, task], axis=-1)
+
+    def corrected_by(
+        self, params: Params, obs: Observations, carried: Mapping[str, Array], z: Array
+    ) -> Array:
+        """(N, J) mean of what is added to the action of a latent z (N, L); else as ``mean``."""
+        inputs = jnp.concatenate([self.told(params, obs, carried), z], axis=-1)
+        added: Any = self.correction.apply({"params": params["correction"]}, inputs)
+        return added
 
     def remember(self, params: Params, obs: Observations, carried: Array) -> dict[str, Array]:
         """What was carried (N, C), by name, with all but the latent brought up to date."""
@@ -215,25 +260,41 @@ class ReuseAgent(WithCritic):
         """Draws the next latent, or takes its mean, and decodes it."""
         known = self.remember(params, obs, z_tm1)
         memory = [known[name] for name in ("mean_velocity", "trim") if name in known]
-        mean = self.mean(params, obs, known)
-        if deterministic:
-            carried = jnp.concatenate([mean, *memory], axis=-1)
-            return Decision(self.decoder(obs["proprioception"], mean), carried, {})
-        log_std = self.log_std(params)[None, :]
-        z = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        record = known | {"z": z, "log_prob": prior.log_prob(z, mean, log_std)}
-        carried = jnp.concatenate([z, *memory], axis=-1)
-        return Decision(self.decoder(obs["proprioception"], z), carried, record)
+        z = self.mean(params, obs, known)
+        record: dict[str, Array] = {}
+        if not deterministic:
+            log_std = self.log_std(params)[None, :]
+            mean, z = z, z + jnp.exp(log_std) * jax.random.normal(key, z.shape)
+            record = known | {"z": z, "log_prob": prior.log_prob(z, mean, log_std)}
+        action = self.decoder(obs["proprioception"], z)
+        if self.corrects:
+            added = self.corrected_by(params, obs, known, z)
+            if not deterministic:
+                noise = self.architecture.correction_noise
+                draw = jax.random.normal(jax.random.fold_in(key, 1), added.shape)
+                mean, added = added, added + noise * draw
+                record["correction"] = added
+                record["log_prob"] += prior.log_prob(added, mean, jnp.log(jnp.float32(noise)))
+            action = action + added
+        return Decision(action, jnp.concatenate([z, *memory], axis=-1), record)
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
-        """Likelihood of the recorded latents, and their distance from the prior."""
+        """Likelihood of the recorded decisions, and their distance from the prior."""
         mean = self.mean(params, obs, record)
         log_std = jnp.broadcast_to(self.log_std(params), mean.shape)
+        log_prob = prior.log_prob(record["z"], mean, log_std)
+        kl = prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha)
+        if self.corrects:
+            added = self.corrected_by(params, obs, record, record["z"])
+            noise = jnp.log(jnp.float32(self.architecture.correction_noise))
+            log_prob += prior.log_prob(record["correction"], added, noise)
+            # That of two Gaussians of one width: what is tried out costs nothing.
+            kl += 0.5 * jnp.square(added / self.architecture.correction_std).sum(axis=-1)
         return Evaluation(
-            log_prob=prior.log_prob(record["z"], mean, log_std),
-            kl=prior.kl_to_prior(mean, log_std, record["z_tm1"], self.decoder.alpha),
+            log_prob=log_prob,
+            kl=kl,
             entropy=prior.entropy(log_std),
             auxiliary=self.beside(params, obs),
         )
@@ -264,6 +325,9 @@ def reuse_equivariance(
         "policy": mlp_layers(symmetry, seen, architecture.policy_hidden, z),
         "critic": mlp_layers(symmetry, privileged, architecture.critic_hidden, symmetry.scalars()),
     }
+    if architecture.correction_std > 0.0:
+        hidden = architecture.correction_hidden
+        networks["correction"] = mlp_layers(symmetry, seen, hidden, symmetry.joints)
     return Equivariance(networks, {"log_std": z})
 
 

@@ -1,6 +1,6 @@
 """Training the dribbling policy on a frozen skill module."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
-from legged_skills.skill_module.training import Result
+from legged_skills.skill_module.training import Result, require_same_networks
 from legged_skills.tasks.ball_tracker import ball_tracker
 from legged_skills.tasks.commander import CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
@@ -138,9 +138,8 @@ def _check_begun(begun: CommanderPolicy, architecture: CommanderArchitecture) ->
     Raises:
         ContractError: it is for another task, or has other networks.
     """
+    what = "the policy to start from"
     if begun.task != "dribble":
-        raise ContractError(f"the policy to start from is for {begun.task}, expected dribble.")
+        raise ContractError(f"{what} is for {begun.task}, expected dribble.")
     free = ("initial_std", "min_std", "persistence", "alpha")  # what has no weights
-    like = replace(begun.architecture, **{name: getattr(architecture, name) for name in free})
-    if like != architecture:
-        raise ContractError("the policy to start from has other networks.")
+    require_same_networks(begun.architecture, architecture, what, free)

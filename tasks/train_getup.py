@@ -1,7 +1,7 @@
 """Training to get up: a search for key poses, then a policy that adds to them."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -152,16 +152,13 @@ def _check_start(
     start: GetupPolicy, contract: ObservationContract, config: GetupTrainingConfig
 ) -> None:
     """Checks that a training can begin with a policy."""
-    contract.without_noise().require_same(
-        start.contract.without_noise(), "the policy to start from"
-    )
-    exploration = ("initial_action_std", "min_action_std")
-    like = replace(
-        start.architecture, **{name: getattr(config.architecture, name) for name in exploration}
-    )
-    if like != config.architecture or start.getup.rest_s != config.getup.rest_s:
+    what = "the policy to start from"
+    contract.without_noise().require_same(start.contract.without_noise(), what)
+    free = ("initial_action_std", "min_action_std")  # exploration
+    training.require_same_networks(start.architecture, config.architecture, what, free)
+    if start.getup.rest_s != config.getup.rest_s:
         raise ContractError(
-            "the policy to start from has other networks, or rests for another time."
+            f"{what} rests for {start.getup.rest_s} s, expected {config.getup.rest_s} s."
         )
 
 

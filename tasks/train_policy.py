@@ -182,10 +182,14 @@ def check_start(
     if start.task != task:
         raise ContractError(f"the policy to start from is for {start.task}, expected {task}.")
     module.contract.require_same(start.contract, "the policy to start from")
-    free = ("initial_std", "min_std", "trim_steps")  # exploration, and what has no weights
-    like = replace(start.architecture, **{name: getattr(architecture, name) for name in free})
-    if like != architecture or start.decoder.digest != FrozenDecoder.of(module).digest:
-        raise ContractError("the policy to start from has other networks or skills.")
+    what = "the policy to start from"
+    # Exploration, what has no weights, and what begins with doing nothing.
+    free = ("initial_filter", "initial_std", "min_std", "trim_steps", "correction_noise")
+    if not start.agent.corrects:
+        free += ("correction_std", "correction_hidden")
+    training.require_same_networks(start.architecture, architecture, what, free)
+    if start.decoder.digest != FrozenDecoder.of(module).digest:
+        raise ContractError(f"{what} is on other skills.")
 
 
 def without_critic(result: Result) -> Params:

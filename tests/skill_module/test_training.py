@@ -88,6 +88,16 @@ def test_the_weight_of_the_kl_rises_and_the_steps_shrink(wiggling_clip, tmp_path
     np.testing.assert_allclose([line["step_share"] for line in lines], [1.0, 1.0, 2 / 3, 1 / 3])
 
 
+def test_the_optimiser_begins_anew_when_the_policy_does(wiggling_clip, tmp_path):
+    """Its moments of a policy that did not move are zeros, which it would divide by."""
+    whole = train_skills(SPEC, [wiggling_clip], SMALL, tmp_path / "whole").learner
+    config = _with_run(SMALL, critic_share=0.5)
+    halved = train_skills(SPEC, [wiggling_clip], config, tmp_path / "halved").learner
+    # Four iterations of two minibatches, or the last two of them.
+    assert [int(learner.opt_state[1].count) for learner in (whole, halved)] == [8, 4]
+    assert halved.opt_state[1].nu["decoder"]["Dense_0"]["kernel"].max() > 0.0
+
+
 def test_front_back_images_are_tracked_if_asked_for(wiggling_clip):
     images = [
         make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, mirrored=m, front_back=f))
@@ -290,8 +300,12 @@ def test_begins_with_a_module_that_has_seen_less_history(trained, wiggling_clip,
 def test_a_module_that_does_not_fit_is_no_beginning(trained):
     start = SkillModule.load(trained[1] / "skills.npz")
     wider = dataclasses.replace(SMALL.architecture, latent_size=5)
-    with pytest.raises(ContractError, match="the module to start from has 1 frames and the arch"):
+    with pytest.raises(
+        ContractError, match="the module to start from has latent_size 4, expected 5"
+    ):
         begin_with(start, proprioception(SPEC, 1), dataclasses.replace(SMALL, architecture=wider))
+    with pytest.raises(ContractError, match=r"the module to start from has 1 frames, .* most 0"):
+        begin_with(start, dataclasses.replace(proprioception(SPEC, 1), history=0), SMALL)
     with pytest.raises(ContractError, match=r"the module to start from: .* robot is"):
         begin_with(start, proprioception(robots.get("op3"), 1), SMALL)
 

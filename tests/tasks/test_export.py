@@ -24,11 +24,20 @@ from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig, WalkEnv
 SPEC = robots.get("anymal_c")
 
 
-@pytest.fixture(scope="module", params=[0.0, 20.0], ids=["untrimmed", "trimmed"])
+@pytest.fixture(
+    scope="module",
+    params=[(0.0, 0.0), (20.0, 0.0), (20.0, 0.5)],
+    ids=["untrimmed", "trimmed", "corrected"],
+)
 def policy(request: pytest.FixtureRequest) -> TaskPolicy:
     shipped = TaskPolicy.load(shipped_policy("anymal_c"), "anymal_c", "walk")
-    sizes = dataclasses.replace(shipped.architecture, trim_steps=request.param)
-    return dataclasses.replace(shipped, architecture=sizes)
+    trim, correction = request.param
+    sizes = dataclasses.replace(shipped.architecture, trim_steps=trim, correction_std=correction)
+    policy, params = dataclasses.replace(shipped, architecture=sizes), shipped.params
+    if correction:
+        # As a training begins: the robot walks on.
+        params = params | {"correction": policy.agent.init(jax.random.key(4))["correction"]}
+    return dataclasses.replace(policy, params=params)
 
 
 @pytest.fixture(scope="module")

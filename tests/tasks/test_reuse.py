@@ -29,7 +29,7 @@ from legged_skills.tasks.walk import WalkConfig, WalkEnv
 
 SPEC = robots.get("anymal_c")
 SMALL = PolicyArchitecture(policy_hidden=(16,), critic_hidden=(16,), estimator_hidden=(8,))
-BIG = ("policy", "estimator")
+BIG = ("policy", "estimator", "correction")
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +160,45 @@ def test_action_is_what_the_skill_module_decodes(module):
     np.testing.assert_allclose(decision.action, wanted, atol=1e-6)
 
 
-def test_a_policy_does_the_mirror_image_of_mirror_images(module):
+CORRECTS = dataclasses.replace(
+    SMALL, correction_std=0.5, correction_hidden=(16,), correction_noise=0.1
+)
+
+
+def test_corrections_are_added_to_the_action_and_cost_their_divergence(module):
+    decoder = FrozenDecoder.of(module)
+    plain, agent = ReuseAgent(SMALL, decoder, 3, 52), ReuseAgent(CORRECTS, decoder, 3, 52)
+    assert set(agent.trained) == set(plain.trained) | {"correction"}
+    params, obs, carried = agent.init(jax.random.key(1)), _observations(4000), jnp.zeros((4000, 7))
+    params["correction"] = jax.tree.map(lambda x: 30.0 * x, params["correction"])
+    assert "correction" not in plain.init(jax.random.key(1))
+    for deterministic in (True, False):
+        done = agent.act(params, obs, carried, jax.random.key(2), deterministic)
+        alone = plain.act(params, obs, carried, jax.random.key(2), deterministic)
+        np.testing.assert_array_equal(done.z, alone.z)
+        known = {"mean_velocity": done.z[:, 4:], "z_tm1": carried[:, :4]}
+        mean = agent.corrected_by(params, obs, known, done.z[:, :4])
+        assert float(jnp.abs(mean).mean()) > 0.1
+        off = done.action - alone.action - mean
+        spread = 0.0 if deterministic else CORRECTS.correction_noise
+        np.testing.assert_allclose(off.std(axis=0), spread, rtol=0.05, atol=1e-6)
+    found = agent.evaluate(params, obs, done.record)
+    np.testing.assert_allclose(found.log_prob, done.record["log_prob"], rtol=1e-4)
+    # KL(N(m, s^2) || N(0, s^2)) = m^2 / 2 s^2, in each joint.
+    wanted = plain.evaluate(params, obs, done.record).kl + jnp.square(mean / 0.5).sum(axis=1) / 2
+    np.testing.assert_allclose(found.kl, wanted, rtol=1e-4)
+    # What it tried out is as likely as a Gaussian says.
+    more = done.record | {"correction": done.record["correction"] + 0.1}
+    lower = agent.evaluate(params, obs, more).log_prob - found.log_prob
+    tried = (done.record["correction"] - mean) / 0.1
+    np.testing.assert_allclose(lower, -(tried + 0.5).sum(axis=1), atol=1e-2)
+
+
+@pytest.mark.parametrize("sizes", [SMALL, CORRECTS])
+def test_a_policy_does_the_mirror_image_of_mirror_images(module, sizes):
     """All of the agent but the decoder's weights, which a training of skills makes symmetric."""
     env = WalkEnv(BatchSim(SPEC, 1, 1), proprioception(SPEC), WalkConfig())
-    agent = make_agent("walk", env, 3, FrozenDecoder.of(module), SMALL)
+    agent = make_agent("walk", env, 3, FrozenDecoder.of(module), sizes)
     symmetry = Symmetry(SPEC)
     task, privileged = env.mirrored(symmetry)
     params, obs = agent.init(jax.random.key(1)), _observations(5)
@@ -175,7 +210,8 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
         "velocity": symmetry.polar,
     }
     # Larger weights, so that what is added to the latent before, and the velocity, can be seen.
-    params = {**params, **{n: jax.tree.map(lambda x: 5.0 * x, params[n]) for n in BIG}}
+    big = [name for name in BIG if name in params]
+    params = {**params, **{n: jax.tree.map(lambda x: 5.0 * x, params[n]) for n in big}}
     z = np.random.default_rng(2).standard_normal((5, agent.latent_size)).astype(np.float32)
     z, before = jnp.asarray(z), obs["velocity"]
     mean = agent.mean(params, obs, {"z_tm1": z, "mean_velocity": before})
@@ -193,6 +229,12 @@ def test_a_policy_does_the_mirror_image_of_mirror_images(module):
         np.testing.assert_allclose(found, symmetry.polar.apply(g, np.asarray(velocity)), atol=1e-4)
         found = agent.value(params, image["privileged"])
         np.testing.assert_allclose(found, agent.value(params, obs["privileged"]), atol=1e-4)
+        if agent.corrects:
+            known = {"mean_velocity": image["velocity"]}
+            found = agent.corrected_by(params, image, known, z_image)
+            mean_of = np.asarray(agent.corrected_by(params, obs, {"mean_velocity": before}, z))
+            assert np.abs(mean_of).max() > 0.01
+            np.testing.assert_allclose(found, symmetry.joints.apply(g, mean_of), atol=1e-4)
 
 
 TRAINING = WalkTrainingConfig(
@@ -221,6 +263,20 @@ def test_training_leaves_the_decoder_alone_and_writes_the_policy(trained, module
         np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(policy.params["log_std"], result.learner.average["log_std"])
     assert policy.summary["skills"] == module.summary
+
+
+@pytest.mark.standard_dtypes
+def test_a_policy_can_begin_to_correct(trained, module, tmp_path):
+    _, path = trained
+    begun = TaskPolicy.load(path)
+    config = dataclasses.replace(TRAINING, architecture=CORRECTS)
+    result = train_walk(SPEC, module, config, tmp_path, begun)
+    assert result.finished
+    policy = TaskPolicy.load(tmp_path / "walk.npz")
+    assert policy.agent.corrects and policy.params["correction"].keys() == {"Dense_0", "Dense_1"}
+    # The other way round there would be something to forget.
+    with pytest.raises(ContractError, match=r"has correction_std 0\.5, expected 0\.0"):
+        train_walk(SPEC, module, TRAINING, tmp_path / "back", policy)
 
 
 @pytest.mark.standard_dtypes
