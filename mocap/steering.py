@@ -1,8 +1,15 @@
-"""Motions steered another way: the same steps, taken sideways, aslant, backwards or shorter.
+"""Motions steered another way: the same steps, taken sideways, aslant, backwards, shorter, quicker.
 
 Animals that were recorded walk ahead, and a robot is asked to walk any way. Here the way of the
 root, and what each foot does about the place under its hip, are turned and scaled along the floor;
 heading, height, sway and timing stay, and the legs are solved anew.
+
+Steps may be quicker, too, and then are smaller. A body that falls over does so the faster the
+smaller it is: motions of animals of different size are alike if times go with the root of their
+lengths (Alexander 1984, "The gaits of bipedal and quadrupedal animals": equal Froude numbers). A
+robot a third as tall as a person would have to step in 0.6 times the time. One whose drives are
+too slow for that, and which follows the person's steps in the person's time or more, stands on one
+foot for so long that it cannot catch itself when it is pushed. Smaller steps can be quicker.
 
 Points of the floor are complex numbers x + iy in this module, so that turning and scaling them is
 one product.
@@ -10,6 +17,7 @@ one product.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -28,12 +36,28 @@ Array = NDArray[np.floating]
 Plane = NDArray[np.complexfloating]
 """Points of the floor."""
 
-STEERS: dict[str, tuple[complex, ...]] = {
-    "anymal_c": (0.5j,),
-    "op3": (0.2j, -0.4 + 0j, 0.4 + 0j),
+
+class Steer(NamedTuple):
+    """What becomes of a motion's steps."""
+
+    way: complex
+    """Of a step ahead, as a share of it, forward + i left."""
+    size: float = 1.0
+    """Factor on all else that goes to and fro: sway, tilt and bounce of the base, tilt of soles,
+    swing of joints that are not of the legs."""
+    lift: float = 1.0
+    """Factor on how high feet are lifted."""
+    pace: float = 1.0
+    """Factor on how fast time goes."""
+
+
+STEERS: dict[str, tuple[Steer, ...]] = {
+    "anymal_c": (Steer(0.5j),),
+    "op3": tuple(Steer(way, 0.5, 0.7, 2.0) for way in (0.7 + 0j, 0.35 + 0j, 0j, -0.3 + 0j, 0.2j)),
 }
-"""How each robot's walking clips are steered, besides as they are: what becomes of a step ahead,
-as a share of it, forward + i left. Their mirror images go the other ways."""
+"""How each robot's walking clips are steered, besides as they are. Their mirror images go the other
+ways. OP3's walks have strides of 1.4 to 1.6 s; that of ROBOTIS's own walk takes 0.6 s by default
+(op3_walking_module, period_time)."""
 _WAY_CUTOFF_HZ = 0.7
 """What is slower than this is the way, what is faster is sway [Hz]."""
 _BASE_WEIGHT = 1e3
@@ -61,16 +85,16 @@ def steered(clips: Sequence[RobotClip], spec: RobotSpec) -> list[RobotClip]:
     return [clip for clip in found if clip.retarget["steered"]["feet_missed"] <= _MAY_MISS]
 
 
-def steer(clip: RobotClip, spec: RobotSpec, way: complex) -> RobotClip:
+def steer(clip: RobotClip, spec: RobotSpec, how: Steer) -> RobotClip:
     """Takes a motion's steps another way.
 
     Feet that stand stay where they are, also where the robot turns. Orientations of the base and
-    of soles are kept.
+    of soles are kept, or, with another size, brought nearer to their means and to the floor.
 
     Args:
         clip: a motion of the robot.
         spec: the robot.
-        way: what becomes of a step ahead, as a share of it: forward + i left.
+        how: what becomes of its steps.
 
     Returns:
         A new clip. Its ``retarget`` says how it was steered, and "feet_missed", the share of its
@@ -82,27 +106,74 @@ def steer(clip: RobotClip, spec: RobotSpec, way: complex) -> RobotClip:
     root = _complex(clip.qpos)
     path = _complex(signals.smooth(clip.qpos[:, :2], _WAY_CUTOFF_HZ, clip.fps))
     turned = np.unwrap(rotations.yaw(clip.qpos[:, 3:ROOT_QPOS]))
-    heading = np.exp(1j * signals.smooth(turned, _WAY_CUTOFF_HZ, clip.fps))
-    qpos = clip.qpos.copy()
-    qpos[:, :2] = _real(way * path + (root - path))
+    turns = signals.smooth(turned, _WAY_CUTOFF_HZ, clip.fps)
+    heading = np.exp(1j * turns)
+    qpos = _smaller(clip.qpos, turned, turns, how.size)
+    qpos[:, :2] = _real(how.way * path + how.size * (root - path))
     # Each foot's steps are taken about its mean place in the frame of path and heading.
     centres_w = kinematics.points(poses, feet.centres)
     places = _complex(centres_w)
     about = ((places - path[:, None]) / heading[:, None]).mean(axis=0)
     under = about * _held(heading, clip.foot_contact)
-    centres_w[..., :2] = _real(way * places + (1.0 - way) * under)
-    handles_w = feet.handle_targets(centres_w, _orientations(spec, model, poses))
+    centres_w[..., :2] = _real(how.way * places + (1.0 - how.way) * under)
+    soles = _orientations(spec, model, poses)
+    if (how.size, how.lift) != (1.0, 1.0):
+        lifted = centres_w[..., 2] - feet.standing_height(soles)
+        soles = _flatter(soles, how.size)
+        centres_w[..., 2] = feet.standing_height(soles) + how.lift * lifted
+    handles_w = feet.handle_targets(centres_w, soles)
     qpos = _with_legs(spec, kinematics, feet, qpos, handles_w)
     found_w = kinematics.points(kinematics.poses(qpos), feet.handles)
     beyond = np.linalg.norm(found_w - handles_w, axis=-1).max(axis=1) > _NEAR_M
-    noted = {"forward": way.real, "left": way.imag, "feet_missed": float(beyond.mean())}
+    noted = {
+        "forward": how.way.real,
+        "left": how.way.imag,
+        "size": how.size,
+        "lift": how.lift,
+        "pace": how.pace,
+    }
+    fps = clip.fps * how.pace
     return dataclasses.replace(
         clip,
+        fps=fps,
         qpos=qpos,
-        qvel=finite_difference_qvel(qpos, clip.fps),
-        retarget={**clip.retarget, "steered": noted},
-        name=f"{clip.name}_steered_{way.real:+.2f}_{way.imag:+.2f}",
+        qvel=finite_difference_qvel(qpos, fps),
+        retarget={**clip.retarget, "steered": noted | {"feet_missed": float(beyond.mean())}},
+        name=f"{clip.name}_steered_{how.way.real:+.2f}_{how.way.imag:+.2f}"
+        + ("" if how.pace == 1.0 else f"_pace_{how.pace:g}"),
     )
+
+
+def _smaller(qpos: Array, turned: Array, turns: Array, size: float) -> Array:
+    """States whose base and joints go to and fro by another size about their means.
+
+    Args:
+        qpos: (T, 7 + J) states.
+        turned: (T,) their headings [rad].
+        turns: (T,) the same without what goes to and fro [rad].
+        size: factor.
+    """
+    out = qpos.copy()
+    if size == 1.0:
+        return out
+    tilts = rotations.multiply(rotations.from_yaw(-turned), qpos[:, 3:ROOT_QPOS])
+    vectors = rotations.to_rotvec(tilts)
+    vectors = vectors.mean(axis=0) + size * (vectors - vectors.mean(axis=0))
+    yaws = turns + size * (turned - turns)
+    out[:, 3:ROOT_QPOS] = rotations.multiply(
+        rotations.from_yaw(yaws), rotations.from_rotvec(vectors)
+    )
+    for columns in (slice(2, 3), slice(ROOT_QPOS, None)):
+        mean = qpos[:, columns].mean(axis=0)
+        out[:, columns] = mean + size * (qpos[:, columns] - mean)
+    return out
+
+
+def _flatter(soles: Array, size: float) -> Array:
+    """Orientations (..., 4) whose tilt off the horizontal is smaller; headings stay."""
+    yaws = rotations.yaw(soles)
+    tilts = rotations.to_rotvec(rotations.multiply(rotations.from_yaw(-yaws), soles))
+    return rotations.multiply(rotations.from_yaw(yaws), rotations.from_rotvec(size * tilts))
 
 
 def _with_legs(

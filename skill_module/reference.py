@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -110,5 +109,5 @@ def _join(spec: RobotSpec, clips: Sequence[RobotClip]) -> Reference:
         last=np.repeat(starts + lengths - 1, lengths),
         starts=starts,
         lengths=lengths,
-        names=tuple(Path(clip.name).stem for clip in clips),
+        names=tuple(clip.name for clip in clips),
     )

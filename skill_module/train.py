@@ -267,7 +267,7 @@ def _train_module(
             architecture=agent.architecture,
             imitation=config.imitation,
             params=params,
-            clips=tuple(Path(clip.name).stem for clip in clips),
+            clips=tuple(clip.name for clip in clips),
             summary=training.summary(result, config.run, settings)
             | {name: identity[name] for name in more}
             | {"tracker": told},
@@ -294,7 +294,7 @@ def _identity(
         "robot": spec.name,
         "contract_hash": env.robots.contract.hash,
         # By content too: other motions under the same name are another training.
-        "clips": {Path(clip.name).stem: _digest(clip) for clip in clips},
+        "clips": {clip.name: _digest(clip) for clip in clips},
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
         "front_back": config.front_back,

@@ -150,7 +150,7 @@ def learn_clip_commands(
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
-    known = [clip for clip in clips if Path(clip.name).stem in module.clips]
+    known = [clip for clip in clips if clip.name in module.clips]
     if module.summary.get("steered", False):
         known += steered(known, spec)
     env = ClipCommandEnv(

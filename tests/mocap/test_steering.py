@@ -8,8 +8,9 @@ import pytest
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.library import shipped_clips
-from legged_skills.mocap.steering import STEERS, steer, steered
+from legged_skills.mocap.steering import STEERS, Steer, steer, steered
 from legged_skills.robots import rotations
+from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics, site_points
 from legged_skills.robots.spec import RobotSpec
 
@@ -40,15 +41,16 @@ def _slip_mps(feet_w: np.ndarray, contact: np.ndarray, fps: float) -> np.ndarray
 @pytest.mark.parametrize("robot", ["anymal_c", "op3"])
 def test_the_same_way_is_the_same_motion(robot: str) -> None:
     spec, clip = _walk(robot)
-    same = steer(clip, spec, 1.0 + 0j)
+    same = steer(clip, spec, Steer(1.0 + 0j))
     np.testing.assert_allclose(same.qpos, clip.qpos, atol=1e-4)
-    assert same.retarget["steered"] == {"forward": 1.0, "left": 0.0, "feet_missed": 0.0}
+    as_it_was = {"size": 1.0, "lift": 1.0, "pace": 1.0, "feet_missed": 0.0}
+    assert same.retarget["steered"] == {"forward": 1.0, "left": 0.0, **as_it_was}
 
 
 @pytest.mark.parametrize(("robot", "way"), [("anymal_c", 0.5j), ("op3", 0.2j), ("op3", -0.4 + 0j)])
 def test_the_way_is_turned_and_scaled(robot: str, way: complex) -> None:
     spec, clip = _walk(robot)
-    other = steer(clip, spec, way)
+    other = steer(clip, spec, Steer(way))
     before, after = (c.qpos[-1, :2] - c.qpos[0, :2] for c in (clip, other))
     wanted = way * complex(*before)
     # The sway of first and last frame stays as it is.
@@ -65,19 +67,54 @@ def test_the_way_is_turned_and_scaled(robot: str, way: complex) -> None:
 def test_standing_feet_stand_and_others_are_as_high(robot: str) -> None:
     spec, clip = _walk(robot)
     before = _feet(spec, clip.qpos)
-    for way in STEERS[robot]:
-        other = steer(clip, spec, way)
+    for how in STEERS[robot]:
+        other = steer(clip, spec, how)
         after = _feet(spec, other.qpos)
         slip = _slip_mps(after, clip.foot_contact, clip.fps)
         assert slip.mean() < _slip_mps(before, clip.foot_contact, clip.fps).mean() + 0.003
-        np.testing.assert_allclose(after[..., 2], before[..., 2], atol=0.01)
+        if how.lift == 1.0:
+            np.testing.assert_allclose(after[..., 2], before[..., 2], atol=0.01)
+
+
+def test_steps_can_be_smaller_and_quicker() -> None:
+    spec, clip = _walk("op3")
+    how = Steer(0.5 + 0j, size=0.25, lift=0.5, pace=2.0)
+    other = steer(clip, spec, how)
+    assert other.name == "humanoid3d_walk_00_steered_+0.50_+0.00_pace_2"
+    assert other.fps == 2.0 * clip.fps and other.num_frames == clip.num_frames
+    # Half as far in half the time.
+    before, after = (c.qpos[-1, :2] - c.qpos[0, :2] for c in (clip, other))
+    np.testing.assert_allclose(after, 0.5 * before, atol=0.02)
+    assert np.abs(other.qvel[:, :2].mean(axis=0)) == pytest.approx(
+        np.abs(clip.qvel[:, :2].mean(axis=0)), abs=0.02
+    )
+    # What goes to and fro does so by a quarter: height, arms, and gravity along the base's axes.
+    arm = 7 + spec.joint_names.index("l_sho_pitch")
+    down = np.array([0.0, 0.0, -1.0])
+    was, now = (
+        np.column_stack([c.qpos[:, [2, arm]], rotations.rotate_inverse(c.qpos[:, 3:7], down)])
+        for c in (clip, other)
+    )
+    np.testing.assert_allclose(now.mean(axis=0), was.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(now - now.mean(axis=0), 0.25 * (was - was.mean(axis=0)), atol=4e-3)
+    # Feet are lifted by half, tilt by a quarter, and stand on the floor and still.
+    model = spec.model()
+    kinematics, feet = Kinematics(model), Feet.of(model, spec)
+    floor = [feet.floor_distance(kinematics, kinematics.poses(c.qpos)) for c in (clip, other)]
+    assert np.abs(floor[1][clip.foot_contact]).max() < 1e-3
+    tops = [np.percentile(distance, 95) for distance in floor]
+    assert 0.4 < tops[1] / tops[0] < 0.8  # flatter soles reach less far down
+    slip = _slip_mps(_feet(spec, other.qpos), clip.foot_contact, other.fps)
+    assert np.percentile(slip, 95) < 0.02
+    steps = np.abs(other.qvel[:, 6:]).max() / np.abs(clip.qvel[:, 6:]).max()
+    assert steps < 1.2
 
 
 def test_standing_feet_stand_in_a_turn() -> None:
     """Where the robot turns, feet take the turn while they are in the air."""
     spec = robots.get("anymal_c")
     clip = _shipped("anymal_c", "dog_walk09_01")
-    other = steer(clip, spec, 0.5j)
+    other = steer(clip, spec, Steer(0.5j))
     rate = np.gradient(np.unwrap(rotations.yaw(clip.qpos[:, 3:7]))) * clip.fps
     assert np.abs(rate).max() > 1.0
     slip = _slip_mps(_feet(spec, other.qpos), clip.foot_contact, clip.fps)
@@ -86,7 +123,7 @@ def test_standing_feet_stand_in_a_turn() -> None:
 
 def test_soles_keep_their_orientation() -> None:
     spec, clip = _walk("op3")
-    other = steer(clip, spec, -0.4 + 0j)
+    other = steer(clip, spec, Steer(-0.4 + 0j))
     model = spec.model()
     kinematics = Kinematics(model)
     bodies = [model.site_bodyid[model.site(name).id] for name in spec.foot_sites]
@@ -97,7 +134,7 @@ def test_soles_keep_their_orientation() -> None:
 
 def test_velocities_belong_to_positions() -> None:
     spec, clip = _walk("anymal_c")
-    other = steer(clip, spec, 0.5j)
+    other = steer(clip, spec, Steer(0.5j))
     np.testing.assert_array_equal(other.qvel, finite_difference_qvel(other.qpos, clip.fps))
     assert other.name == "dog_walk00_00_steered_+0.00_+0.50"
 
@@ -117,6 +154,6 @@ def test_only_walks_are_steered() -> None:
 
 def test_variants_that_legs_cannot_do_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, clip = _walk("anymal_c")
-    assert steer(clip, spec, 2.5j).retarget["steered"]["feet_missed"] > 0.1
-    monkeypatch.setitem(STEERS, "anymal_c", (2.5j, 0.25j))
+    assert steer(clip, spec, Steer(2.5j)).retarget["steered"]["feet_missed"] > 0.1
+    monkeypatch.setitem(STEERS, "anymal_c", (Steer(2.5j), Steer(0.25j)))
     assert [other.name for other in steered([clip], spec)] == ["dog_walk00_00_steered_+0.00_+0.25"]
