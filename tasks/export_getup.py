@@ -111,4 +111,5 @@ def add_recovering(
         upwards_action = either("Add", upwards_action, added, "getup_action")
     kept_carried = graph.add("Where", [busy, zero, carried], "task_kept")
     graph.add("Concat", [step, side, down, kept_carried], "z", axis=1)
-    return graph.add("Where", [busy, upwards_action, action], "action_of_all")
+    calm = graph.add("Where", [is_down, zero, action], "task_action")
+    return graph.add("Where", [busy, upwards_action, calm], "action_of_all")

@@ -37,8 +37,8 @@ class GetupConfig:
     down_rad: float = 1.05
     """It is down when it is tilted by more than this [rad]."""
     down_s: float = 0.25
-    """It begins to get up when it has been down for so long [s]; who is down after the last key
-    pose begins anew at once."""
+    """It begins to get up when it has been down for so long [s], and asks for the default pose
+    until then; who is down after the last key pose begins anew at once."""
     up_rad: float = 0.45
     """At the end of the poses it stands if it is tilted by less than this [rad]."""
     rest_s: float = 0.5
@@ -245,7 +245,9 @@ class RecoveringAgent:
         step = jnp.clip(state[:, 0].astype(int) - 1, 0, self.getup.motion.targets.shape[1] - 1)
         side = state[:, 1].astype(int)
         up = self.getup.action(step, side, obs["proprioception"], last_action, key)
-        action = jnp.where(busy, up, done.action)
+        # A policy that has never seen the floor may do anything there, and tangle arms and legs.
+        falls = state[:, 2:] > 0.0
+        action = jnp.where(busy, up, jnp.where(falls, 0.0, done.action))
         carried = jnp.where(busy, 0.0, done.z)
         return done._replace(action=action, z=jnp.concatenate([state, carried], axis=1))
 

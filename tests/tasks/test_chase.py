@@ -23,11 +23,16 @@ def _command(
     return np.asarray(chase_command(known, CHASES[robot], PACES[robot])[0])
 
 
+def _nearest(robot: str) -> float:
+    """A ball that is farther ahead than this is still to be met [m]."""
+    return max(CHASES[robot].reach_m, CHASES[robot].passed_m)
+
+
 @pytest.mark.parametrize("robot", ROBOTS)
 @pytest.mark.parametrize("side", [-1.0, 1.0])
 def test_a_ball_in_a_foots_lane_is_walked_into(robot: str, side: float) -> None:
     chase = CHASES[robot]
-    lane, ahead = side * chase.lane_m, 1.2 * chase.reach_m
+    lane, ahead = side * chase.lane_m, 1.2 * _nearest(robot)
     for far in (ahead + 0.1, 50.0):
         command = _command(robot, (ahead, lane), (far, lane))
         kick = min(chase.slow_kick_mps + chase.kick_rate * (far - ahead), chase.fast_kick_mps)
@@ -38,21 +43,22 @@ def test_a_ball_in_a_foots_lane_is_walked_into(robot: str, side: float) -> None:
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_a_ball_between_the_lanes_is_passed_on_the_nearer_side(robot: str) -> None:
     chase = CHASES[robot]
-    ahead = 1.05 * chase.reach_m
+    ahead = 1.05 * _nearest(robot)
     left = _command(robot, (ahead, 0.1 * chase.lane_m), (5.0 * ahead, 0.1 * chase.lane_m))
     right = _command(robot, (ahead, -0.1 * chase.lane_m), (5.0 * ahead, -0.1 * chase.lane_m))
     # With the ball a little to the left, it shall come into the left foot's lane.
     assert left[1] < 0.0 < right[1]
     np.testing.assert_allclose(left[:2] * [1.0, -1.0], right[:2], atol=1e-6)
-    # Before it is there, the robot hardly walks on.
-    assert 0.0 <= left[0] < 0.5 * chase.slow_kick_mps
+    # It walks on no faster than leaves time for that.
+    needs_s = (0.9 * chase.lane_m - chase.lane_width_m) / chase.sideways_mps
+    assert 0.0 <= left[0] <= (ahead - chase.reach_m) / needs_s + 1e-6
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_a_target_that_moves_away_is_led(robot: str) -> None:
     """A still ball at its target is pushed the way that the target goes."""
     chase = CHASES[robot]
-    ahead = 1.05 * chase.reach_m
+    ahead = 1.05 * _nearest(robot)
     ball = (ahead, chase.lane_m)
     command = _command(robot, ball, ball, target_vel=(0.1, 0.0))
     meets_s = (np.hypot(*ball) - chase.reach_m) / chase.meet_mps

@@ -136,7 +136,9 @@ def test_a_robot_that_fell_gets_up_and_goes_on() -> None:
         said.append(np.asarray(decision.action[0]))
         steps.append((float(z[0, 0]), float(z[0, 1])))
     its_task = [(said == 7.0).all() for said in said]
-    assert its_task == [True] * 6 + [False] * 25 + [True] * 11
+    assert its_task == [True, False, False, True] + [False] * 27 + [True] * 11
+    # As it falls it asks for the default pose.
+    np.testing.assert_array_equal([said[i] for i in (1, 2, 4, 5)], 0.0)
     assert steps[6] == (1.0, FRONT) and steps[15] == (10.0, FRONT)
     assert steps[16] == (1.0, BACK) and steps[30] == (15.0, BACK)
     assert steps[31] == (0.0, BACK)

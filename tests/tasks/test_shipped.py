@@ -103,9 +103,10 @@ def dribbling() -> CommanderPolicy:
     return policy
 
 
-def test_dribbling_was_trained_for_the_robot_as_it_is_now(dribbling):
+def test_dribbling_was_trained_for_the_robot_as_it_is_now(robot):
+    dribbling = load_any_policy(evaluate_dribble.shipped_policy(robot), robot, "dribble")
     assert dribbling.summary["finished"]
-    contract = proprioception(SPEC, dribbling.contract.history).without_noise()
+    contract = proprioception(robots.get(robot), dribbling.contract.history).without_noise()
     contract.require_same(dribbling.contract.without_noise(), "the shipped dribbling policy")
 
 
