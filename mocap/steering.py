@@ -57,7 +57,7 @@ STEERS: dict[str, tuple[Steer, ...]] = {
 }
 """How each robot's walking clips are steered, besides as they are. Their mirror images go the other
 ways. OP3's walks have strides of 1.4 to 1.6 s; that of ROBOTIS's own walk takes 0.6 s by default
-(op3_walking_module, period_time)."""
+(op3_walking_module, config/param.yaml)."""
 _WAY_CUTOFF_HZ = 0.7
 """What is slower than this is the way, what is faster is sway [Hz]."""
 _BASE_WEIGHT = 1e3
