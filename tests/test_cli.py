@@ -605,7 +605,7 @@ def test_from_a_policy_to_a_validated_bundle(
         (["validate", "--gap", "none"], "gap is 'none', expected full or a file"),
         (["validate", "nowhere.onnx"], "nowhere.onnx"),
         (["identify", "nowhere.npz"], "nowhere.npz"),
-        (["export", "--out", "x.onnx", "--robot", "op3", "--task", "dribble"], "op3"),
+        (["export", "--out", "x.onnx", "--recover"], "weights/anymal_c/getup.npz"),
         (["replay", "nowhere"], "nowhere: there is no such deployment log"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
