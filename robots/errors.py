@@ -33,6 +33,21 @@ class SettingsError(LeggedSkillsError):
     """A setting has a value outside of what it may have."""
 
 
+def require_at_least(settings: object, **least: float) -> None:
+    """Checks numbers among some settings.
+
+    Args:
+        settings: what has them as attributes.
+        least: by name, the least that each may be.
+
+    Raises:
+        SettingsError: one is less, or is not a number; the message names it.
+    """
+    for name, value in least.items():
+        if not getattr(settings, name) >= value:
+            raise SettingsError(f"{name} is {getattr(settings, name)}, expected at least {value}.")
+
+
 class DeploymentError(LeggedSkillsError):
     """A robot, or its twin, could not be brought into motion."""
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
 from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
@@ -52,9 +52,7 @@ class DistilConfig:
         Raises:
             SettingsError: one of them is less than 1.
         """
-        for name in ("steps", "epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        require_at_least(self, steps=1, epochs=1, minibatches=1)
 
 
 def latents(agent: ImitationAgent, params: Params, data: dict[str, Any]) -> tuple[Array, Array]:

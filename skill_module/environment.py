@@ -5,6 +5,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.sensed_robot import SensedRobots
+
 
 class Outcome(NamedTuple):
     """What a control step brought, for N environments."""
@@ -19,6 +22,27 @@ class Outcome(NamedTuple):
     """(n, D) privileged observations of the n truncated environments, before their reset."""
     terms: dict[str, np.ndarray]
     """(N,) each: the parts of the reward before weighting, and errors to report."""
+
+
+class WithRobots:
+    """What environments of robots have in common; a base."""
+
+    robots: SensedRobots
+    """The robots."""
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot."""
+        return self.robots.spec
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.robots.num_envs
+
+    def set_progress(self, progress: float) -> None:
+        """Widens the gap's ranges as the training goes on."""
+        self.robots.set_progress(progress)
 
 
 class Environment(Protocol):

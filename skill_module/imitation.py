@@ -20,7 +20,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.deviation import lowest_height
-from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.matching import FreeConfig, MotionMatcher
 from legged_skills.skill_module.reference import Reference
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
@@ -101,7 +101,7 @@ class TrackingError(NamedTuple):
     """Angle between the directions of gravity in the base frames: roll and pitch only [rad]."""
 
 
-class ImitationEnv:
+class ImitationEnv(WithRobots):
     """N robots that follow reference motions, with auto-reset.
 
     Observation groups: "proprioception" (what the robot measures, for the decoder),
@@ -160,16 +160,6 @@ class ImitationEnv:
         self._matcher = None if free is None else MotionMatcher(sim.spec, reference, runway)
         self.loss_rate = np.full(reference.num_rows // config.bin_steps + 1, 0.5)
         self.reset(np.arange(n))
-
-    @property
-    def spec(self) -> RobotSpec:
-        """The robot."""
-        return self.robots.spec
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self.robots.num_envs
 
     @property
     def privileged_size(self) -> int:
@@ -289,10 +279,6 @@ class ImitationEnv:
         if ended.size:
             self.reset(ended)
         return Outcome(reward, terminated, truncated, final, terms)
-
-    def set_progress(self, progress: float) -> None:
-        """Widens the gap's ranges as the training goes on."""
-        self.robots.set_progress(progress)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.skill_module.agents import Agent, Params
 
 
@@ -60,9 +60,7 @@ class PpoConfig:
         Raises:
             SettingsError: one of them is less than 1.
         """
-        for name in ("steps", "epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        require_at_least(self, steps=1, epochs=1, minibatches=1)
 
 
 class LearnerConfig(Protocol):

@@ -11,7 +11,7 @@ from jax import Array
 
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import travel_speeds, turning_rates
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.robots.intervals import mean_interval, median_interval, wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -46,9 +46,7 @@ class PriorConfig:
         Raises:
             SettingsError: there are no robots, the seed is negative, or the time is too short.
         """
-        for name, least in (("robots", 1), ("seed", 0), ("seconds", 1.0)):
-            if not getattr(self, name) >= least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+        require_at_least(self, robots=1, seed=0, seconds=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

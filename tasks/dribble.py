@@ -9,7 +9,6 @@ from legged_skills.robots.ball import BALLS, Ball
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
-from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_camera import (
     BallCamera,
     CameraConfig,
@@ -19,7 +18,7 @@ from legged_skills.sim2real.ball_camera import (
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import BallRanges
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
-from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.dribble_config import DribbleConfig, Sizes, task_scale
 from legged_skills.tasks.estimator import told_velocity
@@ -32,7 +31,7 @@ _FIRST_BEARING_RAD = 0.5
 """At the start of a training balls lie within this to both sides of straight ahead [rad]."""
 
 
-class DribbleEnv:
+class DribbleEnv(WithRobots):
     """N robots that shall bring a ball to a moving target, with auto-reset.
 
     The world is that of the floor, and all positions are along it. Observation groups:
@@ -94,16 +93,6 @@ class DribbleEnv:
         self.reset(np.arange(n))
         # Not all at once: episodes would end together, and the critic would learn the clock.
         self.age[:] = self.rng.integers(0, self.max_steps, n)
-
-    @property
-    def spec(self) -> RobotSpec:
-        """The robot."""
-        return self.robots.spec
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self.robots.num_envs
 
     @property
     def privileged_size(self) -> int:
@@ -234,7 +223,7 @@ class DribbleEnv:
     def set_progress(self, progress: float) -> None:
         """Makes new episodes harder, and widens the gap's ranges, as the training goes on."""
         self.progress = progress
-        self.robots.set_progress(progress)
+        super().set_progress(progress)
         self._give_factors(np.arange(self.num_envs))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

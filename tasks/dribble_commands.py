@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from legged_skills.robots.console import OUT, table, write_bytes, write_json
+from legged_skills.tasks.evaluate_commands import Figures
 
 if TYPE_CHECKING:
     from legged_skills.robots.spec import RobotSpec
@@ -12,16 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateDribble:
+class EvaluateDribble(Figures):
     """Measure how long a dribbling policy keeps the ball near moving targets.
 
     They go straight, in a slalom, around a square, and in jumps.
     """
 
-    robot: str = "anymal_c"
-    """The robot."""
-    json: Path | None = None
-    """Write the figures to this file too; "-" or nothing is standard output."""
     policy: Path | None = None
     """Dribbling policy; by default the one that comes with the package."""
     episodes: int = 200

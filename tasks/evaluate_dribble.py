@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from legged_skills.robots.ball import BALLS
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import mean_interval, wilson
 from legged_skills.robots.spec import RobotSpec
@@ -61,9 +61,7 @@ class DribbleEvaluationConfig:
         Raises:
             SettingsError: there is no episode for each way, or the seed is negative.
         """
-        for name, least in (("episodes", len(PATHS)), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+        require_at_least(self, episodes=len(PATHS), seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -48,9 +48,7 @@ class GetupEvaluationConfig:
         Raises:
             SettingsError: there are no episodes, or the seed is negative.
         """
-        for name, least in (("episodes", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+        require_at_least(self, episodes=1, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)

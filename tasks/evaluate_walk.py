@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_at_least
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
@@ -57,10 +57,7 @@ class WalkEvaluationConfig:
         Raises:
             SettingsError: there are no episodes, or the seed is negative.
         """
-        counts = ("episodes", "held_episodes", "standing_episodes")
-        for name, least in (*((count, 1) for count in counts), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+        require_at_least(self, episodes=1, held_episodes=1, standing_episodes=1, seed=0)
 
     def ranges(self, robot: str) -> dict[str, tuple[float, float]]:
         """The ranges of commands for a robot: "vx_range", "vy_range" [m/s], "yaw_range" [rad/s].

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from legged_skills.robots.console import OUT, known, table, write_json
+from legged_skills.tasks.evaluate_commands import Figures
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateGetup:
+class EvaluateGetup(Figures):
     """Measure how surely a robot gets up: from the floor, and after it fell while it walked."""
 
     robot: str = "op3"
     """The robot."""
-    json: Path | None = None
-    """Write the figures to this file too; "-" or nothing is standard output."""
     policy: Path | None = None
     """Policy that gets up; by default the one that comes with the package."""
     walk: Path | None = None

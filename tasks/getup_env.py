@@ -8,10 +8,9 @@ import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.simulation import BatchSim
-from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
-from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks import lying
 from legged_skills.tasks.getup import GetupMotion
@@ -35,7 +34,7 @@ class GetupTaskConfig:
     """Number of lying poses that episodes begin with."""
 
 
-class GetupEnv:
+class GetupEnv(WithRobots):
     """N robots that shall get up, with auto-reset.
 
     Observation groups: "proprioception" (what the robot measures), "task" (what is told of the key
@@ -73,16 +72,6 @@ class GetupEnv:
         self.reset(np.arange(n))
         # Not all at once: the first episodes are cut somewhere.
         self.left = self.rng.integers(1, self.left + 1)
-
-    @property
-    def spec(self) -> RobotSpec:
-        """The robot."""
-        return self.robots.spec
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self.robots.num_envs
 
     @property
     def privileged_size(self) -> int:
@@ -138,10 +127,6 @@ class GetupEnv:
         if ended.size:
             self.reset(ended)
         return Outcome(reward, diverged, truncated, final, terms)
-
-    def set_progress(self, progress: float) -> None:
-        """Widens the gap's ranges as the training goes on."""
-        self.robots.set_progress(progress)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""

@@ -179,10 +179,10 @@ def check_start(
     Raises:
         ContractError: it has another task or contract, other networks or other skills.
     """
-    if start.task != task:
-        raise ContractError(f"the policy to start from is for {start.task}, expected {task}.")
-    module.contract.require_same(start.contract, "the policy to start from")
     what = "the policy to start from"
+    if start.task != task:
+        raise ContractError(f"{what} is for {start.task}, expected {task}.")
+    module.contract.require_same(start.contract, what)
     # Exploration, what has no weights, and what begins with doing nothing.
     free = ("initial_filter", "initial_std", "min_std", "trim_steps", "correction_noise")
     if not start.agent.corrects:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 import legged_skills
 from legged_skills.robots.console import OUT, known, table, write_bytes, write_json
-from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.errors import ContractError, SettingsError, require_at_least
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.gap import GAPS, Gap
@@ -61,9 +61,7 @@ class ValidateConfig:
         Raises:
             SettingsError: there are no episodes, or a number is negative.
         """
-        for name, least in (("episodes", 1), ("seed", 0), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+        require_at_least(self, episodes=1, seed=0, threads=0)
 
 
 def validate(

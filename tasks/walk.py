@@ -9,10 +9,9 @@ import numpy as np
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
-from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
-from legged_skills.skill_module.environment import Outcome
+from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.robots_own import given_or_own
@@ -145,7 +144,7 @@ class Velocity(NamedTuple):
     """(N,) turning rate about the vertical [rad/s]."""
 
 
-class WalkEnv:
+class WalkEnv(WithRobots):
     """N robots that shall move as commanded, with auto-reset.
 
     Observation groups: "proprioception" (what the robot measures), "task" (the command, scaled),
@@ -183,16 +182,6 @@ class WalkEnv:
         self.reset(np.arange(n))
         # Not all at once: episodes would end together, and the critic would learn the clock.
         self.age[:] = self.rng.integers(0, config.max_steps, n)
-
-    @property
-    def spec(self) -> RobotSpec:
-        """The robot."""
-        return self.robots.spec
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self.robots.num_envs
 
     @property
     def privileged_size(self) -> int:
@@ -251,10 +240,6 @@ class WalkEnv:
         if ended.size:
             self.reset(ended)
         return Outcome(reward, terminated, truncated, final, terms)
-
-    def set_progress(self, progress: float) -> None:
-        """Widens the gap's ranges as the training goes on."""
-        self.robots.set_progress(progress)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
