@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, arg, subcommand
 from tyro.extras import subcommand_cli_from_dict
@@ -20,7 +20,7 @@ from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, table, write_json
 from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.commands import Identify
-from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips
+from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
 from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.deploy_commands import Deploy, Teleop
 from legged_skills.tasks.dribble_commands import EvaluateDribble
@@ -126,18 +126,24 @@ class Train:
     """Train a skill module from clips, or a task policy on a skill module."""
 
 
-def _train_command() -> type:
-    """The command "train" with all settings of the trainings as options."""
+def _train_command(whose: str) -> type:
+    """The command "train" with all settings of the trainings as options.
+
+    Args:
+        whose: the robot; the defaults are what its weights in the package were trained with.
+    """
     from legged_skills import robots
     from legged_skills.mocap.library import split_clips
     from legged_skills.skill_module.evaluate import shipped_module
     from legged_skills.skill_module.module_file import SkillModule
+    from legged_skills.skill_module.train import RECIPES as SKILL_RECIPES
     from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
     from legged_skills.skill_module.training import Result
     from legged_skills.tasks.commander_file import load_any_policy
     from legged_skills.tasks.getup_file import GetupPolicy
     from legged_skills.tasks.train_dribble import DribbleTrainingConfig, train_dribble
     from legged_skills.tasks.train_getup import GetupTrainingConfig, train_getup
+    from legged_skills.tasks.train_walk import RECIPES as WALK_RECIPES
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
     def report(result: Result, path: Path) -> int:
@@ -164,7 +170,7 @@ def _train_command() -> type:
         start: Path | None = None
         """Skill module to begin with, instead of at random; "shipped" is the package's own."""
         config: Annotated[SkillTrainingConfig, arg(name="")] = field(
-            default_factory=SkillTrainingConfig
+            default_factory=partial(SKILL_RECIPES.get, whose, SkillTrainingConfig())
         )
         """All settings."""
 
@@ -187,15 +193,15 @@ def _train_command() -> type:
         """The robot."""
         skills: Path | None = None
         """Skill module; by default the one that comes with the package."""
-        start: Path | None = None
-        """Policy on the same skill module to begin with, instead of at random; a walking policy
-        that is given to dribbling is commanded by it."""
 
-        def train(self, task: str, trainer: Callable[..., Result], config: object) -> int:
+        def train(
+            self, task: str, trainer: Callable[..., Result], config: object, start: Any
+        ) -> int:
             spec = robots.get(self.robot)
             path = self.skills or shipped_module(self.robot)
             module = SkillModule.load(path, robot=self.robot)
-            start = None if self.start is None else load_any_policy(self.start, robot=self.robot)
+            if isinstance(start, Path):
+                start = load_any_policy(start, robot=self.robot)
             result = trainer(spec, module, config, self.out, start)
             return report(result, self.out / f"{task}.npz")
 
@@ -203,11 +209,13 @@ def _train_command() -> type:
     class TrainWalk(OnSkills):
         """Train a walk on a frozen skill module; goes on from a checkpoint in the out folder."""
 
+        start: Path | None = None
+        """Walk on the same skill module to begin with, instead of at random."""
         clips: Path | None = None
         """Folder of the clips that the module was trained on, for ``--clip-commands.steps``; by
         default those that come with the package."""
         config: Annotated[WalkTrainingConfig, arg(name="")] = field(
-            default_factory=WalkTrainingConfig
+            default_factory=partial(WALK_RECIPES.get, whose, WalkTrainingConfig())
         )
         """All settings."""
 
@@ -215,12 +223,17 @@ def _train_command() -> type:
             """Trains."""
             wanted = self.config.clip_commands.steps > 0
             clips = load_clips(self.clips, self.robot) if wanted else []
-            return self.train("walk", partial(train_walk, clips=clips), self.config)
+            trainer = partial(train_walk, clips=clips)
+            return self.train("walk", trainer, self.config, self.start)
 
     @dataclass(frozen=True, kw_only=True)
     class TrainDribble(OnSkills):
         """Train dribbling on a frozen skill module; goes on from a checkpoint in the out folder."""
 
+        start: Path | None = None
+        """Policy on the same skill module to begin with: a walk, which is commanded, or one that
+        dribbles. By default the walk in the package's own policy, if the skill module is the
+        package's; "none" for a policy that moves the decoder itself, at random at first."""
         config: Annotated[DribbleTrainingConfig, arg(name="")] = field(
             default_factory=DribbleTrainingConfig
         )
@@ -228,7 +241,12 @@ def _train_command() -> type:
 
         def run(self) -> int:
             """Trains."""
-            return self.train("dribble", train_dribble, self.config)
+            start: Any = self.start
+            if str(start) == "none":
+                start = None
+            elif start is None and self.skills is None:
+                start = getattr(load_policy(self.robot, "dribble"), "walk", None)
+            return self.train("dribble", train_dribble, self.config, start)
 
     @dataclass(frozen=True, kw_only=True)
     class TrainGetup:
@@ -286,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "retarget": Retarget,
                 "clips": Clips,
                 "mocap": Mocap,
-                "train": _train_command() if training else Train,
+                "train": _train_command(_robot(arguments)) if training else Train,
                 "evaluate": Evaluate,
                 "compare": Compare,
                 "export": Export,
@@ -323,6 +341,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(f"{where}{error.strerror or error}."))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _robot(arguments: Sequence[str]) -> str:
+    """The robot that a command is for; "anymal_c" without ``--robot``."""
+    found = "anymal_c"
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name == "--robot":
+            found = value if equals else following
+    return found
 
 
 def _json_to_stdout(arguments: list[str]) -> list[str]:

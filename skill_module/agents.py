@@ -128,12 +128,20 @@ class Architecture:
     """Widths of the critic's hidden layers."""
     alpha: float = 0.95
     """Autocorrelation of the AR(1) prior over one control step."""
+    encoder_filter: float | None = None
+    """Autocorrelation of the prior that the encoder was trained with; None for ``alpha``, unless
+    that was changed afterwards."""
     initial_action_std: float = 0.5
     """Exploration noise on the action at the start of end-to-end training; distillation has
     ``DistilConfig.action_std``."""
     min_action_std: float = 0.45
     """It gets no smaller than this: among disturbances and delays what less noise tries out drowns,
     and the training stands still."""
+
+    @property
+    def filtered(self) -> float:
+        """Share of the latent before in the encoder's mean: the alpha it was trained with."""
+        return self.alpha if self.encoder_filter is None else self.encoder_filter
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,7 @@ class ImitationAgent(WithCritic):
         return Gaussian(
             self.architecture.encoder_hidden,
             self.latent_size,
-            initial_std=prior.prior_std(self.architecture.alpha),
+            initial_std=prior.prior_std(self.architecture.filtered),
         )
 
     @cached_property
@@ -209,7 +217,7 @@ class ImitationAgent(WithCritic):
         seen = jnp.concatenate([privileged, z_tm1], axis=-1)
         added_and_log_std: Any = self.encoder.apply({"params": params["encoder"]}, seen)
         added, log_std = added_and_log_std
-        return self.architecture.alpha * z_tm1 + added, log_std
+        return self.architecture.filtered * z_tm1 + added, log_std
 
     def decode(self, params: Params, proprioception: ArrayLike, z: ArrayLike) -> Array:
         """The mean action (..., J) for a latent (..., L)."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,9 @@ class SkillTrainingConfig:
     """When robots follow the prior during the distillation."""
     architecture: Architecture = field(default_factory=Architecture)
     """Sizes of the networks."""
+    prior_alpha: float | None = None
+    """Autocorrelation of the prior in the module's file; by default that of the training. What
+    moves a robot is that the latent moves: with less its prior alone goes faster."""
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     """The environment and its reward."""
     history: int = 8
@@ -90,6 +93,24 @@ class SkillTrainingConfig:
     """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
+
+
+def _recipe(tracker_steps: int, steps: int, kl_weight: float, **other: Any) -> SkillTrainingConfig:
+    config = SkillTrainingConfig(tracker_steps=tracker_steps, **other)
+    return replace(
+        config,
+        run=replace(config.run, total_steps=steps),
+        distil=replace(config.distil, kl_weight=kl_weight),
+    )
+
+
+RECIPES: Mapping[str, SkillTrainingConfig] = {
+    "anymal_c": _recipe(
+        tracker_steps=12_000_000, steps=8_000_000, kl_weight=0.06, prior_alpha=0.88
+    ),
+    "op3": _recipe(tracker_steps=11_000_000, steps=6_000_000, kl_weight=0.05),
+}
+"""By robot: the settings of the module that comes with the package."""
 
 
 def make_env(
@@ -264,7 +285,7 @@ def _train_module(
         more = ("mirrored", "front_back", "steered", "gap", "start", "free")
         SkillModule(
             contract=env.robots.contract,
-            architecture=agent.architecture,
+            architecture=with_prior(agent.architecture, config.prior_alpha),
             imitation=config.imitation,
             params=params,
             clips=tuple(clip.name for clip in clips),
@@ -304,6 +325,13 @@ def _identity(
     }
 
 
+def with_prior(architecture: Architecture, alpha: float | None) -> Architecture:
+    """The same networks with a prior of another autocorrelation; of their own if it is None."""
+    if alpha is None:
+        return architecture
+    return replace(architecture, alpha=alpha, encoder_filter=architecture.filtered)
+
+
 def begin_with(
     start: SkillModule, contract: ObservationContract, config: SkillTrainingConfig
 ) -> dict[str, Any]:
@@ -317,8 +345,11 @@ def begin_with(
     silent = dataclasses.replace(contract, history=frames).without_noise()
     silent.require_same(start.contract.without_noise(), what)
     # How much is explored is for the settings to say.
-    free = ("initial_action_std", "min_action_std")
+    free = ("initial_action_std", "min_action_std", "alpha", "encoder_filter")
     training.require_same_networks(start.architecture, config.architecture, what, free)
+    begun, filtered = start.architecture.filtered, config.architecture.filtered
+    if begun != filtered:
+        raise ContractError(f"{what} has an encoder with filter {begun}, expected {filtered}.")
     if more < 0:
         raise ContractError(f"{what} has {frames} frames, expected at most {contract.history}.")
     if start.imitation.future_steps != config.imitation.future_steps:

@@ -18,6 +18,7 @@ from jax import Array
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.steering import steered
 from legged_skills.robots import rotations
+from legged_skills.robots.errors import ClipError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
@@ -34,11 +35,14 @@ from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks import imitate
 from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture
+from legged_skills.tasks.stride_clock import stride_phases
 from legged_skills.tasks.train_policy import make_agent
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE
 
 AVERAGE_S = 1.0
 """A clip's velocity is averaged over this time [s]: about two strides."""
+_IN_TIME_SHARE = 0.75
+"""With a clock, clips are followed whose strides are about as long for so much of their time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +85,25 @@ def clip_velocities(reference: Reference, period_s: float) -> np.ndarray:
     return (velocity / time[:, None]).astype(np.float32)
 
 
+def _keeps_time(spec: RobotSpec, clip: RobotClip, stride_s: float) -> bool:
+    """Whether a clip has strides about as long as a clock's, two at least, most of the time."""
+    if clip.duration_s < 2.0 * stride_s:
+        return False
+    phases = stride_phases(spec, build_reference(spec, [clip]), stride_s)
+    return bool((phases != 0.0).any(axis=1).mean() >= _IN_TIME_SHARE)
+
+
 class ClipCommandEnv(ImitationEnv):
     """Robots that follow references; the command is how fast they go.
 
-    Further observation groups: "task", the command, and "velocity", both as in ``WalkEnv``.
+    Further observation groups: "task", the command, and "velocity", both as in ``WalkEnv``; and
+    "clock", the phase of the strides, if there are ``phases``.
+
+    Attributes:
+        phases: (M, 2) by row of the reference (``stride_phases``); None for none.
     """
+
+    phases: np.ndarray | None = None
 
     @cached_property
     def commands(self) -> np.ndarray:
@@ -100,6 +118,8 @@ class ClipCommandEnv(ImitationEnv):
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
         told = {"task": self.commands[self.row] * COMMAND_SCALE}
+        if self.phases is not None:
+            told["clock"] = self.phases[self.row]
         return super().observe() | told | {"velocity": told_velocity(self.robots)}
 
 
@@ -153,16 +173,28 @@ def learn_clip_commands(
     known = [clip for clip in clips if clip.name in module.clips]
     if module.summary.get("steered", False):
         known += steered(known, spec)
+    stride_s, free = architecture.clock_s, config.free
+    if stride_s:
+        known = [clip for clip in known if _keeps_time(spec, clip, stride_s)]
+        if not known:
+            raise ClipError(
+                f"none of the clips has strides of about {stride_s:g} s, as the policy's clock has."
+            )
+        # Whoever lags is not to be waited for: the clock is that of the clip.
+        free = replace(free, reach_s=1e-3)
+    reference = build_reference(spec, known, True, spec.mirror_joints_front_back is not None)
     env = ClipCommandEnv(
         simulate(spec, run.num_envs, run.num_threads, gap),
         module.contract,
-        build_reference(spec, known, True, spec.mirror_joints_front_back is not None),
+        reference,
         module.imitation,
         seed=run.seed,
         gap=gap,
         level=0.0,
-        free=config.free,
+        free=free,
     )
+    if stride_s:
+        env.phases = stride_phases(spec, reference, stride_s)
     decoder = FrozenDecoder.of(module)
     agent = make_agent("clip commands", env, COMMAND_SIZE, decoder, architecture)
     identity = {
@@ -171,7 +203,7 @@ def learn_clip_commands(
         "contract_hash": module.contract.hash,
         "architecture": asdict(architecture),
         "clips": [clip.name for clip in known],
-        "free": asdict(config.free),
+        "free": asdict(free),
         "gap": gap_json(env.robots),
         "decoder": decoder.digest,
     }

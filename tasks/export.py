@@ -51,6 +51,7 @@ from legged_skills.tasks.getup import STATE_SIZE
 from legged_skills.tasks.onnx_graph import Graph
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.recovering import RecoveringPolicy
+from legged_skills.tasks.stride_clock import CLOCK_SIZE, StrideClock
 from legged_skills.tasks.trim import LIMIT, TRIM_SIZE, WINDOW, VelocityTrim
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 
@@ -297,13 +298,18 @@ def _add_latent_policy(
     agent, latent = policy.agent, policy.decoder.latent_size
     z_tm1 = graph.slice("z_tm1", carried_from, carried_from + latent, "latent_tm1")
     now, mean = velocity
-    memory = [mean]
+    memory, command, start = [mean], task, carried_from + latent + VELOCITY_SIZE
     if agent.trim is not None:
-        end = carried_from + agent.carried_size
-        before = graph.slice("z_tm1", end - TRIM_SIZE, end, "trim_tm1")
-        trim, task = _add_trim(graph, agent.trim, before, sensed, task, mean)
+        before = graph.slice("z_tm1", start, start + TRIM_SIZE, "trim_tm1")
+        trim, task = _add_trim(graph, agent.trim, before, sensed, command, mean)
         memory.append(trim)
+        start += TRIM_SIZE
     told = [sensed, now, mean, task]
+    if agent.clock is not None:
+        before = graph.slice("z_tm1", start, start + CLOCK_SIZE, "clock_tm1")
+        clock = _add_clock(graph, agent.clock, before, command)
+        memory.append(clock)
+        told.append(clock)
     inputs = graph.add("Concat", [*told, z_tm1], "policy_input", axis=1)
     added = graph.mlp("policy", policy.params["policy"], inputs, "added")
     share = _share(policy.params["filter_logit"])
@@ -468,6 +474,22 @@ def _add_trim(
     now = graph.add("Where", [goes, within, zero], "trim")
     told = graph.add("Add", [task, graph.add("Mul", [now, scale], "trim_task")], "told_task")
     return graph.add("Concat", [now, rate], "trim_carried", axis=1), told
+
+
+def _add_clock(graph: Graph, clock: StrideClock, before: str, command: str) -> str:
+    """Adds what ``StrideClock`` computes; gives cosine and sine."""
+    zero, start = graph.constant("clock_zero", 0.0), graph.constant("clock_start", clock.start)
+    length = graph.add("Mul", [before, before], "clock_squares")
+    ran = graph.add(
+        "Greater", [graph.add("ReduceMax", [length], "clock_size", axes=[1]), zero], "ran"
+    )
+    begun = graph.add("Where", [ran, before, start], "clock_begun")
+    turned = graph.add("MatMul", [begun, graph.constant("clock_turn", clock.turn)], "clock_turned")
+    sizes = graph.add(
+        "ReduceMax", [graph.add("Abs", [command], "sizes")], "fastest_of_all", axes=[1]
+    )
+    goes = graph.add("Greater", [sizes, zero], "clock_goes")
+    return graph.add("Where", [goes, turned, zero], "clock")
 
 
 def _add_targets(graph: Graph, action: str, spec: RobotSpec) -> None:

@@ -30,6 +30,9 @@ class ChaseConfig:
 
     steps: int = 2_500_000
     """Control steps of it, before dribbling's own training; 0 for none."""
+    then_ppo: bool = False
+    """Whether PPO goes on with it, for as long as the run says. It has made nothing better so far;
+    without it only a critic is learned, by one update."""
     learner: DistilConfig = field(default_factory=lambda: DistilConfig(epochs=6, minibatches=8))
     """Settings of the learner: it takes many steps until the rules' edges are sharp."""
 

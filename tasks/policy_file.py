@@ -15,6 +15,7 @@ from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.skill_module.agents import Actor
 from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+from legged_skills.tasks.stride_clock import stride_clock
 from legged_skills.tasks.trim import velocity_trim
 
 KIND = "task policy"
@@ -85,8 +86,14 @@ class TaskPolicy:
         """The agent whose parameters these are; its critic is not part of the file."""
         sizes = self.architecture
         trim = velocity_trim(self.task, self.contract, sizes.trim_steps, sizes.memory_steps)
+        clock = stride_clock(self.task, self.contract.control_period_s, sizes.clock_s)
         return ReuseAgent(
-            self.architecture, self.decoder, self.task_size, privileged_size=1, trim=trim
+            self.architecture,
+            self.decoder,
+            self.task_size,
+            privileged_size=1,
+            trim=trim,
+            clock=clock,
         )
 
     def parts(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -32,6 +32,7 @@ from legged_skills.skill_module.symmetry import (
     mlp_layers,
 )
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE, VelocityEstimator
+from legged_skills.tasks.stride_clock import CLOCK_SIZE, StrideClock
 from legged_skills.tasks.trim import TRIM_SIZE, VelocityTrim
 
 
@@ -50,6 +51,9 @@ class PolicyArchitecture:
     trim_steps: float = 0.0
     """Time constant of the integrator on a commanded velocity [control steps], see ``trim``; 0 for
     none, as policies have that were trained before there was one."""
+    clock_s: float = 0.0
+    """Period of a clock that tells a biped which foot's turn it is [s], see ``stride_clock``; 0 for
+    none."""
     initial_filter: float = 0.95
     """Weight of the latent before in the mean of the next, at the start of training; learned. With
     the prior's own weight and spread it begins by doing what the prior does, which is to wander
@@ -141,6 +145,7 @@ class ReuseAgent(WithCritic):
         privileged_size: length of the "privileged" observation.
         equivariance: how networks are mirrored.
         trim: what is added to a commanded velocity; None for nothing.
+        clock: which foot's turn it is; None for no clock.
     """
 
     architecture: PolicyArchitecture
@@ -149,6 +154,7 @@ class ReuseAgent(WithCritic):
     privileged_size: int
     equivariance: Equivariance = UNMIRRORED
     trim: VelocityTrim | None = None
+    clock: StrideClock | None = None
 
     @property
     def latent_size(self) -> int:
@@ -157,9 +163,18 @@ class ReuseAgent(WithCritic):
 
     @property
     def carried_size(self) -> int:
-        """C, that of the latent, of the mean velocity, and of the trim."""
-        trim_size = 0 if self.trim is None else TRIM_SIZE
-        return self.latent_size + VELOCITY_SIZE + trim_size
+        """C, that of the latent, of the mean velocity, of the trim, and of the clock."""
+        return self.latent_size + sum(self._memory.values())
+
+    @property
+    def _memory(self) -> dict[str, int]:
+        """Sizes of what is carried behind the latent, by name."""
+        sizes = {"mean_velocity": VELOCITY_SIZE}
+        if self.trim is not None:
+            sizes["trim"] = TRIM_SIZE
+        if self.clock is not None:
+            sizes["clock"] = CLOCK_SIZE
+        return sizes
 
     @cached_property
     def estimator(self) -> VelocityEstimator:
@@ -195,6 +210,7 @@ class ReuseAgent(WithCritic):
         correction = jax.random.fold_in(policy, 1)
         told = self.decoder.proprioception_size
         size = told + TOLD_SIZE + self.task_size + self.latent_size
+        size += 0 if self.clock is None else CLOCK_SIZE
         share = jnp.float32(self.architecture.initial_filter)
         log_std = jnp.log(jnp.float32(self.architecture.initial_std))
         params = {
@@ -214,8 +230,8 @@ class ReuseAgent(WithCritic):
         Args:
             params: the parameters.
             obs: observations.
-            carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3) and "trim" (N, 4),
-                if there is one, brought up to date.
+            carried: "z_tm1" (N, L), the latent before; "mean_velocity" (N, 3), "trim" (N, 4) and
+                "clock" (N, 2), if there are such, brought up to date.
         """
         z_tm1 = carried["z_tm1"]
         inputs = jnp.concatenate([self.told(params, obs, carried), z_tm1], axis=-1)
@@ -228,7 +244,8 @@ class ReuseAgent(WithCritic):
         if self.trim is not None:
             task = self.trim.told(task, carried["trim"])
         velocity = self.estimator.told(params["estimator"], obs, carried["mean_velocity"])
-        return jnp.concatenate([obs["proprioception"], velocity, task], axis=-1)
+        clock = [] if self.clock is None else [carried["clock"]]
+        return jnp.concatenate([obs["proprioception"], velocity, task, *clock], axis=-1)
 
     def corrected_by(
         self, params: Params, obs: Observations, carried: Mapping[str, Array], z: Array
@@ -240,13 +257,20 @@ class ReuseAgent(WithCritic):
 
     def remember(self, params: Params, obs: Observations, carried: Array) -> dict[str, Array]:
         """What was carried (N, C), by name, with all but the latent brought up to date."""
-        ends = [self.latent_size, self.latent_size + VELOCITY_SIZE]
-        z_tm1, velocity, trim = jnp.split(carried, ends, axis=-1)
+        ends = np.cumsum([self.latent_size, *self._memory.values()])[:-1]
+        z_tm1, *memory = jnp.split(carried, ends, axis=-1)
+        before = dict(zip(self._memory, memory, strict=True))
         now = self.estimator.estimate(params["estimator"], obs)
-        out = {"z_tm1": z_tm1, "mean_velocity": self.estimator.remember(velocity, now)}
+        velocity = self.estimator.remember(before["mean_velocity"], now)
+        out = {"z_tm1": z_tm1, "mean_velocity": velocity}
         if self.trim is not None:
             out["trim"] = self.trim.advance(
-                trim, obs["task"], out["mean_velocity"], obs["proprioception"]
+                before["trim"], obs["task"], velocity, obs["proprioception"]
+            )
+        if self.clock is not None:
+            told = obs.get("clock")  # that of a clip, where one is followed
+            out["clock"] = (
+                self.clock.advance(before["clock"], obs["task"]) if told is None else told
             )
         return out
 
@@ -259,7 +283,7 @@ class ReuseAgent(WithCritic):
     ) -> Decision:
         """Draws the next latent, or takes its mean, and decodes it."""
         known = self.remember(params, obs, z_tm1)
-        memory = [known[name] for name in ("mean_velocity", "trim") if name in known]
+        memory = [known[name] for name in self._memory]
         z = self.mean(params, obs, known)
         record: dict[str, Array] = {}
         if not deterministic:
@@ -318,7 +342,8 @@ def reuse_equivariance(
         SettingsError: a layer or the latent cannot be mirrored.
     """
     z = symmetry.copies(latent_size)
-    seen = join([proprioception, symmetry.polar.repeated(2), task, z])
+    clock = [symmetry.turning.repeated(CLOCK_SIZE)] if architecture.clock_s else []
+    seen = join([proprioception, symmetry.polar.repeated(2), task, *clock, z])
     estimator = VelocityEstimator(architecture.estimator_hidden, architecture.memory_steps)
     networks = {
         "estimator": estimator.layers(symmetry, proprioception),

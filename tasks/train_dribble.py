@@ -1,6 +1,6 @@
 """Training the dribbling policy on a frozen skill module."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
-from legged_skills.skill_module.training import Result, require_same_networks
+from legged_skills.skill_module.training import Result, RunConfig, require_same_networks
 from legged_skills.tasks.ball_tracker import ball_tracker
 from legged_skills.tasks.commander import CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
@@ -128,8 +128,15 @@ def _train_commander(
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
+        if not config.chase.then_ppo:
+            config = replace(config, run=one_update(config.run, config.ppo))
         env = make_env(spec, module, config)  # as at the start, gap and all
     return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
+
+
+def one_update(run: RunConfig, ppo: PpoConfig) -> RunConfig:
+    """A run of a single update, in which only the critic learns."""
+    return replace(run, total_steps=run.num_envs * ppo.steps, critic_share=1.0)
 
 
 def _check_begun(begun: CommanderPolicy, architecture: CommanderArchitecture) -> None:

@@ -24,6 +24,7 @@ from legged_skills.tasks.reuse import (
     reuse_equivariance,
     to_numpy,
 )
+from legged_skills.tasks.stride_clock import stride_clock
 from legged_skills.tasks.trim import velocity_trim
 
 
@@ -48,6 +49,17 @@ class PolicyTrainingConfig:
     seen what is beyond them."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
+    policy_trim_steps: float | None = None
+    """Time constant of the integrator on a commanded velocity in the policy's file [control steps],
+    which has no weights; by default as in training. A walk that was trained with a slow one stands
+    stiller, and is more exact with a quicker one afterwards."""
+
+    @property
+    def policy_architecture(self) -> PolicyArchitecture:
+        """That of the policy's file."""
+        if self.policy_trim_steps is None:
+            return self.architecture
+        return replace(self.architecture, trim_steps=self.policy_trim_steps)
 
 
 def widened(gap: Gap | None, factor: float) -> Gap | None:
@@ -128,7 +140,7 @@ def train_policy(
             task=task,
             contract=module.contract,
             task_size=task_size,
-            architecture=config.architecture,
+            architecture=config.policy_architecture,
             decoder=decoder,
             params=to_numpy(result.learner.average),
             config=dict(settings),
@@ -168,7 +180,10 @@ def make_agent(
         privileged,
     )
     trim = velocity_trim(task_name, contract, architecture.trim_steps, architecture.memory_steps)
-    return ReuseAgent(architecture, decoder, task_size, env.privileged_size, equivariance, trim)
+    clock = stride_clock(task_name, contract.control_period_s, architecture.clock_s)
+    return ReuseAgent(
+        architecture, decoder, task_size, env.privileged_size, equivariance, trim, clock
+    )
 
 
 def check_start(

@@ -1,7 +1,7 @@
 """Training the walking policy on a frozen skill module."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,28 @@ class WalkTrainingConfig(PolicyTrainingConfig):
     """Sizes of the networks."""
     clip_commands: ClipCommandConfig = field(default_factory=ClipCommandConfig)
     """Whether the policy first learns to go as the clips go."""
+
+
+_BASE = WalkTrainingConfig()
+
+RECIPES: Mapping[str, WalkTrainingConfig] = {
+    "anymal_c": replace(
+        _BASE,
+        architecture=replace(_BASE.architecture, trim_steps=125.0),
+        policy_trim_steps=60.0,
+        clip_commands=ClipCommandConfig(steps=1_000_000),
+    ),
+    "op3": replace(
+        _BASE,
+        run=replace(_BASE.run, critic_share=0.03),
+        ppo=replace(_BASE.ppo, learning_rate=3e-4),
+        architecture=replace(_BASE.architecture, correction_std=0.3, correction_noise=0.15),
+        clip_commands=ClipCommandConfig(steps=2_000_000),
+        walk=WalkConfig(fall_cost=25.0),
+        gap_factor=1.0,
+    ),
+}
+"""By robot: the settings of the walk that comes with the package."""
 
 
 def make_env(spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig) -> WalkEnv:

@@ -636,6 +636,53 @@ def test_training_leaves_held_out_clips_out(
 
 
 @pytest.mark.parametrize(
+    ("options", "tracker_steps", "fall_cost"),
+    [([], 12_000_000, 100.0), (["--robot", "op3"], 11_000_000, 25.0)],
+)
+def test_trainings_have_the_settings_of_the_robot(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    tracker_steps: int,
+    fall_cost: float,
+) -> None:
+    given: list[Any] = []
+
+    def train(spec: Any, data: Any, config: Any, *rest: Any, **others: Any) -> None:
+        given.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("legged_skills.skill_module.train.train_skills", train)
+    monkeypatch.setattr("legged_skills.tasks.train_walk.train_walk", train)
+    assert run("train", "skills", "--out", tmp_path, *options, "--run.seed", 3) == 130
+    assert run("train", "walk", "--out", tmp_path, *options, "--walk.max-steps", 7) == 130
+    skills, walk = given
+    assert (skills.tracker_steps, skills.run.seed) == (tracker_steps, 3)
+    assert (walk.walk.fall_cost, walk.walk.max_steps) == (fall_cost, 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [([], True), (["--start", "none"], False), (["--skills", "{skills}"], False)],
+)
+def test_dribbling_commands_the_packages_walk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], begins: bool
+) -> None:
+    from legged_skills.skill_module.evaluate import shipped_module
+
+    given: list[Any] = []
+
+    def train_dribble(spec: Any, module: Any, config: Any, out: Path, start: Any) -> None:
+        given.append(start)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("legged_skills.tasks.train_dribble.train_dribble", train_dribble)
+    options = [word.format(skills=shipped_module("op3")) for word in options]
+    assert run("train", "dribble", "--robot", "op3", "--out", tmp_path, *options) == 130
+    assert [start is not None and start.task == "walk" for start in given] == [begins]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["skills", "--plays", 0], "plays is 0, expected at least 1"),

@@ -5,6 +5,7 @@ import pytest
 
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.train import with_prior
 
 SMALL = Architecture(
     latent_size=2,
@@ -42,3 +43,16 @@ def test_an_encoder_that_adds_nothing_is_the_prior():
     np.testing.assert_allclose(log_std, np.log(prior.prior_std(SMALL.alpha)), rtol=1e-6)
     kl = prior.kl_to_prior(mean, log_std, z_tm1, SMALL.alpha)
     np.testing.assert_allclose(kl, 0.0, atol=1e-6)
+
+
+def test_another_prior_leaves_the_encoder_what_it_was():
+    other = ImitationAgent(with_prior(SMALL, 0.5), 3, 5, 2)
+    assert other.architecture.alpha == 0.5 and with_prior(SMALL, None) is SMALL
+    # Given a prior once more, the encoder is still the one that was trained.
+    assert with_prior(other.architecture, 0.7).encoder_filter == SMALL.alpha
+    params = AGENT.init(jax.random.key(0))
+    z_tm1, seen = jax.random.normal(jax.random.key(1), (5, 2)), jnp.ones((5, 5))
+    for found, wanted in zip(
+        other.encode(params, seen, z_tm1), AGENT.encode(params, seen, z_tm1), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)

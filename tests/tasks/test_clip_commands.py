@@ -136,3 +136,20 @@ def test_clips_of_other_modules_are_not_followed(
     other = dataclasses.replace(still_module, clips=("another",))
     with pytest.raises(ClipError, match="there are no clips"):
         train_walk(SPEC, other, CONFIG, tmp_path, clips=[wiggling_clip])
+
+
+@pytest.mark.standard_dtypes
+def test_with_a_clock_only_clips_that_keep_its_time_are_followed(
+    still_module: SkillModule, wiggling_clip: RobotClip, tmp_path: Path
+) -> None:
+    def with_clock(clock_s: float) -> WalkTrainingConfig:
+        sizes = dataclasses.replace(CONFIG.architecture, clock_s=clock_s)
+        return dataclasses.replace(CONFIG, architecture=sizes)
+
+    # Its feet go up and down 6 rad/s fast.
+    assert train_walk(SPEC, still_module, with_clock(0.95), tmp_path / "in", clips=[wiggling_clip])
+    policy = TaskPolicy.load(tmp_path / "in" / "walk.npz", robot="anymal_c", task="walk")
+    assert policy.agent.clock is not None
+    assert policy.agent.clock.angle_rad == pytest.approx(2.0 * np.pi * 0.02 / 0.95)
+    with pytest.raises(ClipError, match=r"none of the clips has strides of about 0\.5 s"):
+        train_walk(SPEC, still_module, with_clock(0.5), tmp_path / "out", clips=[wiggling_clip])

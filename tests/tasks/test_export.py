@@ -19,6 +19,7 @@ from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.evaluate_walk import shipped_policy
 from legged_skills.tasks.export import export_bytes, export_policy, policy_bundle
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.stride_clock import CLOCK_SIZE
 from legged_skills.tasks.walk import COMMAND_SCALE, WalkConfig, WalkEnv
 
 SPEC = robots.get("anymal_c")
@@ -26,17 +27,29 @@ SPEC = robots.get("anymal_c")
 
 @pytest.fixture(
     scope="module",
-    params=[(0.0, 0.0), (20.0, 0.0), (20.0, 0.5)],
-    ids=["untrimmed", "trimmed", "corrected"],
+    params=[(0.0, 0.0, 0.0), (20.0, 0.0, 0.0), (20.0, 0.5, 0.0), (20.0, 0.5, 0.7)],
+    ids=["untrimmed", "trimmed", "corrected", "clocked"],
 )
 def policy(request: pytest.FixtureRequest) -> TaskPolicy:
     shipped = TaskPolicy.load(shipped_policy("anymal_c"), "anymal_c", "walk")
-    trim, correction = request.param
-    sizes = dataclasses.replace(shipped.architecture, trim_steps=trim, correction_std=correction)
+    trim, correction, clock = request.param
+    sizes = dataclasses.replace(
+        shipped.architecture, trim_steps=trim, correction_std=correction, clock_s=clock
+    )
     policy, params = dataclasses.replace(shipped, architecture=sizes), shipped.params
     if correction:
         # As a training begins: the robot walks on.
         params = params | {"correction": policy.agent.init(jax.random.key(4))["correction"]}
+    if clock:
+        # It steps a little to the clock's time, too.
+        first = params["policy"]["Dense_0"]
+        rows = 0.05 * np.random.default_rng(5).standard_normal(
+            (CLOCK_SIZE, first["kernel"].shape[1])
+        )
+        end = len(first["kernel"]) - shipped.decoder.latent_size
+        kernel = np.insert(np.asarray(first["kernel"]), [end] * CLOCK_SIZE, rows, axis=0)
+        more = {"Dense_0": first | {"kernel": kernel.astype(np.float32)}}
+        params = params | {"policy": params["policy"] | more}
     return dataclasses.replace(policy, params=params)
 
 

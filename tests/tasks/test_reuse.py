@@ -22,6 +22,7 @@ from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks.evaluate_walk import WalkEpisodes, summarize, walk_on_commands
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
+from legged_skills.tasks.stride_clock import StrideClock
 from legged_skills.tasks.train_policy import make_agent
 from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 from legged_skills.tasks.trim import VelocityTrim
@@ -114,6 +115,26 @@ def test_the_trim_is_carried_behind_the_mean_velocity(module):
     assert np.abs(mean - without.mean(params, obs, decision.record)).max() > 1e-4
     evaluation = agent.evaluate(params, obs, decision.record)
     np.testing.assert_allclose(evaluation.log_prob, decision.record["log_prob"], atol=1e-4)
+
+
+def test_the_clock_is_carried_last_unless_a_clip_tells_it(module):
+    trim = VelocityTrim(10.0, (1.0, 2.0, 1.5), gyro=1, gyro_scale=0.5, memory_share=0.2)
+    clock, sizes = StrideClock(0.1), dataclasses.replace(SMALL, clock_s=0.75, correction_std=0.5)
+    agent = ReuseAgent(sizes, FrozenDecoder.of(module), 3, 52, trim=trim, clock=clock)
+    params, obs = agent.init(jax.random.key(1)), _observations(2)
+    assert agent.carried_size == 4 + 3 + 4 + 2
+    carried = jnp.concatenate([jnp.zeros((2, 11)), jnp.array([[1.0, 0.0], [0.0, 0.0]])], axis=1)
+    decision = agent.act(params, obs, carried, jax.random.key(3), False)
+    wanted = np.array([[np.cos(0.1), np.sin(0.1)], [np.sin(0.1), -np.cos(0.1)]])
+    np.testing.assert_allclose(decision.z[:, 11:], wanted, atol=1e-6)
+    np.testing.assert_array_equal(decision.record["clock"], decision.z[:, 11:])
+    evaluation = agent.evaluate(params, obs, decision.record)
+    np.testing.assert_allclose(evaluation.log_prob, decision.record["log_prob"], atol=1e-4)
+    told = agent.act(params, obs | {"clock": -jnp.ones((2, 2))}, carried, jax.random.key(3), False)
+    np.testing.assert_array_equal(told.z[:, 11:], -1.0)
+    # The policy acts on it.
+    other = agent.mean(params, obs, decision.record | {"clock": -decision.record["clock"]})
+    assert np.abs(other - agent.mean(params, obs, decision.record)).max() > 1e-4
 
 
 def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
@@ -277,6 +298,18 @@ def test_a_policy_can_begin_to_correct(trained, module, tmp_path):
     # The other way round there would be something to forget.
     with pytest.raises(ContractError, match=r"has correction_std 0\.5, expected 0\.0"):
         train_walk(SPEC, module, TRAINING, tmp_path / "back", policy)
+
+
+@pytest.mark.standard_dtypes
+def test_the_policys_trim_may_be_quicker_than_that_of_its_training(module, tmp_path):
+    sizes = dataclasses.replace(SMALL, trim_steps=125.0)
+    config = dataclasses.replace(TRAINING, architecture=sizes, policy_trim_steps=60.0)
+    result = train_walk(SPEC, module, config, tmp_path)
+    policy = TaskPolicy.load(tmp_path / "walk.npz")
+    assert policy.agent.trim is not None and policy.agent.trim.steps == 60.0
+    checkpoint = json.loads((tmp_path / "config.json").read_text())
+    assert checkpoint["architecture"]["trim_steps"] == 125.0
+    np.testing.assert_array_equal(policy.params["log_std"], result.learner.average["log_std"])
 
 
 @pytest.mark.standard_dtypes
