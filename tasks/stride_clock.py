@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.skill_module.reference import Reference
@@ -48,15 +49,15 @@ class StrideClock:
         cosine, sine = np.cos(self.angle_rad), np.sin(self.angle_rad)
         return np.array([[cosine, sine], [-sine, cosine]], np.float32)
 
-    def advance(self, clock: Array, task: Array) -> Array:
+    def advance(self, clock: ArrayLike, task: ArrayLike) -> Array:
         """Cosine and sine after one more control step; zeros while the whole command is zero.
 
         Args:
             clock: (N, 2) until now; zeros before it begins.
             task: (N, 3) the command, as the policy is told it.
         """
-        ran = jnp.any(clock != 0.0, axis=-1, keepdims=True)
-        goes = jnp.any(task != 0.0, axis=-1, keepdims=True)
+        ran = jnp.any(jnp.asarray(clock) != 0.0, axis=-1, keepdims=True)
+        goes = jnp.any(jnp.asarray(task) != 0.0, axis=-1, keepdims=True)
         return jnp.where(goes, jnp.where(ran, clock, self.start) @ self.turn, 0.0)
 
 

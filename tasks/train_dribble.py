@@ -59,7 +59,9 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
 
 def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
     """The environments the policy is trained in."""
-    gap = widened(load_gap(config.gap, spec.name, BALL_GAPS), config.gap_factor)
+    gap = widened(
+        load_gap(config.gap, spec.name, BALL_GAPS), config.gap_factor, config.gap_ramp_share
+    )
     return DribbleEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap, BALLS[spec.name]),
         module.contract,

@@ -47,6 +47,9 @@ class PolicyTrainingConfig:
     gap_factor: float = 1.2
     """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
     seen what is beyond them."""
+    gap_ramp_share: float | None = None
+    """Share of the training over which the gap grows to its full width; by default the gap's own.
+    A policy that begins with what stands the gap would forget that where it is narrow at first."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
     policy_trim_steps: float | None = None
@@ -62,11 +65,18 @@ class PolicyTrainingConfig:
         return replace(self.architecture, trim_steps=self.policy_trim_steps)
 
 
-def widened(gap: Gap | None, factor: float) -> Gap | None:
-    """The gap that a policy is trained under: wider by a factor in training."""
+def widened(gap: Gap | None, factor: float, ramp_share: float | None = None) -> Gap | None:
+    """The gap that a policy is trained under.
+
+    Args:
+        gap: as it is in tests; None for none.
+        factor: it is wider by this in training.
+        ramp_share: share of the training over which it grows; None for the gap's own.
+    """
     if gap is None:
         return None
-    return replace(gap, training_level=factor * gap.training_level)
+    ramp_share = gap.ramp_share if ramp_share is None else ramp_share
+    return replace(gap, training_level=factor * gap.training_level, ramp_share=ramp_share)
 
 
 class TaskEnvironment(Environment, Protocol):
