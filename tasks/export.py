@@ -298,16 +298,17 @@ def _add_latent_policy(
     agent, latent = policy.agent, policy.decoder.latent_size
     z_tm1 = graph.slice("z_tm1", carried_from, carried_from + latent, "latent_tm1")
     now, mean = velocity
-    memory, command, start = [mean], task, carried_from + latent + VELOCITY_SIZE
+    memory, start = [mean], carried_from + latent + VELOCITY_SIZE
+    goes = _add_goes(graph, task) if agent.trim is not None or agent.clock is not None else ""
     if agent.trim is not None:
         before = graph.slice("z_tm1", start, start + TRIM_SIZE, "trim_tm1")
-        trim, task = _add_trim(graph, agent.trim, before, sensed, command, mean)
+        trim, task = _add_trim(graph, agent.trim, before, sensed, task, mean, goes)
         memory.append(trim)
         start += TRIM_SIZE
     told = [sensed, now, mean, task]
     if agent.clock is not None:
         before = graph.slice("z_tm1", start, start + CLOCK_SIZE, "clock_tm1")
-        clock = _add_clock(graph, agent.clock, before, command)
+        clock = _add_clock(graph, agent.clock, before, goes)
         memory.append(clock)
         told.append(clock)
     inputs = graph.add("Concat", [*told, z_tm1], "policy_input", axis=1)
@@ -443,7 +444,7 @@ def _share(logit: Any) -> np.ndarray:
 
 
 def _add_trim(
-    graph: Graph, trim: VelocityTrim, before: str, sensed: str, task: str, mean: str
+    graph: Graph, trim: VelocityTrim, before: str, sensed: str, task: str, mean: str, goes: str
 ) -> tuple[str, str]:
     """Adds what ``VelocityTrim`` computes: what is carried, and the task the policy is told."""
     zero, scale = graph.constant("zero", 0.0), graph.constant("trim_scale", trim.task_scale)
@@ -468,15 +469,19 @@ def _add_trim(
     upper, lower = graph.constant("trim_upper", LIMIT), graph.constant("trim_lower", -LIMIT)
     above = graph.add("Max", [moved, lower], "trim_above")
     within = graph.add("Min", [above, upper], "trim_within")
-    sizes = graph.add("Abs", [task], "task_sizes")
-    fastest = graph.add("ReduceMax", [sizes], "task_fastest", axes=[1])
-    goes = graph.add("Greater", [fastest, zero], "goes")
     now = graph.add("Where", [goes, within, zero], "trim")
     told = graph.add("Add", [task, graph.add("Mul", [now, scale], "trim_task")], "told_task")
     return graph.add("Concat", [now, rate], "trim_carried", axis=1), told
 
 
-def _add_clock(graph: Graph, clock: StrideClock, before: str, command: str) -> str:
+def _add_goes(graph: Graph, command: str) -> str:
+    """Adds whether anything is commanded (B, 1)."""
+    sizes = graph.add("Abs", [command], "command_sizes")
+    fastest = graph.add("ReduceMax", [sizes], "command_fastest", axes=[1])
+    return graph.add("Greater", [fastest, graph.constant("none", 0.0)], "goes")
+
+
+def _add_clock(graph: Graph, clock: StrideClock, before: str, goes: str) -> str:
     """Adds what ``StrideClock`` computes; gives cosine and sine."""
     zero, start = graph.constant("clock_zero", 0.0), graph.constant("clock_start", clock.start)
     length = graph.add("Mul", [before, before], "clock_squares")
@@ -485,10 +490,6 @@ def _add_clock(graph: Graph, clock: StrideClock, before: str, command: str) -> s
     )
     begun = graph.add("Where", [ran, before, start], "clock_begun")
     turned = graph.add("MatMul", [begun, graph.constant("clock_turn", clock.turn)], "clock_turned")
-    sizes = graph.add(
-        "ReduceMax", [graph.add("Abs", [command], "sizes")], "fastest_of_all", axes=[1]
-    )
-    goes = graph.add("Greater", [sizes, zero], "clock_goes")
     return graph.add("Where", [goes, turned, zero], "clock")
 
 

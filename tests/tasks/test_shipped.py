@@ -66,7 +66,6 @@ def test_clips_are_tracked(robot, skills):
 
 COMMANDS = {
     "anymal_c": [[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.4, 0.2, 0.5], [-0.2, 0.0, -0.5]],
-    # It goes ahead only: see the known failures in docs/skills.md.
     "op3": [[0.0, 0.0, 0.0], [0.3, 0.0, 0.0], [0.4, 0.0, 0.0]],
 }
 

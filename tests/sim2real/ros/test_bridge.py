@@ -386,6 +386,7 @@ def test_velocity_commands(make, stamped):
         return np.allclose(command[0], [0.3, -0.1, 0.2]) and rig.bridge.output.commanded
 
     rig.until(commanded)
+    assert rig.bridge.output.commanded
 
 
 def test_joystick(make):
