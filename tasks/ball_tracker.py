@@ -1,9 +1,9 @@
 """Where ball and target are, and how they move, from what a noisy and late camera says of them.
 
 A filter with constant gains, in the robot's heading frame: what was known is moved on by what ball
-and target, and the robot itself, do in a control step; what the camera says, compared with where
-the filter thinks things were at the time of the picture, corrects it. It has no weights, and is
-part of the exported network.
+(it slows as it rolls), target and the robot itself do in a control step; what the camera says,
+compared with where the filter thinks things were at the time of the picture, corrects it. It has no
+weights, and is part of the exported network.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from legged_skills import robots
+from legged_skills.robots.ball import BALLS
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.sim2real.raw_frame import newest_turning_rate
 from legged_skills.tasks.dribble_config import Sizes, task_scale
@@ -22,10 +23,12 @@ TRACKED_SIZE = 8
 [m/s], x and y each."""
 CARRIED_SIZE = TRACKED_SIZE + 1
 """Length of what is carried from step to step: what is known, and 1 after the first step."""
-BALL_GAIN = 0.2
+BALL_GAIN = 0.3
 """Share of the difference that corrects the ball's position in a control step."""
-BALL_RATE = 0.4
+BALL_RATE = 0.8
 """How much of it corrects the ball's velocity in a control step [1/s]."""
+LEAST_MPS = 1e-3
+"""A ball's speed is not thought less than this, to divide by it [m/s]."""
 TARGET_GAIN = 0.15
 """The same for the target's position."""
 TARGET_RATE = 0.12
@@ -52,6 +55,7 @@ class BallTracker:
         velocity_unit_mps: unit of the estimated velocity [m/s].
         gyro: where the newest turning rate about the vertical axis is in "proprioception".
         gyro_scale: what stands there for 1 rad/s.
+        slowing_mps2: how fast a rolling ball slows [m/s^2].
     """
 
     period_s: float
@@ -59,6 +63,7 @@ class BallTracker:
     velocity_unit_mps: float
     gyro: int
     gyro_scale: float
+    slowing_mps2: float
 
     def advance(self, carried: Array, task: Array, velocity: Array, proprioception: Array) -> Array:
         """What is carried after one more control step.
@@ -93,6 +98,9 @@ class BallTracker:
             return point - before_s * passing(point, point_vel)
 
         ball, ball_vel = moved(known[:, :2], known[:, 2:4])
+        speed = jnp.sqrt(jnp.square(ball_vel).sum(axis=-1, keepdims=True))
+        lost = self.slowing_mps2 * self.period_s / jnp.maximum(speed, LEAST_MPS)
+        ball_vel = ball_vel * jnp.maximum(1.0 - lost, 0.0)
         counts = jnp.clip((STALE_S - age) / (STALE_S - FRESH_S), 0.0, 1.0)
         off = counts * (ball_seen - then(ball, ball_vel, jnp.minimum(age, OLDEST_S)))
         ball, ball_vel = ball + BALL_GAIN * off, ball_vel + BALL_RATE * off
@@ -120,6 +128,7 @@ def ball_tracker(contract: ObservationContract, sizes: Sizes) -> BallTracker:
         velocity_unit_mps=velocity_unit_mps(robots.get(contract.robot)),
         gyro=gyro,
         gyro_scale=gyro_scale,
+        slowing_mps2=BALLS[contract.robot].rolling_deceleration,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import Walking
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.spec import RobotSpec
@@ -46,7 +47,11 @@ class Compared:
     names: Sequence[str]
     """What to call each of them."""
     training: PolicyTrainingConfig
-    """Settings of all trainings."""
+    """Settings of all trainings, or of those from scratch only."""
+    reuse: PolicyTrainingConfig | None = None
+    """Settings of the trainings on a module, if they are others."""
+    clips: Sequence[RobotClip] = ()
+    """What the modules were trained on, for reuse that begins with clips."""
     evaluation: Any
     """Settings of the test, of the type ``task.evaluation``."""
     walking: Walking | None
@@ -74,7 +79,12 @@ class Compared:
     @property
     def runs(self) -> "list[Run]":
         """All trainings: from scratch, the first module's reuse, and the rest of the sweep."""
-        return planned(len(self.modules), self.sweep, self.training.ppo.kl_weight)
+        return planned(len(self.modules), self.sweep, self.on_module.ppo.kl_weight)
+
+    @property
+    def on_module(self) -> PolicyTrainingConfig:
+        """Settings of the trainings on a module."""
+        return self.training if self.reuse is None else self.reuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +146,14 @@ def compare(
 
     Returns:
         None if a training was stopped. The figures are: "robot", "task", "skills" (names of the
-        modules), "steps", "seed", "gap"; "runs": for "scratch" and "reuse" each "steps", "seconds",
-        "weights" (their number in all networks that act), "final_reward" (per step, in training),
-        "steps_to_other" (after which the learning curve reached the other's final reward; None if
-        it never did), "evaluation" and "naturalness"; "curves": for both "steps" and "reward";
-        "ratios": of reuse to scratch by metric; "sweep": for each training on a module "run",
-        "skills" (index), "skills_kl_weight", "kl_weight", "kl_prior" at the end of the training
-        [nat/step], "evaluation" and "naturalness"; no entries without a sweep.
+        modules), "steps", "seed", "gap"; "runs": for "scratch" and "reuse" each "steps" (with those
+        that learned from clips), "seconds" (without), "weights" (their number in all networks that
+        act), "final_reward" (per step, in training), "steps_to_other" (after which the learning
+        curve reached the other's final reward; None if it never did), "evaluation" and
+        "naturalness"; "curves": for both "steps" and "reward"; "ratios": of reuse to scratch by
+        metric; "sweep": for each training on a module "run", "skills" (index), "skills_kl_weight",
+        "kl_weight", "kl_prior" at the end of the training [nat/step], "evaluation" and
+        "naturalness"; no entries without a sweep.
 
     Raises:
         FileFormatError: a file cannot be read or written.
@@ -160,30 +171,40 @@ def compare(
         say(f"{run.name}: testing")
         policy = _load(what, run, out)
         examined = _examine(what, policy, gap)
+        before = 0 if run.module is None else steps_before(what.on_module)
         if run.name in (SCRATCH, REUSE):
             title = "from scratch" if run.name == SCRATCH else "with skills"
             scenes.append(examined.scene(title))
-        found[run.name] = _figures(policy, examined)
+        found[run.name] = _figures(policy, examined, before)
     curves = {name: read_curve(out / name / "progress.jsonl") for name in (SCRATCH, REUSE)}
+    steps, reward = curves[REUSE]
+    curves[REUSE] = steps + steps_before(what.on_module), reward
     figures = _compared(what, found, curves) | {"sweep": _sweep(what, found)}
     return Comparison(figures=figures, scenes=(scenes[0], scenes[1]))
 
 
 def _train(what: Compared, run: Run, out: Path) -> Result:
     spec, task = what.spec, what.task
-    config = replace(what.training, ppo=replace(what.training.ppo, kl_weight=run.kl_weight))
     module = what.modules[run.module or 0]
     if run.module is None:
-        env = task.make_env(spec, module, config)
+        env = task.make_env(spec, module, what.training)
         settings = task.settings(env)
-        return train_scratch(task.name, env, task.task_size, settings, module, config, out)
+        return train_scratch(task.name, env, task.task_size, settings, module, what.training, out)
+    config = replace(what.on_module, ppo=replace(what.on_module.ppo, kl_weight=run.kl_weight))
     # A checkpoint knows the seed and steps of its skills, which may be those of others too.
     path = out / f"{task.name}.npz"
     if path.exists():
         before = TaskPolicy.load(path, spec.name, task.name)
         if before.decoder.digest != FrozenDecoder.of(module).digest:
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
-    return task.train(spec, module, config, out)
+    clips = {"clips": what.clips} if steps_before(config) else {}
+    return task.train(spec, module, config, out, **clips)
+
+
+def steps_before(config: PolicyTrainingConfig) -> int:
+    """Control steps in which a policy learns from clips, before there are returns."""
+    first = getattr(config, "clip_commands", None)
+    return 0 if first is None else first.steps
 
 
 def _load(what: Compared, run: Run, out: Path) -> TaskPolicy | ScratchPolicy:
@@ -196,10 +217,10 @@ def _examine(what: Compared, policy: TaskPolicy | ScratchPolicy, gap: Gap | None
     return what.task.examine(what.spec, policy, what.evaluation, what.walking, gap, threads)
 
 
-def _figures(policy: TaskPolicy | ScratchPolicy, examined: Examined) -> dict[str, Any]:
+def _figures(policy: TaskPolicy | ScratchPolicy, examined: Examined, before: int) -> dict[str, Any]:
     acting = [policy.params, policy.decoder.params if isinstance(policy, TaskPolicy) else {}]
     return {
-        "steps": policy.summary["steps"],
+        "steps": before + policy.summary["steps"],
         "seconds": policy.summary["seconds"],
         "weights": sum(int(np.size(leaf)) for leaf in jax.tree.leaves(acting)),
         "kl_prior": policy.summary["figures"].get("kl_prior"),

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from legged_skills.robots.console import OUT, table, write_json
 from legged_skills.robots.errors import SettingsError
-from legged_skills.tasks.commands import load_walking
+from legged_skills.tasks.commands import load_clips, load_walking
 
 if TYPE_CHECKING:
     from legged_skills.tasks.compare import Compared
+    from legged_skills.tasks.train_policy import PolicyTrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,10 @@ class Compare:
     """Weights of the divergence from the prior in reuse, per nat: a training for each, and a plot
     of error against torque^2."""
     steps: int = 8_000_000
-    """Control steps of each training."""
+    """Control steps of each training, without ``--recipe``."""
+    recipe: bool = False
+    """With skills, train as the package's own policy was trained: walks first learn to go as clips
+    go. From scratch the task is the same, and there are as many steps in all."""
     envs: int = 512
     """Environments stepped together."""
     threads: int = 0
@@ -47,8 +51,8 @@ class Compare:
     episodes: int = 200
     """Episodes of each test."""
     clips: Path | None = None
-    """Folder of clips whose walks motions are compared with; by default those that come with the
-    package."""
+    """Folder of clips whose walks motions are compared with, and that a recipe begins with; by
+    default those that come with the package."""
 
     def run(self) -> int:
         """Prints a table, and says where the report is."""
@@ -77,28 +81,46 @@ class Compare:
         from legged_skills import robots
         from legged_skills.skill_module.evaluate import shipped_module
         from legged_skills.skill_module.module_file import SkillModule
-        from legged_skills.tasks.compare import Compared
+        from legged_skills.tasks.compare import Compared, steps_before
         from legged_skills.tasks.compare_tasks import TASKS
 
         spec, task = robots.get(self.robot), TASKS[self.task]
         if self.envs < 1:
             raise SettingsError(f"envs is {self.envs}, expected at least 1.")
         paths = self.skills or (shipped_module(self.robot),)
-        base = task.training()
-        run = replace(
-            base.run,
-            total_steps=self.steps,
-            num_envs=self.envs,
-            num_threads=self.threads,
-            seed=self.seed,
-        )
+        training, reuse = self._sized(task.training(), self.steps), None
+        if self.recipe:
+            if self.robot not in task.recipes:
+                raise SettingsError(
+                    f"there is no recipe for {self.task} of {self.robot} that moves the decoder."
+                )
+            recipe = task.recipes[self.robot]
+            reuse = self._sized(recipe, recipe.run.total_steps)
+            training = replace(
+                self._sized(training, steps_before(recipe) + recipe.run.total_steps),
+                architecture=recipe.architecture,
+                gap_factor=recipe.gap_factor,
+                **{self.task: getattr(recipe, self.task)},
+            )
         return Compared(
             spec=spec,
             task=task,
             modules=[SkillModule.load(path, robot=self.robot) for path in paths],
             names=[str(path) for path in paths],
-            training=replace(base, run=run, gap=self.gap),
+            training=training,
+            reuse=reuse,
+            clips=load_clips(self.clips, self.robot) if self.recipe else (),
             evaluation=task.evaluation(episodes=self.episodes),
             walking=load_walking(self.clips, spec),
             sweep=self.sweep,
         )
+
+    def _sized(self, config: "PolicyTrainingConfig", steps: int) -> "PolicyTrainingConfig":
+        run = replace(
+            config.run,
+            total_steps=steps,
+            num_envs=self.envs,
+            num_threads=self.threads,
+            seed=self.seed,
+        )
+        return replace(config, run=run, gap=self.gap)

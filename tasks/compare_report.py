@@ -13,6 +13,11 @@ from legged_skills.tasks.compare_tasks import Metric
 from legged_skills.tasks.film import FilmSettings, write_side_by_side
 
 REPORT_FILE, FIGURES_FILE, FILM_FILE = "report.html", "comparison.json", "side_by_side.mp4"
+_SAME = "environment, observations, reward, steps, PPO, mirrored networks, and their size"
+_RECIPE = (
+    "environment, reward and the number of steps; with skills there are the settings of the policy "
+    "that comes with the package, from scratch those that trainings have by default"
+)
 _FILM = FilmSettings(size=(480, 320), fps=12.5, backend="sketch")
 
 
@@ -97,8 +102,7 @@ def _overview(what: Compared, figures: Mapping[str, Any]) -> list[str]:
     return [
         webpage.paragraph(
             "One policy moves the frozen decoder of a skill module; the other emits the joints' "
-            "targets itself. All else is the same: environment, observations, reward, steps, PPO, "
-            "mirrored networks, and their size."
+            f"targets itself. All else is the same: {_SAME if what.reuse is None else _RECIPE}."
         ),
         webpage.pairs(
             [

@@ -89,6 +89,8 @@ class ComparedTask:
     """Environments -> settings of the task."""
     task_size: int
     """Length of the "task" observation."""
+    recipes: Mapping[str, PolicyTrainingConfig]
+    """By robot: the settings of the policy that comes with the package, if it moves the decoder."""
     train: Callable[..., Result]
     """Trains on a module: (robot, module, training settings, folder)."""
     examine: Examine
@@ -166,6 +168,7 @@ TASKS: Mapping[str, ComparedTask] = {
         make_env=train_walk.make_env,
         settings=train_walk.settings,
         task_size=walk.COMMAND_SIZE,
+        recipes=train_walk.RECIPES,
         train=train_walk.train_walk,
         examine=examine_walk,
         metrics=_metrics(
@@ -182,6 +185,7 @@ TASKS: Mapping[str, ComparedTask] = {
         make_env=train_dribble.make_env,
         settings=train_dribble.settings,
         task_size=TASK_SIZE,
+        recipes={},
         train=train_dribble.train_dribble,
         examine=examine_dribble,
         metrics=_metrics(

@@ -35,6 +35,7 @@ from legged_skills.tasks.ball_tracker import (
     CARRIED_SIZE,
     FRESH_S,
     JUMP_M,
+    LEAST_MPS,
     OLDEST_S,
     OLDEST_TARGET_S,
     STALE_S,
@@ -415,6 +416,13 @@ def _add_tracker(
 
     begun = graph.slice(carried, TRACKED_SIZE, CARRIED_SIZE, "begun_tm1")
     ball, ball_vel, seen = followed("ball", 0, 0)
+    speed = graph.add("ReduceL2", [ball_vel], "ball_speed", axes=[1])
+    speed = graph.add("Max", [speed, number("least", LEAST_MPS)], "ball_speed_least")
+    slower = number("slowing", tracker.slowing_mps2 * tracker.period_s)
+    slower = graph.add("Div", [slower, speed], "ball_slower")
+    slower = minus(number("whole", 1.0), slower, "ball_keeps")
+    slower = graph.add("Max", [slower, number("stops", 0.0)], "ball_rolls_on")
+    ball_vel = times(ball_vel, slower, "ball_vel_slowed")
     off = missed(ball, ball_vel, seen, OLDEST_S, "ball")
     fresh = minus(number("stale", STALE_S), age, "ball_fresh")
     fresh = graph.add("Div", [fresh, number("fades", STALE_S - FRESH_S)], "ball_fresh_share")

@@ -52,10 +52,19 @@ RECIPES: Mapping[str, WalkTrainingConfig] = {
     # Most of it is learned from the clips; PPO makes it more exact, and surer on its feet.
     "op3": replace(
         _BASE,
-        clip_commands=ClipCommandConfig(steps=5_000_000),
-        run=replace(_BASE.run, total_steps=1_200_000, critic_share=0.15),
+        clip_commands=ClipCommandConfig(steps=4_200_000),
+        run=replace(_BASE.run, total_steps=2_000_000, critic_share=0.15),
+        # Long stretches and small steps: pushes are many, and falls seldom teach anything.
         ppo=replace(
-            _BASE.ppo, steps=48, epochs=2, learning_rate=1e-4, target_kl=0.01, kl_weight=3e-3
+            _BASE.ppo,
+            steps=96,
+            epochs=2,
+            minibatches=8,
+            gamma=0.985,
+            learning_rate=1e-4,
+            max_learning_rate=1e-4,
+            target_kl=0.01,
+            kl_weight=2e-3,
         ),
         architecture=replace(
             _BASE.architecture, clock_s=0.75, correction_std=0.3, correction_noise=0.1
@@ -67,7 +76,7 @@ RECIPES: Mapping[str, WalkTrainingConfig] = {
             yaw_range=(-0.9, 0.9),
             velocity_kernel_mps=0.05,
             average_s=0.75,
-            zero_share=0.5,
+            zero_share=0.3,
             fall_cost=50.0,
         ),
         gap_factor=1.0,

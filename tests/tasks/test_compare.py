@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import Walking
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks import compare_plots, compare_report
+from legged_skills.tasks.clip_commands import ClipCommandConfig
 from legged_skills.tasks.compare import (
     Compared,
     Comparison,
@@ -24,13 +27,16 @@ from legged_skills.tasks.compare import (
     ratios,
     read_curve,
     smoothed,
+    steps_before,
     steps_to,
 )
+from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.compare_tasks import TASKS, Metric
 from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
 from legged_skills.tasks.film import FilmSettings
 from legged_skills.tasks.reuse import PolicyArchitecture
+from legged_skills.tasks.train_walk import RECIPES, WalkTrainingConfig
 
 SPEC = robots.get("anymal_c")
 WALKING = Walking(
@@ -214,6 +220,44 @@ def test_report(
         assert (tmp_path / name).stat().st_size > 1000
     read = json.loads((tmp_path / "comparison.json").read_text())
     assert read["runs"]["reuse"]["weights"] == found.figures["runs"]["reuse"]["weights"]
+
+
+def test_reuse_that_begins_with_clips(
+    still_module: SkillModule, wiggling_clip: RobotClip, tmp_path: Path
+) -> None:
+    """It has settings of its own; its curve begins where the returns do, after the clips."""
+    what = compared("walk", [still_module], WALK_TEST)
+    assert isinstance(what.training, WalkTrainingConfig)
+    learner = DistilConfig(steps=6, minibatches=2)
+    reuse = dataclasses.replace(
+        what.training,
+        clip_commands=ClipCommandConfig(steps=48, learner=learner),
+        run=dataclasses.replace(what.training.run, total_steps=48),
+    )
+    what = dataclasses.replace(what, reuse=reuse, clips=[wiggling_clip])
+    assert steps_before(what.training) == 0 and steps_before(reuse) == 48
+    figures = done(what, tmp_path).figures
+    assert figures["curves"]["scratch"]["steps"] == [48.0, 96.0]
+    assert figures["curves"]["reuse"]["steps"] == [96.0]
+    assert [run["steps"] for run in figures["runs"].values()] == [96, 96]
+    assert (tmp_path / "reuse" / "clips" / "checkpoint.npz").exists()
+
+
+def test_recipes_of_the_package(tmp_path: Path) -> None:
+    command = Compare(out=tmp_path, robot="op3", recipe=True, seed=3, envs=8)
+    what = command._what()
+    recipe = RECIPES["op3"]
+    assert what.reuse == dataclasses.replace(
+        recipe, run=dataclasses.replace(recipe.run, num_envs=8, seed=3)
+    )
+    scratch, steps = what.training, recipe.clip_commands.steps + recipe.run.total_steps
+    assert isinstance(scratch, WalkTrainingConfig)
+    assert scratch.run.total_steps == steps and scratch.clip_commands.steps == 0
+    assert scratch.walk == recipe.walk and scratch.gap_factor == recipe.gap_factor
+    assert scratch.ppo == WalkTrainingConfig().ppo != recipe.ppo
+    assert {clip.robot for clip in what.clips} == {"op3"}
+    with pytest.raises(SettingsError, match="no recipe for dribble of op3"):
+        dataclasses.replace(command, task="dribble")._what()
 
 
 def test_a_stopped_training_ends_the_comparison(still_module: SkillModule, tmp_path: Path) -> None:
