@@ -171,14 +171,14 @@ def compare(
         say(f"{run.name}: testing")
         policy = _load(what, run, out)
         examined = _examine(what, policy, gap)
-        before = 0 if run.module is None else steps_before(what.on_module)
+        before = 0 if run.module is None else what.on_module.clip_steps
         if run.name in (SCRATCH, REUSE):
             title = "from scratch" if run.name == SCRATCH else "with skills"
             scenes.append(examined.scene(title))
         found[run.name] = _figures(policy, examined, before)
     curves = {name: read_curve(out / name / "progress.jsonl") for name in (SCRATCH, REUSE)}
     steps, reward = curves[REUSE]
-    curves[REUSE] = steps + steps_before(what.on_module), reward
+    curves[REUSE] = steps + what.on_module.clip_steps, reward
     figures = _compared(what, found, curves) | {"sweep": _sweep(what, found)}
     return Comparison(figures=figures, scenes=(scenes[0], scenes[1]))
 
@@ -197,14 +197,8 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
         before = TaskPolicy.load(path, spec.name, task.name)
         if before.decoder.digest != FrozenDecoder.of(module).digest:
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
-    clips = {"clips": what.clips} if steps_before(config) else {}
+    clips = {"clips": what.clips} if config.clip_steps else {}
     return task.train(spec, module, config, out, **clips)
-
-
-def steps_before(config: PolicyTrainingConfig) -> int:
-    """Control steps in which a policy learns from clips, before there are returns."""
-    first = getattr(config, "clip_commands", None)
-    return 0 if first is None else first.steps
 
 
 def _load(what: Compared, run: Run, out: Path) -> TaskPolicy | ScratchPolicy:

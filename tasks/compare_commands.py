@@ -81,7 +81,7 @@ class Compare:
         from legged_skills import robots
         from legged_skills.skill_module.evaluate import shipped_module
         from legged_skills.skill_module.module_file import SkillModule
-        from legged_skills.tasks.compare import Compared, steps_before
+        from legged_skills.tasks.compare import Compared
         from legged_skills.tasks.compare_tasks import TASKS
 
         spec, task = robots.get(self.robot), TASKS[self.task]
@@ -97,7 +97,7 @@ class Compare:
             recipe = task.recipes[self.robot]
             reuse = self._sized(recipe, recipe.run.total_steps)
             training = replace(
-                self._sized(training, steps_before(recipe) + recipe.run.total_steps),
+                self._sized(training, recipe.clip_steps + recipe.run.total_steps),
                 architecture=recipe.architecture,
                 gap_factor=recipe.gap_factor,
                 **{self.task: getattr(recipe, self.task)},

@@ -58,6 +58,11 @@ class PolicyTrainingConfig:
     stiller, and is more exact with a quicker one afterwards."""
 
     @property
+    def clip_steps(self) -> int:
+        """Control steps of learning from clips, before there are returns."""
+        return 0
+
+    @property
     def policy_architecture(self) -> PolicyArchitecture:
         """That of the policy's file."""
         if self.policy_trim_steps is None:

@@ -39,6 +39,11 @@ class WalkTrainingConfig(PolicyTrainingConfig):
     clip_commands: ClipCommandConfig = field(default_factory=ClipCommandConfig)
     """Whether the policy first learns to go as the clips go."""
 
+    @property
+    def clip_steps(self) -> int:
+        """Control steps of going as the clips go."""
+        return self.clip_commands.steps
+
 
 _BASE = WalkTrainingConfig()
 

@@ -27,7 +27,6 @@ from legged_skills.tasks.compare import (
     ratios,
     read_curve,
     smoothed,
-    steps_before,
     steps_to,
 )
 from legged_skills.tasks.compare_commands import Compare
@@ -235,7 +234,7 @@ def test_reuse_that_begins_with_clips(
         run=dataclasses.replace(what.training.run, total_steps=48),
     )
     what = dataclasses.replace(what, reuse=reuse, clips=[wiggling_clip])
-    assert steps_before(what.training) == 0 and steps_before(reuse) == 48
+    assert what.training.clip_steps == 0 and reuse.clip_steps == 48
     figures = done(what, tmp_path).figures
     assert figures["curves"]["scratch"]["steps"] == [48.0, 96.0]
     assert figures["curves"]["reuse"]["steps"] == [96.0]
