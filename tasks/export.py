@@ -52,7 +52,7 @@ from legged_skills.tasks.getup import STATE_SIZE
 from legged_skills.tasks.onnx_graph import Graph
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.recovering import RecoveringPolicy
-from legged_skills.tasks.stride_clock import CLOCK_SIZE, StrideClock
+from legged_skills.tasks.stride_clock import CLOCK_SIZE, LEAST_SIZE, StrideClock
 from legged_skills.tasks.trim import LIMIT, TRIM_SIZE, WINDOW, VelocityTrim
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
 
@@ -492,11 +492,12 @@ def _add_goes(graph: Graph, command: str) -> str:
 def _add_clock(graph: Graph, clock: StrideClock, before: str, goes: str) -> str:
     """Adds what ``StrideClock`` computes; gives cosine and sine."""
     zero, start = graph.constant("clock_zero", 0.0), graph.constant("clock_start", clock.start)
-    length = graph.add("Mul", [before, before], "clock_squares")
-    ran = graph.add(
-        "Greater", [graph.add("ReduceMax", [length], "clock_size", axes=[1]), zero], "ran"
+    size = graph.add("ReduceL2", [before], "clock_size", axes=[1])
+    ran = graph.add("Greater", [size, zero], "ran")
+    least = graph.add("Max", [size, graph.constant("clock_least", [[LEAST_SIZE]])], "clock_some")
+    begun = graph.add(
+        "Where", [ran, graph.add("Div", [before, least], "clock_unit"), start], "clock_begun"
     )
-    begun = graph.add("Where", [ran, before, start], "clock_begun")
     turned = graph.add("MatMul", [begun, graph.constant("clock_turn", clock.turn)], "clock_turned")
     return graph.add("Where", [goes, turned, zero], "clock")
 

@@ -21,6 +21,8 @@ from legged_skills.skill_module.reference import Reference
 
 CLOCK_SIZE = 2
 """Cosine and sine of the phase; zeros if there is none."""
+LEAST_SIZE = 1e-6
+"""Cosine and sine are thought no smaller than this together, to divide by it."""
 _WINDOW_STRIDES = 2.5
 """The phase is told from so many strides around."""
 _LEAST_SHARE = 0.5
@@ -56,9 +58,11 @@ class StrideClock:
             clock: (N, 2) until now; zeros before it begins.
             task: (N, 3) the command, as the policy is told it.
         """
-        ran = jnp.any(jnp.asarray(clock) != 0.0, axis=-1, keepdims=True)
+        size = jnp.linalg.norm(jnp.asarray(clock), axis=-1, keepdims=True)
+        # Rounding would add up over hours.
+        unit = clock / jnp.maximum(size, LEAST_SIZE)
         goes = jnp.any(jnp.asarray(task) != 0.0, axis=-1, keepdims=True)
-        return jnp.where(goes, jnp.where(ran, clock, self.start) @ self.turn, 0.0)
+        return jnp.where(goes, jnp.where(size > 0.0, unit, self.start) @ self.turn, 0.0)
 
 
 def stride_clock(task: str, period_s: float, clock_s: float) -> StrideClock | None:

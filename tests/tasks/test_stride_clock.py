@@ -31,6 +31,12 @@ def test_a_quarter_of_a_turn_at_a_time():
     np.testing.assert_allclose(told[0], [1, 0], atol=1e-6)
 
 
+def test_its_size_stays_one():
+    clock, task = StrideClock(0.5 * np.pi), np.ones((2, 3), np.float32)
+    told = clock.advance(np.array([[0.9, 0.0], [0.0, -1.1]], np.float32), task)
+    np.testing.assert_allclose(told, [[0, 1], [1, 0]], atol=1e-6)
+
+
 def test_once_round_in_its_period():
     clock = stride_clock("walk", 0.02, 0.8)
     assert clock is not None and 40 * clock.angle_rad == pytest.approx(2.0 * np.pi)
