@@ -229,12 +229,12 @@ def _compared(
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, Any]:
     """All figures but those of the sweep."""
-    smooth = {name: smoothed(reward) for name, (_, reward) in curves.items()}
+    smooth = {name: smoothed(steps, reward) for name, (steps, reward) in curves.items()}
     runs = {}
     for name, other in ((SCRATCH, REUSE), (REUSE, SCRATCH)):
         learning = {
-            "final_reward": float(smooth[name][-1]),
-            "steps_to_other": steps_to(curves[name][0], smooth[name], float(smooth[other][-1])),
+            "final_reward": float(smooth[name][1][-1]),
+            "steps_to_other": steps_to(*smooth[name], float(smooth[other][1][-1])),
         }
         runs[name] = {key: x for key, x in found[name].items() if key != "kl_prior"} | learning
     return {
@@ -321,13 +321,20 @@ def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return steps, reward
 
 
-def smoothed(reward: np.ndarray) -> np.ndarray:
-    """(I,) means over the last iterations, ``SMOOTHING`` of all; at the start there are fewer."""
+def smoothed(steps: np.ndarray, reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over the last iterations, ``SMOOTHING`` of all.
+
+    The first iterations have none of their own: robots that have just begun have not fallen yet.
+
+    Args:
+        steps: (I,) of all environments so far.
+        reward: (I,) mean reward per step.
+
+    Returns:
+        (K,) the steps after which there is a mean, and (K,) the means.
+    """
     window = max(1, round(SMOOTHING * len(reward)))
-    total = np.concatenate([[0.0], np.cumsum(reward)])
-    ends = np.arange(1, len(reward) + 1)
-    starts = np.maximum(ends - window, 0)
-    return (total[ends] - total[starts]) / (ends - starts)
+    return steps[window - 1 :], np.convolve(reward, np.full(window, 1.0 / window), mode="valid")
 
 
 def steps_to(steps: np.ndarray, reward: np.ndarray, level: float) -> int | None:

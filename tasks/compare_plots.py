@@ -37,7 +37,8 @@ def learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> byte
         for name, curve in curves.items():
             millions, reward = np.array(curve["steps"]) / 1e6, np.array(curve["reward"])
             axes.plot(millions, reward, color=COLOURS[name], lw=0.6, alpha=0.35)
-            axes.plot(millions, smoothed(reward), color=COLOURS[name], lw=1.8, label=LABELS[name])
+            means = smoothed(millions, reward)
+            axes.plot(*means, color=COLOURS[name], lw=1.8, label=LABELS[name])
         axes.set(xlabel="environment steps [millions]", ylabel="return per step")
         axes.set_ylim(bottom=0.0)
         canvas.legend()

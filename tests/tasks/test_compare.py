@@ -100,7 +100,9 @@ def test_learning_curves_by_hand(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="cannot be read"):
         read_curve(tmp_path / "none.jsonl")
     # A twentieth of 40 iterations is two.
-    np.testing.assert_allclose(smoothed(np.arange(40.0))[:3], [0.0, 0.5, 1.5])
+    many, means = smoothed(100.0 * np.arange(40), np.arange(40.0))
+    assert many.tolist() == [100.0 * i for i in range(1, 40)]
+    np.testing.assert_allclose(means, np.arange(0.5, 39.0))
     assert steps_to(steps, reward, 0.3) == 20
     assert steps_to(steps, reward, 0.6) is None
 
