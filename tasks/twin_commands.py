@@ -56,6 +56,7 @@ class RunTwin:
 
     def run(self) -> int:
         """Runs the twin, and prints how well it kept time."""
+        from legged_skills.sim2real.deploy.realtime import TWIN_PRIORITY, take_priority
         from legged_skills.sim2real.ros.environment import require_rclpy, settle
         from legged_skills.sim2real.twin.twin import TwinConfig
 
@@ -65,6 +66,9 @@ class RunTwin:
         from legged_skills.sim2real.twin.view import Watch
 
         watch = Watch(viewer=self.viewer, film=self.video is not None)
+        if not self.viewer and self.video is None:
+            # Pictures take long, and are no matter of time.
+            take_priority(TWIN_PRIORITY)
         figures = run_twin(
             TwinConfig(
                 robot=self.robot,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.deploy.parameters import check, setting
+from legged_skills.sim2real.deploy.realtime import BRIDGE_PRIORITY
 from legged_skills.sim2real.ros.topics import CMD_VEL, HEADING_FRAME, JOY, Ros2Control
 
 
@@ -70,6 +71,13 @@ class BridgeConfig:
         high=0.1,
     )
     """Time between two joint states, for the loop to begin just after them; 0 if unknown [s]."""
+    realtime_priority: int = setting(
+        BRIDGE_PRIORITY,
+        what="Real-time priority of the bridge, where the machine allows one; 0 for none.",
+        low=0,
+        high=99,
+    )
+    """Real-time priority of the bridge, where the machine allows one; 0 for none."""
     check_ownership: bool = setting(
         True, what="Refuse to move a robot whose joints may be in somebody else's charge."
     )

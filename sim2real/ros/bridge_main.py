@@ -13,6 +13,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import ok, remove_ros_args, try_shutdown
 
 from legged_skills.robots.errors import LeggedSkillsError
+from legged_skills.sim2real.deploy.realtime import take_priority
 from legged_skills.sim2real.deploy.states import Event
 from legged_skills.sim2real.ros.bridge import BridgeNode
 
@@ -97,6 +98,11 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
     try:
         node = BridgeNode(robot, **overrides)
         try:
+            refused = take_priority(node.config.realtime_priority)
+            if refused:
+                node.get_logger().warning(
+                    f"no real-time priority ({refused}): steps may be late on a busy machine."
+                )
             return run(node, autostart)
         finally:
             node.close()
