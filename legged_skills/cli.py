@@ -221,8 +221,7 @@ def _train_command(whose: str) -> type:
 
         def run(self) -> int:
             """Trains."""
-            wanted = self.config.clip_commands.steps > 0
-            clips = load_clips(self.clips, self.robot) if wanted else []
+            clips = load_clips(self.clips, self.robot) if self.config.clip_steps else []
             trainer = partial(train_walk, clips=clips)
             return self.train("walk", trainer, self.config, self.start)
 

@@ -101,8 +101,8 @@ CHASES: Mapping[str, Chase] = {
         far_m=1.31,
         both_ends=True,
     ),
-    # Found by CMA-ES under the full gap, with the shipped walk and pushes of at most 6 N, from what
-    # had been found so with a walk that did not go sideways.
+    # Found by CMA-ES under the full gap, with the first walk that had a clock and pushes of at most
+    # 6 N, from what had been found so with a walk that did not go sideways.
     "op3": Chase(
         lane_m=0.05,
         lane_width_m=0.045,

@@ -8,7 +8,6 @@ from legged_skills.robots.ball import BALLS
 from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_gap import BALL_GAPS
-from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
@@ -28,7 +27,6 @@ from legged_skills.tasks.train_commander import (
 from legged_skills.tasks.train_policy import (
     PolicyTrainingConfig,
     train_policy,
-    widened,
     without_critic,
 )
 
@@ -59,9 +57,7 @@ class DribbleTrainingConfig(PolicyTrainingConfig):
 
 def make_env(spec: RobotSpec, module: SkillModule, config: DribbleTrainingConfig) -> DribbleEnv:
     """The environments the policy is trained in."""
-    gap = widened(
-        load_gap(config.gap, spec.name, BALL_GAPS), config.gap_factor, config.gap_ramp_share
-    )
+    gap = config.training_gap(spec.name, BALL_GAPS)
     return DribbleEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap, BALLS[spec.name]),
         module.contract,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from legged_skills.robots.errors import ContractError
-from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.gap import GAPS, Gap, load_gap
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Params
@@ -61,6 +61,10 @@ class PolicyTrainingConfig:
     def clip_steps(self) -> int:
         """Control steps of learning from clips, before there are returns."""
         return 0
+
+    def training_gap(self, robot: str, gaps: Mapping[str, Gap] = GAPS) -> Gap | None:
+        """The gap that a robot is trained under, wider than in tests; ``gaps``: the full ones."""
+        return widened(load_gap(self.gap, robot, gaps), self.gap_factor, self.gap_ramp_share)
 
     @property
     def policy_architecture(self) -> PolicyArchitecture:

@@ -17,7 +17,6 @@ from legged_skills.tasks.reuse import PolicyArchitecture
 from legged_skills.tasks.train_policy import (
     PolicyTrainingConfig,
     train_policy,
-    widened,
     without_critic,
 )
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
@@ -93,7 +92,7 @@ RECIPES: Mapping[str, WalkTrainingConfig] = {
 
 def make_env(spec: RobotSpec, module: SkillModule, config: WalkTrainingConfig) -> WalkEnv:
     """The environments the policy is trained in."""
-    gap = widened(load_gap(config.gap, spec.name), config.gap_factor, config.gap_ramp_share)
+    gap = config.training_gap(spec.name)
     return WalkEnv(
         simulate(spec, config.run.num_envs, config.run.num_threads, gap),
         module.contract,
@@ -130,7 +129,7 @@ def train_walk(
             in ``out``/clips.
     """
     env, initial, first = make_env(spec, module, config), None, config.clip_commands
-    if first.steps and start is None:
+    if config.clip_steps and start is None:
         gap = load_gap(config.gap, spec.name)
         where = Path(out) / CLIPS_FOLDER
         done = learn_clip_commands(
