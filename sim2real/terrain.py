@@ -18,13 +18,16 @@ def gap_model(
     """The robot's model with rough floors beside the smooth one, and maybe with a ball.
 
     Rough floors are height fields with independent heights, uniform between lowest and highest,
-    at the corners of a grid. A slope is not in them: gravity is tilted instead, which is the same.
+    at the corners of a grid, which come again after ``floor_period_m``. A slope is not in them:
+    gravity is tilted instead, which is the same.
     """
     mj = spec.spec(visible=False, touches_itself=touches_itself)
     terrain = gap.terrain
     floor = next(geom for geom in mj.worldbody.geoms if geom.name == "floor")
-    count = 1 + int(np.ceil(2.0 * terrain.size_m / terrain.cell_m))
-    corners = np.random.default_rng(terrain.seed).random((count, count))
+    half = _half_cells(gap)
+    count = 1 + 2 * half
+    again = (np.arange(count) - half // 2) % half + half // 2
+    corners = np.random.default_rng(terrain.seed).random((count, count))[np.ix_(again, again)]
     for level, roughness in enumerate(_roughness_m(gap)[1:], start=1):
         name = floor_name(level)
         mj.add_hfield(
@@ -87,6 +90,19 @@ def floor_levels(gap: Gap, roughness_m: np.ndarray) -> tuple[np.ndarray, np.ndar
     step = known[1] if len(known) > 1 else np.inf
     level = np.clip(np.rint(roughness_m / step), 0, len(known) - 1).astype(np.int64)
     return level, 0.5 * known[level]
+
+
+def floor_period_m(gap: Gap) -> float:
+    """After so many metres along x or y a rough floor is as it was: half its length [m].
+
+    Whoever goes on for longer than a floor is long can so be put back unnoticed.
+    """
+    return gap.terrain.size_m
+
+
+def _half_cells(gap: Gap) -> int:
+    """Cells of a rough floor from its middle to its edge."""
+    return int(np.ceil(gap.terrain.size_m / gap.terrain.cell_m))
 
 
 def _roughness_m(gap: Gap) -> np.ndarray:

@@ -45,6 +45,9 @@ class DistilConfig:
     """Gradients longer than this are scaled down."""
     averaging: float = 0.98
     """Share of the running mean of the parameters that an iteration keeps; 0 for no mean."""
+    encoder_only: bool = False
+    """Leave the decoder of the module to begin with as it is: what was trained on it, and the prior
+    alone, go on as before."""
 
     def __post_init__(self) -> None:
         """Checks the counts.
@@ -80,7 +83,11 @@ def latents(agent: ImitationAgent, params: Params, data: dict[str, Any]) -> tupl
 
 
 def loss(
-    agent: ImitationAgent, params: Params, data: dict[str, Any], kl_weight: float | Array
+    agent: ImitationAgent,
+    params: Params,
+    data: dict[str, Any],
+    kl_weight: float | Array,
+    encoder_only: bool = False,
 ) -> tuple[Array, dict[str, Array]]:
     """The negative evidence lower bound of the tracker's actions, up to constants.
 
@@ -89,10 +96,13 @@ def loss(
         params: its parameters.
         data: (T, B, ...): what ``latents`` needs, "proprioception", and the tracker's "label".
         kl_weight: () weight of the divergence, per nat.
+        encoder_only: see ``DistilConfig``.
 
     Returns:
         The loss, and figures to log: all scalars.
     """
+    if encoder_only:
+        params = {**params, "decoder": jax.lax.stop_gradient(params["decoder"])}
     names = ("privileged", "z_noise", "z_tm1", "first")
     z, kl = latents(agent, params, {name: data[name] for name in names})
     error = agent.decode(params, data["proprioception"], z) - data["label"]
@@ -128,7 +138,11 @@ def update(
         config,
         state,
         lambda params, rows: loss(
-            agent, params, jax.tree.map(lambda x: x[:, rows], data), schedule.kl_weight
+            agent,
+            params,
+            jax.tree.map(lambda x: x[:, rows], data),
+            schedule.kl_weight,
+            config.encoder_only,
         ),
         batch.reward.shape[1],
         schedule.step_share,

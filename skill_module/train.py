@@ -14,7 +14,7 @@ import numpy as np
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.steering import steered
 from legged_skills.robots.contract import ObservationContract, proprioception
-from legged_skills.robots.errors import ContractError
+from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
@@ -211,7 +211,13 @@ def train_skills(
         ClipError: the clips cannot be used.
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+        SettingsError: a decoder shall be left as it is, and there is none to begin with.
     """
+    if config.method == "distil" and config.distil.encoder_only and start is None:
+        raise SettingsError(
+            "only the encoder shall be trained: expected a module to start from, whose decoder "
+            "stays."
+        )
     out = Path(out)
     agent = make_agent(spec, config)
     contract = proprioception(spec, config.history)
@@ -282,6 +288,9 @@ def _train_module(
 
     def write_module(result: Result) -> None:
         params = jax.tree.map(np.asarray, result.learner.average)
+        if tracked is not None and config.distil.encoder_only and initial is not None:
+            # To the last bit, which a running mean of what does not change is not.
+            params |= {"decoder": initial["decoder"]}
         more = ("mirrored", "front_back", "steered", "gap", "start", "free")
         SkillModule(
             contract=env.robots.contract,

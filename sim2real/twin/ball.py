@@ -63,8 +63,8 @@ class TwinBall:
 
     @property
     def pos_w(self) -> np.ndarray:
-        """(3,) live: the ball's centre in the floor's frame [m]."""
-        return self._robot.sim.objects_qpos[0, :3]
+        """(3,) the ball's centre in the floor's frame [m]."""
+        return self._robot.ball_w
 
     def start(self) -> None:
         """After the robot and its ball were put back."""
@@ -94,6 +94,6 @@ class TwinBall:
 
     def _look(self) -> np.ndarray:
         """(1, 2, 2) ball and target as they are, in the heading frame."""
-        qpos = self._robot.sim.qpos
-        things = np.stack([self.pos_w[:2], self.target_w])[None] - qpos[:, None, :2]
-        return in_heading_frame(qpos[:, 3:7], things)
+        robot = self._robot
+        things = np.stack([self.pos_w[:2], self.target_w])[None] - robot.pos_w[:2]
+        return in_heading_frame(robot.sim.qpos[:, 3:7], things)

@@ -16,7 +16,7 @@ from legged_skills.sim2real.pushes import Pushes
 from legged_skills.sim2real.ranges import Factors
 from legged_skills.sim2real.reality import num_links, simulate, steps_at_once
 from legged_skills.sim2real.sensors import Sensors
-from legged_skills.sim2real.terrain import floor_levels
+from legged_skills.sim2real.terrain import floor_levels, floor_period_m
 from legged_skills.sim2real.twin.attitude import from_gravity, tilt_only
 from legged_skills.sim2real.twin.interface import TwinInterface
 from legged_skills.sim2real.twin.messages import ImuMessage, Truth
@@ -133,6 +133,7 @@ class TwinRobot:
         qpos[7:] = joint_pos
         qpos[2] = _height(self.spec, joint_pos) + self._floor_m()
         self.sim.reset(_ALL, qpos, np.zeros(6 + self.spec.num_joints))
+        self._gone_w = np.zeros(3)
         if self.sim.objects_qpos.shape[1]:
             self.sim.objects_qpos[0, 2] *= self.factors["ball_radius"][0, 0]
             self.sim.objects_qpos[0, 2] += self._floor_m()
@@ -202,6 +203,7 @@ class TwinRobot:
     def cycle(self) -> None:
         """One cycle: drives take what they hold, the physics moves, the sensors are read."""
         sim = self.sim
+        self._stay_on_floor()
         pushes = self._pushes.step(self._rng) if self.pushing else np.zeros((1, 3))
         sim.push(pushes + self.extra_force_w + self._hoist())
         self._tip()
@@ -222,6 +224,26 @@ class TwinRobot:
             self._sensors.reset(_ONE, self._rng)
         self._sensors.read(self._rng)
         self._cycles += 1
+
+    def _stay_on_floor(self) -> None:
+        """Puts robot and ball back by whole periods of the floor, which ends somewhere."""
+        period = floor_period_m(self.gap)
+        gone = period * np.rint(self.sim.qpos[0, :2] / period)
+        if gone.any():
+            self.sim.qpos[0, :2] -= gone
+            if self.sim.objects_qpos.shape[1]:
+                self.sim.objects_qpos[0, :2] -= gone
+            self._gone_w[:2] += gone
+
+    @property
+    def pos_w(self) -> np.ndarray:
+        """(3,) the base in the floor's frame, wherever the physics has put it back to [m]."""
+        return self.sim.qpos[0, :3] + self._gone_w
+
+    @property
+    def ball_w(self) -> np.ndarray:
+        """(3,) the ball's centre in the floor's frame, of a robot with a ball [m]."""
+        return self.sim.objects_qpos[0, :3] + self._gone_w
 
     @property
     def time_s(self) -> float:
@@ -270,7 +292,7 @@ class TwinRobot:
         self._risen |= not low
         return Truth(
             time_s=self.time_s,
-            pos_w=qpos[:3].copy(),
+            pos_w=self.pos_w,
             quat_wxyz=quat,
             lin_vel_b=rotate_inverse(quat, qvel[:3]),
             ang_vel_b=qvel[3:6].copy(),

@@ -28,7 +28,11 @@ def visible_model(twin: Twin) -> mujoco.MjModel:
 
 def positions(twin: Twin) -> np.ndarray:
     """(nq,) of the visible model now; a copy."""
-    return np.concatenate([twin.robot.sim.qpos[0], twin.robot.sim.objects_qpos[0]])
+    robot = twin.robot
+    base, ball = [robot.pos_w, robot.sim.qpos[0, 3:]], []
+    if twin.ball is not None:
+        ball = [robot.ball_w, robot.sim.objects_qpos[0, 3:]]
+    return np.concatenate(base + ball)
 
 
 def window(twin: Twin) -> Callable[[], None]:

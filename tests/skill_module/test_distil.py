@@ -58,6 +58,22 @@ def test_loss_by_hand():
     np.testing.assert_allclose(figures["action_error"], np.sqrt(np.square(error).mean()), rtol=1e-5)
 
 
+def test_who_trains_only_the_encoder_loses_as_much_and_does_not_move_the_decoder():
+    params, data = AGENT.init(jax.random.key(0)), _data(2, 3)
+
+    def gradient(encoder_only: bool):
+        return jax.grad(lambda p: distil.loss(AGENT, p, data, jnp.float32(0.5), encoder_only)[0])(
+            params
+        )
+
+    both, one = gradient(encoder_only=False), gradient(encoder_only=True)
+    for name in both:
+        wanted = both[name] if name != "decoder" else jax.tree.map(jnp.zeros_like, both[name])
+        for a, b in zip(jax.tree.leaves(wanted), jax.tree.leaves(one[name]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(both["decoder"])) > 0.01
+
+
 def _batch(steps: int, count: int, seed: int) -> Batch:
     data = _data(steps, count, seed)
     zeros, none = jnp.zeros((steps, count)), jnp.zeros((steps, count), bool)

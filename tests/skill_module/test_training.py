@@ -166,6 +166,25 @@ def test_what_cannot_be_distilled_is_refused_before_the_tracker(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_encoder_alone_is_trained_on_the_decoder_that_there_is(wiggling_clip, tmp_path):
+    train_skills(SPEC, [wiggling_clip], DISTIL, tmp_path / "first")
+    start = SkillModule.load(tmp_path / "first" / "skills.npz")
+    only = dataclasses.replace(DISTIL.distil, encoder_only=True)
+    config = dataclasses.replace(DISTIL, distil=only)
+    with pytest.raises(SettingsError, match="expected a module to start from, whose decoder"):
+        train_skills(SPEC, [wiggling_clip], config, tmp_path / "second")
+    train_skills(SPEC, [wiggling_clip], config, tmp_path / "second", start)
+    module = SkillModule.load(tmp_path / "second" / "skills.npz")
+    for old, new in zip(
+        jax.tree.leaves(start.params["decoder"]),
+        jax.tree.leaves(module.params["decoder"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(old, new)
+    old, new = (jax.tree.leaves(m.params["encoder"])[0] for m in (start, module))
+    assert np.abs(old - new).max() > 1e-4
+
+
 def test_a_module_that_looks_otherwise_ahead_is_no_beginning(trained):
     start = SkillModule.load(trained[1] / "skills.npz")
     other = dataclasses.replace(SMALL, imitation=ImitationConfig(future_steps=(1, 2)))

@@ -3,8 +3,10 @@ import pytest
 
 from legged_skills.robots.rotations import from_yaw
 from legged_skills.sim2real.deploy.states import State
+from legged_skills.sim2real.terrain import floor_period_m
 from legged_skills.sim2real.twin.ball import TwinBall
 from legged_skills.sim2real.twin.twin import Twin, TwinConfig
+from legged_skills.sim2real.twin.view import positions
 
 
 def _twin(gap: str = "none", path=None) -> Twin:
@@ -81,3 +83,29 @@ def test_reset_puts_the_ball_back():
     twin.reset()
     np.testing.assert_allclose(twin.ball.pos_w, [0.8, 0.0, height], atol=1e-6)
     assert height == pytest.approx(0.11, abs=1e-3)
+
+
+def test_neither_robot_nor_ball_comes_to_the_end_of_a_rough_floor():
+    twin = _twin()
+    assert twin.ball is not None
+    robot, period = twin.robot, floor_period_m(twin.robot.gap)
+    before, ball_before = robot.pos_w, twin.ball.pos_w
+    x = 0.5 * period - 0.001
+    robot.sim.qpos[0, 0] = robot.sim.objects_qpos[0, 0] = x
+    robot.sim.qvel[0, 0] = 1.0
+    robot.sim.objects_qvel[0, 0] = 1.0
+    places = []
+    for _ in range(12):
+        twin.cycle()
+        assert abs(robot.sim.qpos[0, 0]) <= 0.5 * period + 0.01
+        places.append([*robot.truth().pos_w[:2], *twin.ball.pos_w[:2]])
+    # The physics is a period behind, and nothing that is told of it is.
+    assert robot.sim.qpos[0, 0] < -0.4 * period
+    assert robot.sim.objects_qpos[0, 0] < -0.4 * period
+    steps = np.diff(places, axis=0)
+    assert (steps[:, [0, 2]] > 0.0).all() and (np.abs(steps) < 0.01).all()
+    assert places[-1][0] > x and places[-1][2] > x
+    assert positions(twin)[0] == places[-1][0]
+    twin.reset()
+    np.testing.assert_allclose(robot.pos_w, before, atol=1e-6)
+    np.testing.assert_allclose(twin.ball.pos_w, ball_before, atol=1e-6)
