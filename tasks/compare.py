@@ -81,6 +81,10 @@ class Compared:
         """All trainings: from scratch, the first module's reuse, and the rest of the sweep."""
         return planned(len(self.modules), self.sweep, self.on_module.ppo.kl_weight)
 
+    def steps_before(self, run: "Run") -> int:
+        """Steps in which a training learned from clips, before those that its progress counts."""
+        return 0 if run.module is None else self.on_module.clip_steps
+
     @property
     def on_module(self) -> PolicyTrainingConfig:
         """Settings of the trainings on a module."""
@@ -150,10 +154,10 @@ def compare(
         that learned from clips), "seconds" (without), "weights" (their number in all networks that
         act), "final_reward" (per step, in training), "steps_to_other" (after which the learning
         curve reached the other's final reward; None if it never did), "evaluation" and
-        "naturalness"; "curves": for both "steps" and "reward"; "ratios": of reuse to scratch by
-        metric; "sweep": for each training on a module "run", "skills" (index), "skills_kl_weight",
-        "kl_weight", "kl_prior" at the end of the training [nat/step], "evaluation" and
-        "naturalness"; no entries without a sweep.
+        "naturalness"; "curves": for both "steps" and "reward"; "ahead_share": see ``ahead_share``;
+        "ratios": of reuse to scratch by metric; "sweep": for each training on a module "run",
+        "skills" (index), "skills_kl_weight", "kl_weight", "kl_prior" at the end of the training
+        [nat/step], "evaluation" and "naturalness"; no entries without a sweep.
 
     Raises:
         FileFormatError: a file cannot be read or written.
@@ -171,14 +175,11 @@ def compare(
         say(f"{run.name}: testing")
         policy = _load(what, run, out)
         examined = _examine(what, policy, gap)
-        before = 0 if run.module is None else what.on_module.clip_steps
         if run.name in (SCRATCH, REUSE):
             title = "from scratch" if run.name == SCRATCH else "with skills"
             scenes.append(examined.scene(title))
-        found[run.name] = _figures(policy, examined, before)
-    curves = {name: read_curve(out / name / "progress.jsonl") for name in (SCRATCH, REUSE)}
-    steps, reward = curves[REUSE]
-    curves[REUSE] = steps + what.on_module.clip_steps, reward
+        found[run.name] = _figures(policy, examined, what.steps_before(run))
+    curves = {run.name: _curve(what, run, out) for run in what.runs[:2]}
     figures = _compared(what, found, curves) | {"sweep": _sweep(what, found)}
     return Comparison(figures=figures, scenes=(scenes[0], scenes[1]))
 
@@ -199,6 +200,12 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
     clips = {"clips": what.clips} if config.clip_steps else {}
     return task.train(spec, module, config, out, **clips)
+
+
+def _curve(what: Compared, run: Run, out: Path) -> tuple[np.ndarray, np.ndarray]:
+    """``read_curve``, with the steps in which a training learned from clips."""
+    steps, reward = read_curve(out / run.name / "progress.jsonl")
+    return steps + what.steps_before(run), reward
 
 
 def _load(what: Compared, run: Run, out: Path) -> TaskPolicy | ScratchPolicy:
@@ -249,6 +256,7 @@ def _compared(
             name: {"steps": steps.tolist(), "reward": reward.tolist()}
             for name, (steps, reward) in curves.items()
         },
+        "ahead_share": ahead_share(*smooth[REUSE], *smooth[SCRATCH]),
         "ratios": ratios(what.task.metrics, runs[REUSE], runs[SCRATCH]),
     }
 
@@ -341,3 +349,22 @@ def steps_to(steps: np.ndarray, reward: np.ndarray, level: float) -> int | None:
     """The first of ``steps`` (I,) at which the reward (I,) is at least a level; None if never."""
     reached = np.flatnonzero(reward >= level)
     return int(steps[reached[0]]) if len(reached) else None
+
+
+def ahead_share(
+    steps: np.ndarray, reward: np.ndarray, other_steps: np.ndarray, other_reward: np.ndarray
+) -> float:
+    """Share of a training's points at which its reward is above another's after as many steps.
+
+    Args:
+        steps: (I,) of the one, increasing.
+        reward: (I,) its rewards.
+        other_steps: (K,) of the other, increasing.
+        other_reward: (K,) its rewards, between which is interpolated.
+
+    Returns:
+        The share, of those of ``steps`` for which the other has a reward; NaN if there are none.
+    """
+    both = (steps >= other_steps[0]) & (steps <= other_steps[-1])
+    other = np.interp(steps[both], other_steps, other_reward)
+    return float(np.mean(reward[both] > other)) if both.any() else float("nan")

@@ -46,6 +46,12 @@ def learning_rows(figures: Mapping[str, Any]) -> Sequence[Sequence[str]]:
             *("not reached" if steps is None else f"{steps:,}" for steps in reached),
             "",
         ),
+        (
+            "return above the other's, share of the training",
+            "",
+            known(figures["ahead_share"], ".0%"),
+            "",
+        ),
         ("weights", *(f"{run['weights']:,}" for run in runs), ""),
     ]
 

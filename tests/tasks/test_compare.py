@@ -22,6 +22,7 @@ from legged_skills.tasks.clip_commands import ClipCommandConfig
 from legged_skills.tasks.compare import (
     Compared,
     Comparison,
+    ahead_share,
     compare,
     planned,
     ratios,
@@ -105,6 +106,14 @@ def test_learning_curves_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(means, np.arange(0.5, 39.0))
     assert steps_to(steps, reward, 0.3) == 20
     assert steps_to(steps, reward, 0.6) is None
+
+
+def test_share_of_a_training_that_is_ahead_by_hand() -> None:
+    steps, reward = np.array([5, 10, 20, 30, 40]), np.array([9.0, 1.0, 2.0, 2.0, 9.0])
+    other_steps, other_reward = np.array([8, 28, 32]), np.array([0.0, 4.0, 0.0])
+    # After 10, 20 and 30 steps the other has 0.4, 2.4 and 2; after 5 and 40 it has none.
+    assert ahead_share(steps, reward, other_steps, other_reward) == pytest.approx(1 / 3)
+    assert np.isnan(ahead_share(steps[:1], reward[:1], other_steps, other_reward))
 
 
 def test_ratios_by_hand() -> None:
