@@ -135,9 +135,9 @@ class DeployConfig:
     )
     """A control step may be late by this much [s]."""
     max_overruns: int = setting(
-        5, what="So many steps on end may be late by more than a period.", low=1, high=1000
+        5, what="So many steps on end may be late by more than half a period.", low=1, high=1000
     )
-    """So many steps on end may be late by more than a period."""
+    """So many steps on end may be late by more than half a period."""
     fault_behaviour: str = setting(
         "hold",
         what="After a fault the last target is held, or the drives let go if the driver can.",

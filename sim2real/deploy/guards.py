@@ -247,7 +247,8 @@ def late_loop(late_s: float, overruns: int, max_late_s: float, max_overruns: int
 
     Args:
         late_s: how late this step is [s].
-        overruns: so many steps on end, this one included, were late by more than a period.
+        overruns: so many steps on end, this one included, were late by more than half a
+            period.
         max_late_s: how late a step may be [s].
         max_overruns: how many may be late on end.
     """

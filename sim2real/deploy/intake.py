@@ -104,6 +104,9 @@ class BallIntake:
         if not self._usable(position, age_s) or not position @ position <= self._range_m**2:
             self.rejected += 1
             return
+        if seen_s < self._ball_s + 0.5 * self._step_s:
+            # The same picture again, or one that was overtaken: it says nothing of a velocity.
+            return
         if self._ball_s > NEVER:
             elapsed = max(seen_s - self._ball_s, self._step_s)
             rate = np.clip((position - self._ball) / elapsed, -MAX_RATE_MPS, MAX_RATE_MPS)

@@ -187,6 +187,8 @@ class ControlLoop:
             wait = deadline - self._clock()
             if wait > 0.0:
                 self._sleep(wait)
+                if self._stop.is_set():
+                    return
             now = self._await_sensors(self._clock())
             if before is not None:
                 self.timing.period(now - before - self._period_s)

@@ -157,6 +157,10 @@ class BridgeNode(LifecycleNode):
         except LeggedSkillsError as error:
             self.get_logger().error(f"not configured: {error}")
             return _FAILURE
+        except Exception as error:
+            # rclpy would swallow it.
+            self.get_logger().fatal(f"not configured: {type(error).__name__}: {error}")
+            return _FAILURE
         bundle, config = self._parts.bundle, self.config
         self._parts.driver.on_button = lambda name: self._button(name)
         self.get_logger().info(
@@ -193,6 +197,10 @@ class BridgeNode(LifecycleNode):
         """Between two runs of the control loop nothing is sent, and nothing left to be done."""
         self._called_off += 1
         parts.controller.release()
+        if self.output is not None:
+            self.output = dataclasses.replace(
+                self.output, state=parts.controller.state, publish=False
+            )
         self._tell(parts.controller.state, parts.controller.notice)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -207,6 +215,7 @@ class BridgeNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends everything at once, see ``close``."""
+        self.get_logger().fatal("a transition failed: all is ended.")
         self._close_parts()
         return _SUCCESS
 

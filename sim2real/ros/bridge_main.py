@@ -16,6 +16,7 @@ from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.deploy.realtime import take_priority
 from legged_skills.sim2real.deploy.states import Event
 from legged_skills.sim2real.ros.bridge import BridgeNode
+from legged_skills.sim2real.ros.processes import orphaned
 
 _REST_WITHIN_S = 30.0
 """Longer is no way to rest: settling and the ramp take a few seconds."""
@@ -27,7 +28,7 @@ USAGE = "usage: policy_bridge [--autostart] [--ros-args -p robot:=op3 -p bundle:
 
 
 def run(node: BridgeNode, autostart: bool) -> int:
-    """Spins until a signal or a failure; then stops the robot, waits until it rests, and ends.
+    """Spins until a signal, a failure or its parent's end; then stops the robot, and ends at rest.
 
     A second signal ends at once; drives hold the last target then.
 
@@ -65,7 +66,7 @@ def run(node: BridgeNode, autostart: bool) -> int:
             for trigger in (node.trigger_configure, node.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     return 2
-        while not signals and not failures and ok():
+        while not signals and not failures and not orphaned() and ok():
             spin()
         if not node.at_rest:
             node.request(Event.STOP)

@@ -3,6 +3,7 @@
 import json
 import select
 import sys
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,11 +173,17 @@ class _Deployment:
         """Waits for Enter, if somebody attends."""
         if not self.run.attended:
             return
+        # An Enter from before the question is no answer to it.
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
         self.say(f"next, {what}: Enter goes on, Ctrl-C stops.")
         while not select.select([sys.stdin], [], [], 0.0)[0]:
             self._trouble()
             self.operator.spin()
-        sys.stdin.readline()
+        line = sys.stdin.readline()
+        self._trouble()
+        if not line:
+            # Ctrl-D, or a terminal that is gone.
+            raise _StopError
 
     def bring(self) -> None:
         """From idle to the policy, as an operator does."""
@@ -222,7 +229,8 @@ class _Deployment:
     def close(self) -> None:
         """Ends all processes: the bridge first, which stops the robot before it ends."""
         for child in reversed(self.children):
-            child.end(_REST_S if child.name == "bridge" and self.stop.count < 2 else 10.0)
+            patience_s = _REST_S if child.name == "bridge" else 10.0
+            child.end(patience_s, lambda: self.stop.count > 1)
         self.operator.close()
 
     def figures(self) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Wire:
         heard: targets so far.
         bad: those that were not finite, out of range or not of all joints.
         last_s: when the last one came, on the steady clock [s].
+        sent_s: when it was sent, by its stamp [s].
         values: (J,) of the last one [rad], in the order of its message.
     """
 
@@ -134,12 +135,14 @@ class Wire:
         self._low = dict(zip(names, spec.joint_lower - 1e-6, strict=True))
         self._high = dict(zip(names, spec.joint_upper + 1e-6, strict=True))
         self.heard = self.bad = 0
-        self.last_s, self.values = -np.inf, np.zeros(0)
+        self.last_s, self.sent_s, self.values = -np.inf, -np.inf, np.zeros(0)
 
     def hear(self, message: JointState) -> None:
         """Takes in one; those of the twin's second publisher have no stamp."""
-        if not (message.header.stamp.sec or message.header.stamp.nanosec):
+        stamp = message.header.stamp
+        if not (stamp.sec or stamp.nanosec):
             return
+        self.sent_s = stamp.sec + 1e-9 * stamp.nanosec
         self.heard, self.last_s = self.heard + 1, time.monotonic()
         self.values = values = np.array(message.position)
         names = list(message.name)
@@ -296,9 +299,10 @@ class _Rig:
 
     def rests(self) -> None:
         """Nothing is sent in IDLE, though commands come."""
-        heard = self.wire.heard
+        # By stamps: what was sent before may be heard only now.
+        begun = time.time()
         self.operator.until(lambda: False, 0.3)
-        if self.wire.heard > heard + 1:
+        if self.wire.sent_s > begun:
             raise _WrongError("targets were published in the state idle")
 
     def steady(self, seconds: float) -> None:

@@ -5,11 +5,21 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _LAST_WORDS = re.compile(r"(?:not configured: |legged-skills: |Error: )(.+)")
 _LONGEST = 300
+_LOOK_S = 0.1
+"""Who waits for an end looks so often whether it is wanted at once [s]."""
+PARENT = "LEGGED_SKILLS_PARENT"
+"""Variable of a child's environment: the number of the process that started it."""
+
+
+def orphaned() -> bool:
+    """Whether this process was started as a ``Child`` by one that has ended since."""
+    parent = os.environ.get(PARENT, "")
+    return parent.isdecimal() and os.getppid() != int(parent)
 
 
 class Child:
@@ -34,6 +44,7 @@ class Child:
         self.name, self.output = name, output
         # Small matrices on several threads would only take the cores from each other.
         environment = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | os.environ
+        environment[PARENT] = str(os.getpid())
         with output.open("wb") as file:
             self._process = subprocess.Popen(
                 list(command),
@@ -61,11 +72,12 @@ class Child:
         lines = found or [line for line in text.splitlines() if line.strip()] or ["it said nothing"]
         return lines[-1].strip().rstrip(".")[:_LONGEST]
 
-    def end(self, patience_s: float) -> int:
+    def end(self, patience_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
         """Asks it to end as Ctrl-C would, and does not take no for an answer.
 
         Args:
             patience_s: time for an end in order [s].
+            hurry: whether it shall end at once; it is asked more firmly then, without patience.
 
         Returns:
             Its exit code.
@@ -75,15 +87,17 @@ class Child:
             if self.code is not None:
                 break
             self._process.send_signal(number)
-            try:
-                return self._process.wait(max(1.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                continue
+            until = max(time.monotonic() + 1.0, deadline)
+            while self.code is None and time.monotonic() < until:
+                if hurry():
+                    until = deadline = min(until, time.monotonic() + 1.0)
+                    hurry = bool
+                time.sleep(_LOOK_S)
         return self._process.wait()
 
 
 class StopSignals:
-    """Ctrl-C and a request to terminate are noted, so that a robot is stopped before all ends.
+    """Notes Ctrl-C, a request to terminate and a lost terminal, so that a robot is stopped first.
 
     Attributes:
         count: so many have come.
@@ -99,7 +113,7 @@ class StopSignals:
         return self.count > 0
 
     def __enter__(self) -> "StopSignals":
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 

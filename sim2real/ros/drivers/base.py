@@ -56,6 +56,11 @@ class Driver:
         Raises:
             SettingsError: the settings' joints do not fit the robot.
         """
+        if len(config.joint_names) != spec.num_joints:
+            raise SettingsError(
+                f"joint_names has {len(config.joint_names)} names, expected those of the "
+                f"{spec.num_joints} joints of {spec.name}."
+            )
         self.node, self.spec, self.config = node, spec, config
         self.joints = JointMap(
             config.joint_names,

@@ -79,7 +79,11 @@ class Op3Driver(Driver):
         self.set_owner(self._judge(time.monotonic()))
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends everything, once the servos have been told what they must be."""
+        while self._items:
+            self._write_next()
+            time.sleep(_APART_S)
+        self._be_free()
         self._modules.close()
         super().close()
 
@@ -184,9 +188,13 @@ class Op3Driver(Driver):
     def _note_owner(self, now_s: float) -> None:
         sentence = self._judge(now_s)
         self.set_owner("" if self.config.dry_run else sentence)
-        freeing = self._freeing
-        if freeing is not None and (not sentence or now_s > self._free_until_s):
-            self._freeing = None
+        if not sentence or now_s > self._free_until_s:
+            self._be_free()
+
+    def _be_free(self) -> None:
+        """Ends the waiting for free joints, if somebody waits."""
+        freeing, self._freeing = self._freeing, None
+        if freeing is not None:
             freeing.set_result(None)
 
     def _judge(self, now_s: float) -> str:

@@ -122,6 +122,22 @@ def test_ball_is_told_as_in_training():
     np.testing.assert_allclose(found.values[2:4], [0.8, -0.3], atol=0.01)
 
 
+def test_pictures_that_come_again_or_were_overtaken_say_nothing():
+    once, thrice = BallIntake(0.02, 3.0), BallIntake(0.02, 3.0)
+    for number in range(40):
+        seen_s, ball = 10.0 + number / 30.0, np.array([0.5 + number / 30.0, 0.0])
+        once.ball(ball, 0.05, seen_s + 0.05)
+        for late_s in (0.05, 0.06, 0.07):
+            thrice.ball(ball, late_s, seen_s + late_s)
+        if number:
+            # The picture before comes once more.
+            thrice.ball(ball - [1.0 / 30.0, 0.0], 0.08 + 1.0 / 30.0, seen_s + 0.08)
+    at = seen_s + 0.08
+    np.testing.assert_allclose(_read(thrice, at, 7).values, _read(once, at, 7).values, atol=1e-9)
+    assert _read(once, at, 7).values[2] == pytest.approx(1.0, abs=0.01)
+    assert thrice.rejected == 0
+
+
 def test_age_of_pictures_counts():
     intake = BallIntake(0.02, 3.0)
     intake.ball(np.array([1.0, 0.5]), 0.3, 10.0)

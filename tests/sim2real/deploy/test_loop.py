@@ -4,7 +4,11 @@ import time
 import numpy as np
 import pytest
 
+from legged_skills import robots
+from legged_skills.sim2real.deploy.config import config_of
+from legged_skills.sim2real.deploy.guards import Code
 from legged_skills.sim2real.deploy.loop import ControlLoop, Timing, creep, due
+from legged_skills.sim2real.deploy.watch import Watch
 
 
 class Clock:
@@ -144,6 +148,40 @@ def test_values_that_are_due_are_waited_for(late_s: float, waited_s: float) -> N
 )
 def test_what_is_due(age_s: float, cycle_s: float, expected: bool) -> None:
     assert due(age_s, cycle_s) is expected
+
+
+def test_no_step_is_done_after_the_stop_was_asked_for():
+    clock, times = Clock(), []
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if len(times) == 3:
+            loop._stop.set()
+
+    loop = ControlLoop(0.024, times.append, 0.0, clock, sleep)
+    loop.run()
+    assert len(times) == 3
+
+
+@pytest.mark.parametrize("cost", [1.1, 1.5, 1.9])
+def test_a_loop_that_needs_more_than_its_period_is_found_late(cost: float) -> None:
+    """It leaves out every other deadline, so that it is late by a period, give or take."""
+    clock, spec = Clock(), robots.get("op3")
+    config = config_of("op3")
+    watch = Watch(spec, config, (spec.joint_lower, spec.joint_upper))
+    rng, found = np.random.default_rng(0), []
+
+    def step(now: float) -> None:
+        found.extend(fault.code for fault in watch._check_time(now))
+        clock.sleep(spec.control_period_s * (cost + 0.004 * rng.standard_normal()))
+        if found or clock.now_s - start > 5.0:
+            loop._stop.set()
+
+    start = clock.now_s
+    loop = ControlLoop(spec.control_period_s, step, 0.0, clock, clock.sleep)
+    loop.run()
+    assert found == [Code.LATE_LOOP]
+    assert clock.now_s - start < config.max_late_s + 1.0
 
 
 def test_thread_starts_and_stops_and_reports_what_it_died_of():

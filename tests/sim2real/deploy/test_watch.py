@@ -72,11 +72,12 @@ def test_one_joint_alone_is_silent(robot):
 
 def test_late_steps(robot):
     robot.step()
-    # Up to one period late is in time.
-    assert [robot.step(period=1.9) for _ in range(20)] == [[]] * 20
+    # Up to half a period late is in time.
+    assert [robot.step(period=1.45) for _ in range(20)] == [[]] * 20
     assert robot.watch.missed == 0
-    assert [robot.step(period=2.1) for _ in range(5)] == [[]] * 5
-    assert robot.step(period=2.1) == [Code.LATE_LOOP]
+    # Half as often as it should, with the jitter of a computer.
+    assert [robot.step(period=p) for p in (2.05, 1.95, 2.0, 1.99, 2.01)] == [[]] * 5
+    assert robot.step(period=1.97) == [Code.LATE_LOOP]
     assert (robot.watch.overruns, robot.watch.missed) == (6, 6)
     assert robot.step() == []
     assert (robot.watch.overruns, robot.watch.missed) == (0, 6)

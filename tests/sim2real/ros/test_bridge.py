@@ -100,6 +100,21 @@ def test_wrong_bundles_are_refused(make, bundle_files, bundle, words, capfd):
     assert rig.call("prepare") == (False, "prepare is refused: the bridge is not active.")
 
 
+def test_topics_that_cannot_be_are_refused_with_a_sentence(make, capfd):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make(joint_states_topic="/joint states")
+    assert rig.bridge.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "not configured: InvalidTopicNameException: " in capfd.readouterr().err
+
+
+def test_too_few_joint_names_are_refused(make, capfd):
+    names = {"joint_names": ["a", "b"], "forward_joints": ["b", "a"]}
+    rig = make(**names, joint_signs=[1.0, 1.0], joint_offsets_rad=[0.0, 0.0])
+    rig.bridge.trigger_configure()
+    assert "joint_names has 2 names, expected those of the 12 joints" in capfd.readouterr().err
+
+
 def _nan(joints, imu):
     joints.position[3] = float("nan")
 

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +177,34 @@ def _states(out: Path) -> str:
     """What the bridge has accepted so far."""
     text = (out / "bridge.txt").read_text()
     return "ramp" if "prepare is accepted" in text else ""
+
+
+@pytest.mark.parametrize(("typed", "goes_on"), [(b"\n", True), (b"\x04", False)])
+def test_only_an_enter_after_the_question_moves_a_robot(monkeypatch, typed, goes_on):
+    from legged_skills.sim2real.ros import deploy
+
+    controller, terminal = pty.openpty()
+    # Twice, impatiently, before anything was asked.
+    os.write(controller, b"\n\n")
+    said, spins = [], []
+
+    def spin() -> None:
+        spins.append(len(said))
+        if len(spins) == 3:
+            os.write(controller, typed)
+
+    with os.fdopen(terminal, encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        waiting = types.SimpleNamespace(
+            run=types.SimpleNamespace(attended=True),
+            say=said.append,
+            operator=types.SimpleNamespace(spin=spin),
+            _trouble=lambda: False,
+        )
+        if goes_on:
+            deploy._Deployment.confirm(waiting, "it walks")
+        else:
+            with pytest.raises(deploy._StopError):
+                deploy._Deployment.confirm(waiting, "it walks")
+    os.close(controller)
+    assert len(spins) >= 3 and len(said) == 1 and "Enter goes on" in said[0]

@@ -254,6 +254,29 @@ def test_damping_switches_torque_off(make):
     assert len(rig.received) == count
 
 
+def test_torque_is_off_before_the_driver_is_closed(make):
+    rig, manager = make(fault_behaviour="damp")
+    rig.bring("policy")
+    rig.bridge.trigger_shutdown()
+    rig.until(lambda: len(manager.items) == 3)
+    assert {item["item_name"] for item in manager.items} == {"torque_enable"}
+
+
+def test_cleanup_ends_a_start_that_waits(make):
+    from std_srvs.srv import Trigger
+
+    rig, manager = make()
+    manager.frees = False
+    client = rig.node.create_client(Trigger, "/policy_bridge/prepare")
+    rig.until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    rig.until(lambda: rig.bridge._parts.driver._freeing is not None)
+    rig.bridge.trigger_deactivate()
+    rig.bridge.trigger_cleanup()
+    rig.until(future.done)
+    assert not future.result().success
+
+
 def test_gains_are_written_if_that_is_wished(make):
     rig, manager = make(position_p_gain=640)
     rig.bring("ready")

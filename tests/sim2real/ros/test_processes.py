@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from legged_skills.sim2real.ros.processes import Child, StopSignals
+from legged_skills.sim2real.ros.processes import Child, StopSignals, orphaned
 
 
 def _child(tmp_path: Path, program: str) -> Child:
@@ -62,6 +62,54 @@ time.sleep(100)
     assert child.end(0.1) == -signal.SIGKILL
 
 
+def test_it_is_asked_more_firmly_at_once_if_that_is_wanted(tmp_path):
+    program = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(8))
+print("ready")
+time.sleep(100)
+"""
+    child = _child(tmp_path, program)
+    _said(child, "ready")
+    asked = []
+
+    def hurry() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) > 2
+
+    begin = time.monotonic()
+    assert child.end(60.0, hurry) == 8
+    assert time.monotonic() - begin < 20.0
+
+
+def test_it_knows_when_its_parent_has_ended(tmp_path):
+    program = """
+import sys, time
+from legged_skills.sim2real.ros.processes import orphaned
+print("orphan" if orphaned() else "child", flush=True)
+while not orphaned():
+    time.sleep(0.02)
+print("now orphan", flush=True)
+"""
+    output = tmp_path / "grandchild.txt"
+    parent = f"""
+import sys
+from pathlib import Path
+from legged_skills.sim2real.ros.processes import Child
+child = Child("child", [sys.executable, "-c", {program!r}], Path({str(output)!r}))
+while "child" not in child.output.read_text() and child.code is None:
+    pass
+"""
+    assert not orphaned()
+    _child(tmp_path, parent)._process.wait(60.0)
+    end = time.monotonic() + 60.0
+    while "now orphan" not in output.read_text():
+        assert time.monotonic() < end, output.read_text()
+        time.sleep(0.02)
+    assert output.read_text().startswith("child")
+
+
 def test_ctrl_c_in_the_terminal_is_not_for_it(tmp_path):
     child = _child(tmp_path, "import time; print('ready'); time.sleep(100)")
     _said(child, "ready")
@@ -75,6 +123,7 @@ def test_signals_are_counted_and_then_as_before():
         assert not stop.asked
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(0.01)
-        assert stop.asked and stop.count == 2
+        assert stop.asked and stop.count == 3
     assert signal.getsignal(signal.SIGINT) is before
