@@ -48,6 +48,38 @@ def require_at_least(settings: object, **least: float) -> None:
             raise SettingsError(f"{name} is {getattr(settings, name)}, expected at least {value}.")
 
 
+def require_within(settings: object, **ends: tuple[float, float]) -> None:
+    """Checks numbers among some settings.
+
+    Args:
+        settings: what has them as attributes.
+        ends: by name, the least and the most that each may be.
+
+    Raises:
+        SettingsError: one is beyond, or is not a number; the message names it.
+    """
+    for name, (least, most) in ends.items():
+        if not least <= getattr(settings, name) <= most:
+            raise SettingsError(
+                f"{name} is {getattr(settings, name)}, expected {least:g} to {most:g}."
+            )
+
+
+def require_positive(settings: object, *names: str) -> None:
+    """Checks that numbers among some settings are more than 0, and finite.
+
+    Args:
+        settings: what has them as attributes.
+        names: of those.
+
+    Raises:
+        SettingsError: one is not; the message names it.
+    """
+    for name in names:
+        if not 0.0 < getattr(settings, name) < float("inf"):
+            raise SettingsError(f"{name} is {getattr(settings, name)}, expected more than 0.")
+
+
 class DeploymentError(LeggedSkillsError):
     """A robot, or its twin, could not be brought into motion."""
 

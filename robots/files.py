@@ -4,6 +4,7 @@ An archive is an ordinary ``.npz`` without pickles. Besides its arrays it holds 
 text under the key ``header``, whose ``kind`` says what the file is.
 """
 
+import io
 import json
 import os
 import tempfile
@@ -26,7 +27,8 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """Opens a temporary file that replaces ``path`` once it is written whole.
 
     The data is flushed to the disk before the rename. If the block raises, or the process
-    dies, ``path`` keeps what it had before.
+    dies, ``path`` keeps what it had before. A link stays one, and its target is replaced; what is
+    no file, such as a device or a pipe, is written to.
 
     Args:
         path: the file to write; missing parent folders are made.
@@ -37,9 +39,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     Raises:
         FileFormatError: the file cannot be written, e.g. because the disk is full.
     """
-    path = Path(path)
+    path, named = Path(path), path
     temporary = None
     try:
+        path = path.resolve()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb", buffering=0) as device, io.BytesIO() as whole:
+                yield whole
+                device.write(whole.getvalue())
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)
@@ -54,7 +62,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except OSError as error:
         raise FileFormatError(
-            f"{path}: cannot be written ({error.strerror or error}); "
+            f"{named}: cannot be written ({error.strerror or error}); "
             "what was there before is unchanged."
         ) from error
     finally:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from legged_skills.robots.errors import require_positive
+
 STANDARD_GRAVITY = 9.80665
 """[m/s^2]"""
 
@@ -21,6 +23,14 @@ class AttitudeFilterConfig:
     tolerance: float = 0.3
     """Accelerations whose size is farther than this share from gravity's are not believed at all,
     nearer ones in proportion."""
+
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is not more than 0.
+        """
+        require_positive(self, "time_constant_s", "tolerance")
 
 
 class AttitudeFilter:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import (
+    SettingsError,
+    require_at_least,
+    require_positive,
+    require_within,
+)
 from legged_skills.sim2real.attitude_filter import AttitudeFilterConfig
 from legged_skills.sim2real.ranges import Ranges
 
@@ -60,6 +65,17 @@ class DriveConfig:
     battery_v: float = 12.0
     """Nominal voltage [V]."""
 
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is out of its range.
+        """
+        if self.stall_factor is not None:
+            require_at_least(self, stall_factor=1.0)
+        require_at_least(self, amps_per_nm=0.0)
+        require_positive(self, "battery_v")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SensorConfig:
@@ -79,6 +95,20 @@ class SensorConfig:
     filter: AttitudeFilterConfig = field(default_factory=AttitudeFilterConfig)
     """Settings of the attitude filter."""
 
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is out of its range, or gravity comes from nowhere.
+        """
+        if self.attitude not in ("robot", "filter"):
+            raise SettingsError(f"attitude is {self.attitude!r}, expected robot or filter.")
+        require_positive(self, "imu_smoothing", "acceleration_limit")
+        require_within(self, imu_smoothing=(0.0, 1.0))
+        require_at_least(self, acceleration_noise=0.0)
+        if self.counts_per_turn is not None:
+            require_at_least(self, counts_per_turn=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PushConfig:
@@ -88,6 +118,19 @@ class PushConfig:
     """Length of a push, uniform [s] (soccer)."""
     interval_s: tuple[float, float] = (1.0, 3.0)
     """Time from one push to the next, uniform [s] (soccer)."""
+
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a time is not positive, or the longest is less than the shortest.
+        """
+        for name in ("duration_s", "interval_s"):
+            low, high = getattr(self, name)
+            if not 0.0 < low <= high:
+                raise SettingsError(
+                    f"{name} is {[low, high]}, expected the least and the most, both more than 0."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +145,15 @@ class TerrainConfig:
     """Number of rough floors, equally spaced up to the roughest; the nearest one is taken."""
     seed: int = 7
     """Of the heights."""
+
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is out of its range.
+        """
+        require_positive(self, "cell_m", "size_m")
+        require_at_least(self, size_m=self.cell_m, levels=1, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +182,15 @@ class Gap:
     """In so many steps."""
     fit: "Identified | None" = None
     """Drives as identified from a log, in place of the model's."""
+
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is out of its range.
+        """
+        require_at_least(self, training_level=0.0, ramp_steps=1)
+        require_within(self, ramp_share=(0.0, 1.0))
 
     def level(self, progress: float) -> float:
         """Width of the ranges, over their full width, at a share of a training."""
@@ -335,4 +396,6 @@ def _same_kind(name: str, value: Any, old: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not np.isfinite(value):
         raise SettingsError(f"{name} is {value!r}, expected a finite number.")
+    if isinstance(old, int) and value != int(value):
+        raise SettingsError(f"{name} is {value!r}, expected a whole number.")
     return int(value) if isinstance(old, int) else float(value)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from legged_skills.robots.errors import require_at_least
+from legged_skills.robots.errors import require_at_least, require_positive, require_within
 from legged_skills.skill_module.agents import Agent, Params
 
 
@@ -55,12 +55,14 @@ class PpoConfig:
     """Share of the running mean of the parameters that an iteration keeps; 0 for no mean."""
 
     def __post_init__(self) -> None:
-        """Checks the counts.
+        """Checks the numbers.
 
         Raises:
-            SettingsError: one of them is less than 1.
+            SettingsError: one of them is out of its range.
         """
         require_at_least(self, steps=1, epochs=1, minibatches=1)
+        require_positive(self, "learning_rate", "max_learning_rate", "min_learning_rate")
+        require_within(self, gamma=(0.0, 1.0), lambda_=(0.0, 1.0), averaging=(0.0, 1.0))
 
 
 class LearnerConfig(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.steering import steered
 from legged_skills.robots.contract import ObservationContract, proprioception
-from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.errors import ContractError, SettingsError, require_within
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
@@ -93,6 +93,15 @@ class SkillTrainingConfig:
     """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
+
+    def __post_init__(self) -> None:
+        """Checks what would show only in the end.
+
+        Raises:
+            SettingsError: the prior's autocorrelation is none.
+        """
+        if self.prior_alpha is not None:
+            require_within(self, prior_alpha=(0.0, 1.0))
 
 
 def _recipe(tracker_steps: int, steps: int, kl_weight: float, **other: Any) -> SkillTrainingConfig:

@@ -20,7 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboardX import SummaryWriter
 
 import legged_skills
-from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.robots.errors import (
+    ContractError,
+    FileFormatError,
+    SettingsError,
+    require_at_least,
+    require_within,
+)
 from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
 from legged_skills.skill_module.agents import Agent, Params
@@ -63,13 +69,17 @@ class RunConfig:
     nothing: what is learned from noisy gradients settles."""
 
     def __post_init__(self) -> None:
-        """Checks what random generators take.
+        """Checks what is checked nowhere else.
 
         Raises:
-            SettingsError: the seed is negative.
+            SettingsError: a number is out of its range.
         """
-        if self.seed < 0:
-            raise SettingsError(f"seed is {self.seed}, expected at least 0.")
+        require_at_least(self, seed=0, num_threads=0, checkpoint_minutes=0.0)
+        if self.minutes is not None:
+            require_at_least(self, minutes=0.0)
+        require_within(
+            self, kl_ramp_share=(0.0, 1.0), critic_share=(0.0, 1.0), settle_share=(0.0, 1.0)
+        )
 
 
 def require_same_networks(found: Any, wanted: Any, what: str, free: Collection[str] = ()) -> None:

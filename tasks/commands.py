@@ -3,7 +3,6 @@
 Each imports what it needs when it runs, so that ``--help`` is quick.
 """
 
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,12 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional, UseAppendAction
 
 from legged_skills.robots.console import OUT, write_bytes, write_json
-from legged_skills.robots.errors import ClipError, SettingsError
+from legged_skills.robots.errors import (
+    ClipError,
+    SettingsError,
+    require_at_least,
+    require_positive,
+)
 
 if TYPE_CHECKING:
     from legged_skills.mocap.clip import RobotClip
@@ -47,6 +51,10 @@ class Export:
         from legged_skills.sim2real.bundle import Bundle
         from legged_skills.tasks.export import Exported, export_policy
 
+        if self.out.suffix.lower() != ".onnx":
+            raise SettingsError(f"{self.out}: expected a file name that ends in .onnx.")
+        if self.getup is not None and not self.recover:
+            raise SettingsError("getup is for a policy that recovers: expected --recover, too.")
         policy: Exported = load_policy(self.robot, self.task, self.policy)
         if self.recover:
             policy = recovering(policy, self.getup)
@@ -105,6 +113,8 @@ class Validate:
         gap = load_gap(self.gap, self.robot)
         if gap is None:
             raise SettingsError("gap is 'none', expected full or a file of settings.")
+        if not self.engine:
+            raise SettingsError("engine is empty, expected the name of one.")
         given = {
             name: getattr(self, name)
             for name in ("max_falls", "max_factor_falls", "max_error_ratio")
@@ -178,8 +188,8 @@ class Benchmark:
         from legged_skills import robots
 
         spec = robots.get(self.robot)
-        if not 0.0 < self.seconds < math.inf:
-            raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
+        require_positive(self, "seconds")
+        require_at_least(self, threads=0)
         if self.what == "retarget":
             from legged_skills.mocap.benchmark import benchmark_retarget
 
@@ -261,11 +271,11 @@ def load_clips(where: Path | Sequence[Path] | None, robot: str) -> "list[RobotCl
     from legged_skills import robots
     from legged_skills.mocap import library
 
-    robots.get(robot)
+    spec = robots.get(robot)
     found = where or library.shipped_clips(robot)
     if not found:
         raise ClipError(f"no clips for {robot} come with the package.")
-    return library.load_clips(found)
+    return library.load_clips(found, spec)
 
 
 def load_walking(where: Path | None, spec: "RobotSpec") -> "Walking | None":

@@ -3,13 +3,11 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from legged_skills.robots.console import OUT, known, write_bytes, write_json
 from legged_skills.robots.errors import FileFormatError, SettingsError
-
-if TYPE_CHECKING:
-    from legged_skills.sim2real.bundle import Bundle
 
 _PACE = 0.4
 """Where no command is given, this share of the greatest forward speed."""
@@ -63,6 +61,8 @@ class Deploy:
         from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
 
         require_rclpy()
+        from legged_skills.sim2real.bundle import Bundle
+
         command = _numbers(self.script)
         if command is not None and self.task != "walk":
             raise SettingsError(f"script is for walking, and task is {self.task}.")
@@ -70,7 +70,10 @@ class Deploy:
         out = (self.out or Path("deployments") / stamp).resolve()
         if out.exists() and any(out.iterdir()):
             raise SettingsError(f"the folder {out} is not empty, expected a new one.")
-        bundle = self._bundle(out / "bundle.onnx")
+        data = self._bundle()
+        with TemporaryDirectory() as folder:
+            write_bytes(Path(folder) / "bundle.onnx", data)
+            bundle = Bundle.load(Path(folder) / "bundle.onnx", self.robot, self.task)
         if self.task == "walk" and command is None:
             command = (_PACE * bundle.header.command[0].high, 0.0, 0.0)
         own = free_domain() if self.twin and self.domain is None else self.domain
@@ -90,6 +93,8 @@ class Deploy:
             attended=not self.twin,
             recover=self.recover,
         )
+        # A copy of the policy, where ``replay`` finds it; of a run that is refused nothing is left.
+        write_bytes(run.bundle_file, data)
         figures = deploy(run, OUT.print)
         _print(figures)
         self._bag(out)
@@ -112,8 +117,8 @@ class Deploy:
         except FileFormatError as error:
             OUT.print(f"no bag was written: {error}")
 
-    def _bundle(self, copy: Path) -> "Bundle":
-        """The policy; a copy goes into the folder of the run, where ``replay`` finds it."""
+    def _bundle(self) -> bytes:
+        """The policy's bundle."""
         from legged_skills.sim2real.bundle import Bundle
 
         if self.bundle is None:
@@ -123,22 +128,17 @@ class Deploy:
             policy: Exported = load_policy(self.robot, self.task)
             if self.recover:
                 policy = recovering(policy)
-            data = export_bytes(policy, timing(self.robot))
-        else:
-            given = Bundle.load(self.bundle, robot=self.robot, task=self.task)
-            # Without a fault for tilt, nothing would stop what cannot get up.
-            if self.recover and "getup" not in given.header.training:
-                raise SettingsError(
-                    f"{self.bundle}: its policy does not get up, expected one of export --recover."
-                )
-            try:
-                data = self.bundle.read_bytes()
-            except OSError as error:
-                raise FileFormatError(
-                    f"{self.bundle}: cannot be read ({error.strerror})."
-                ) from error
-        write_bytes(copy, data)
-        return Bundle.load(copy, robot=self.robot, task=self.task)
+            return export_bytes(policy, timing(self.robot))
+        given = Bundle.load(self.bundle, robot=self.robot, task=self.task)
+        # Without a fault for tilt, nothing would stop what cannot get up.
+        if self.recover and "getup" not in given.header.training:
+            raise SettingsError(
+                f"{self.bundle}: its policy does not get up, expected one of export --recover."
+            )
+        try:
+            return self.bundle.read_bytes()
+        except OSError as error:
+            raise FileFormatError(f"{self.bundle}: cannot be read ({error.strerror}).") from error
 
     def _parameters(self, path: Path) -> Path:
         if not path.is_file():

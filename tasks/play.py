@@ -15,9 +15,10 @@ from rich.console import Console
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
-from legged_skills.robots.errors import RenderError, SettingsError
+from legged_skills.robots.errors import RenderError, SettingsError, require_within
 from legged_skills.robots.render import Backend
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.robots.video import ENCODINGS
 from legged_skills.skill_module.evaluate import shipped_module, track_clips
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.tasks import evaluate_dribble
@@ -42,6 +43,8 @@ from legged_skills.tasks.stages import Stages
 from legged_skills.tasks.time_lapse import save_picture, time_lapse
 from legged_skills.tasks.walk import WalkConfig
 
+_SHORTEST_S, _LONGEST_S = 0.03, 3600.0
+"""Ends of the times that can be shown [s]."""
 PACE = (0.46, 0.0, 0.0)
 """Where no command is given, this share of the robot's paces (``Paces.command``)."""
 
@@ -91,8 +94,13 @@ class PlayConfig:
             raise SettingsError(
                 f"task is {self.task}, of which no picture is made; ask for a video."
             )
-        if not 0.0 < self.seconds < float("inf"):
-            raise SettingsError(f"seconds is {self.seconds}, expected more than 0.")
+        require_within(self, seconds=(_SHORTEST_S, _LONGEST_S))
+        if self.policy is not None and self.clip is not None:
+            raise SettingsError("policy is given, and a clip to show, expected one of them.")
+        if self.video is not None and self.video.suffix.lower() not in ENCODINGS:
+            raise SettingsError(
+                f"{self.video}: expected a film file name that ends in {' or '.join(ENCODINGS)}."
+            )
         if self.command is not None and not np.isfinite(self.command).all():
             raise SettingsError(f"command is {self.command}, expected finite numbers.")
         if self.picture is not None and self.picture.suffix.lower() != ".png":

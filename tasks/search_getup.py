@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.errors import ContractError, SettingsError, require_at_least
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.reality import simulate
@@ -101,6 +101,16 @@ class SearchConfig:
     """Number of lying poses that these are drawn from."""
     seed: int = 0
     """Of everything random."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_at_least(
+            self, generations=0, candidates=1, starts=1, elites=1, sure_starts=1, pool=1, seed=0
+        )
 
 
 class Search:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from legged_skills.robots.errors import ContractError
+from legged_skills.robots.errors import ContractError, require_at_least
 from legged_skills.sim2real.gap import GAPS, Gap, load_gap
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
@@ -56,6 +56,16 @@ class PolicyTrainingConfig:
     """Time constant of the integrator on a commanded velocity in the policy's file [control steps],
     which has no weights; by default as in training. A walk that was trained with a slow one stands
     stiller, and is more exact with a quicker one afterwards."""
+
+    def __post_init__(self) -> None:
+        """Checks what would show late, or never.
+
+        Raises:
+            SettingsError: a number is out of its range.
+        """
+        require_at_least(self, gap_factor=0.0)
+        if self.policy_trim_steps is not None:
+            require_at_least(self, policy_trim_steps=0.0)
 
     @property
     def clip_steps(self) -> int:

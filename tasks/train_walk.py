@@ -9,6 +9,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
+from legged_skills.skill_module import training
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks.clip_commands import ClipCommandConfig, learn_clip_commands
@@ -128,6 +129,8 @@ def train_walk(
         clips: what the module was trained on, if the policy shall first learn to go as they do,
             in ``out``/clips.
     """
+    # What cannot be trained is refused before anything is.
+    training.count_iterations(config.ppo, config.run)
     env, initial, first = make_env(spec, module, config), None, config.clip_commands
     if config.clip_steps and start is None:
         gap = load_gap(config.gap, spec.name)

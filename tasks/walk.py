@@ -124,6 +124,17 @@ class WalkConfig:
     start_noise: float = 0.1
     """Standard deviation of joint angles [rad] around the standing pose at the start."""
 
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            SettingsError: the most is less than the least, or not a number.
+        """
+        for name in ("vx_range", "vy_range", "yaw_range"):
+            ends = getattr(self, name)
+            if ends is not None and not -float("inf") < ends[0] <= ends[1] < float("inf"):
+                raise SettingsError(f"{name} is {list(ends)}, expected the least and the most.")
+
     def paces(self, robot: str) -> Paces:
         """The paces for a robot.
 

@@ -607,6 +607,23 @@ def test_from_a_policy_to_a_validated_bundle(
         (["identify", "nowhere.npz"], "nowhere.npz"),
         (["export", "--out", "x.onnx", "--recover"], "weights/anymal_c/getup.npz"),
         (["replay", "nowhere"], "nowhere: there is no such deployment log"),
+        (["replay", __file__], "test_cli.py: is no deployment log"),
+        (["export", "--out", "walk.npz"], "walk.npz: expected a file name that ends in .onnx"),
+        (["export", "--out", "x.onnx", "--getup", "y.npz"], "expected --recover, too"),
+        (["validate", "--engine"], "engine is empty"),
+        (["identify", "x.npz", "--simulate", "20", "--seed", "-1"], "seed is -1"),
+        (["train", "getup", "--out", "x", "--search.seed", "-1"], "seed is -1"),
+        (["train", "walk", "--out", "x", "--run.total-steps", "0"], "total_steps is 0"),
+        (["train", "walk", "--out", "x", "--run.minutes", "nan"], "minutes is nan"),
+        (["train", "walk", "--out", "x", "--run.num-threads", "-1"], "num_threads is -1"),
+        (["train", "walk", "--out", "x", "--ppo.gamma", "2"], "gamma is 2.0, expected 0 to 1"),
+        (["train", "walk", "--out", "x", "--ppo.learning-rate", "nan"], "learning_rate is nan"),
+        (["train", "walk", "--out", "x", "--gap-factor", "nan"], "gap_factor is nan"),
+        (["train", "walk", "--out", "x", "--policy-trim-steps", "-1"], "policy_trim_steps is -1"),
+        (["train", "walk", "--out", "x", "--walk.vx-range", "1", "-1"], "vx_range is [1.0, -1.0]"),
+        (["train", "skills", "--out", "x", "--prior-alpha", "2"], "prior_alpha is 2.0"),
+        (["play", "--seconds", "1e18", "--video", "a.mp4"], "seconds is 1e+18"),
+        (["play", "--video", "a.avi"], "a.avi: expected a film file name that ends in .mp4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -614,6 +631,21 @@ def test_gaps_bundles_and_logs_that_cannot_be_used(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert message in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["evaluate", "walk"], ["compare", "--out", "x"], ["train", "skills", "--out", "x"]],
+    ids=" ".join,
+)
+def test_clips_of_another_robot_are_refused(
+    capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    from legged_skills.mocap.library import shipped_clips
+
+    clip = shipped_clips("op3")[0]
+    said = refusal(capsys, *command, "--robot", "anymal_c", "--clips", clip)
+    assert clip.name in said and "op3" in said and "anymal_c" in said
 
 
 @pytest.mark.parametrize(("options", "trained"), [([], False), (["--all-clips"], True)])

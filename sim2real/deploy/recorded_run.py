@@ -103,10 +103,13 @@ def read_run(path: str | Path) -> RecordedRun:
     Raises:
         FileFormatError: there is no such log, or a file is missing, damaged or of another log.
     """
-    path = Path(re.sub(r"\.\d{3,}\.npz$", "", str(path)))
+    given, path = path, Path(re.sub(r"\.\d{3,}\.npz$", "", str(path)))
     parts = sorted(path.parent.glob(f"{glob.escape(path.name)}.[0-9]*.npz"))
     if not parts:
-        raise FileFormatError(f"{path}: there is no such deployment log.")
+        there = Path(given).is_file()
+        raise FileFormatError(
+            f"{given}: {'is no' if there else 'there is no such'} deployment log."
+        )
     header: dict[str, Any] = {}
     pieces: list[dict[str, np.ndarray]] = []
     for number, part in enumerate(parts):

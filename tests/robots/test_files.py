@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,25 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path):
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    files.write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write_text(pipe, "through")
+    assert os.read(reader, 100) == b"through" and pipe.is_fifo()
+    os.close(reader)
+    files.write_text("/dev/null", "nothing")
+    assert Path("/dev/null").is_char_device()
+    # A link to nowhere yet makes what it points to.
+    (tmp_path / "ahead").symlink_to(tmp_path / "later")
+    files.write_text(tmp_path / "ahead", "x")
+    assert (tmp_path / "later").read_text() == "x"
 
 
 def test_full_disk_is_one_sentence():

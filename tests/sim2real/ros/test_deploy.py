@@ -106,6 +106,8 @@ def test_errors_of_averaged_velocities():
         (["--twin", "--bundle", "nowhere.onnx"], "nowhere.onnx"),
         (["--twin", "--gap", "half"], "the twin has ended: gap is 'half'"),
         (["--domain", "300"], "domain is 300"),
+        (["--twin", "--duration", "-1"], "duration is -1 s, expected more than 0"),
+        (["--twin", "--params", "nowhere.yaml"], "nowhere.yaml: there is no such parameter file"),
     ],
 )
 def test_what_cannot_be_deployed_ends_with_a_sentence(bundle_files, tmp_path, arguments, message):
@@ -116,6 +118,8 @@ def test_what_cannot_be_deployed_ends_with_a_sentence(bundle_files, tmp_path, ar
     assert message in complaint and complaint.startswith("legged-skills: ")
     assert complaint.count("\n") == 1 and "Traceback" not in complaint
     assert _left_over(tmp_path / "out") == []
+    # Nor is there anything that would be in the way of the next try.
+    assert not (tmp_path / "out").exists() or "the twin has ended" in message
 
 
 def test_anymal_from_the_first_process_to_the_last(tmp_path, params):
