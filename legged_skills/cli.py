@@ -18,7 +18,7 @@ from tyro.extras import subcommand_cli_from_dict
 
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, table, write_json
-from legged_skills.robots.errors import LeggedSkillsError
+from legged_skills.robots.errors import FileFormatError, LeggedSkillsError
 from legged_skills.sim2real.commands import Identify
 from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
 from legged_skills.tasks.compare_commands import Compare
@@ -149,8 +149,8 @@ def _train_command(whose: str) -> type:
     def report(result: Result, path: Path) -> int:
         state = "finished" if result.finished else "stopped; the same command goes on"
         done = f"{result.steps:,} steps in {result.seconds / 60:.1f} min"
-        # A skill module's tracker comes first, and may not be over yet.
-        wrote = f"wrote {path}" if path.exists() else "of the tracker"
+        # What comes first, a tracker or learning from clips, may not be over yet.
+        wrote = f"wrote {path}" if path.exists() else "of an earlier stage"
         OUT.print(f"{state}: {done}, {wrote}")
         return 0
 
@@ -332,6 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         while hasattr(chosen, "command") and not hasattr(chosen, "run"):
             chosen = chosen.command
         OUT.json_on_stdout = getattr(chosen, "json", None) == STDOUT
+        _require_files(chosen)
         sys.exit(chosen.run())
     except LeggedSkillsError as error:
         sys.exit(_fail(str(error)))
@@ -340,6 +341,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(f"{where}{error.strerror or error}."))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _require_files(chosen: object) -> None:
+    """Checks that what a command shall write at its end is no folder, before it does its work.
+
+    Raises:
+        FileFormatError: it is one.
+    """
+    for name in ("json", "plot", "picture", "video"):
+        path = getattr(chosen, name, None)
+        if isinstance(path, Path) and path.is_dir():
+            raise FileFormatError(f"{path}: is a folder, expected a file for --{name}.")
 
 
 def _robot(arguments: Sequence[str]) -> str:

@@ -608,6 +608,7 @@ def test_from_a_policy_to_a_validated_bundle(
         (["export", "--out", "x.onnx", "--recover"], "weights/anymal_c/getup.npz"),
         (["replay", "nowhere"], "nowhere: there is no such deployment log"),
         (["replay", __file__], "test_cli.py: is no deployment log"),
+        (["evaluate", "walk", "--json", "."], ".: is a folder, expected a file for --json"),
         (["export", "--out", "walk.npz"], "walk.npz: expected a file name that ends in .onnx"),
         (["export", "--out", "x.onnx", "--getup", "y.npz"], "expected --recover, too"),
         (["validate", "--engine"], "engine is empty"),

@@ -87,11 +87,11 @@ class Child:
             if self.code is not None:
                 break
             self._process.send_signal(number)
-            until = max(time.monotonic() + 1.0, deadline)
+            at_least = time.monotonic() + 1.0
+            until = max(at_least, deadline)
             while self.code is None and time.monotonic() < until:
                 if hurry():
-                    until = deadline = min(until, time.monotonic() + 1.0)
-                    hurry = bool
+                    until = deadline = at_least
                 time.sleep(_LOOK_S)
         return self._process.wait()
 
