@@ -199,7 +199,7 @@ def test_only_an_enter_after_the_question_moves_a_robot(monkeypatch, typed, goes
 
     with os.fdopen(terminal, encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        waiting = types.SimpleNamespace(
+        waiting: Any = types.SimpleNamespace(
             run=types.SimpleNamespace(attended=True),
             say=said.append,
             operator=types.SimpleNamespace(spin=spin),
