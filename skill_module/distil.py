@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import require_at_least, require_positive, require_within
+from legged_skills.robots.errors import require_at_least, require_within
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
 from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
@@ -55,8 +55,7 @@ class DistilConfig:
         Raises:
             SettingsError: one of them is out of its range.
         """
-        require_at_least(self, steps=1, epochs=1, minibatches=1)
-        require_positive(self, "learning_rate")
+        require_at_least(self, steps=1, epochs=1, minibatches=1, learning_rate=0.0)
         require_within(self, averaging=(0.0, 1.0))
 
 

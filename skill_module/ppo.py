@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from legged_skills.robots.errors import require_at_least, require_positive, require_within
+from legged_skills.robots.errors import require_at_least, require_within
 from legged_skills.skill_module.agents import Agent, Params
 
 
@@ -61,7 +61,7 @@ class PpoConfig:
             SettingsError: one of them is out of its range.
         """
         require_at_least(self, steps=1, epochs=1, minibatches=1)
-        require_positive(self, "learning_rate", "max_learning_rate", "min_learning_rate")
+        require_at_least(self, learning_rate=0.0, max_learning_rate=0.0, min_learning_rate=0.0)
         require_within(self, gamma=(0.0, 1.0), lambda_=(0.0, 1.0), averaging=(0.0, 1.0))
 
 
