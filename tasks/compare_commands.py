@@ -106,7 +106,7 @@ class Compare:
             spec=spec,
             task=task,
             modules=[SkillModule.load(path, robot=self.robot) for path in paths],
-            names=[str(path) for path in paths],
+            names=[str(path) for path in self.skills] or ["the package's skills"],
             training=training,
             reuse=reuse,
             clips=load_clips(self.clips, self.robot) if self.recipe else (),
