@@ -46,9 +46,7 @@ class Timing:
         Raises:
             SettingsError: a period is not positive, or there is no such way between setpoints.
         """
-        for name in ("drive_period_s", "imu_period_s"):
-            if getattr(self, name) <= 0.0:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected more than 0.")
+        require_positive(self, "drive_period_s", "imu_period_s")
         if self.setpoint not in ("hold", "first_order"):
             raise SettingsError(f"setpoint is {self.setpoint!r}, expected hold or first_order.")
 

@@ -24,7 +24,7 @@ def gap_model(
     mj = spec.spec(visible=False, touches_itself=touches_itself)
     terrain = gap.terrain
     floor = next(geom for geom in mj.worldbody.geoms if geom.name == "floor")
-    half = _half_cells(gap)
+    half = int(np.ceil(terrain.size_m / terrain.cell_m))
     count = 1 + 2 * half
     again = (np.arange(count) - half // 2) % half + half // 2
     corners = np.random.default_rng(terrain.seed).random((count, count))[np.ix_(again, again)]
@@ -98,11 +98,6 @@ def floor_period_m(gap: Gap) -> float:
     Whoever goes on for longer than a floor is long can so be put back unnoticed.
     """
     return gap.terrain.size_m
-
-
-def _half_cells(gap: Gap) -> int:
-    """Cells of a rough floor from its middle to its edge."""
-    return int(np.ceil(gap.terrain.size_m / gap.terrain.cell_m))
 
 
 def _roughness_m(gap: Gap) -> np.ndarray:

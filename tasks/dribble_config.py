@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import SettingsError, require_positive
 from legged_skills.tasks.robots_own import given_or_own
 
 TASK_SIZE = 7
@@ -67,10 +67,8 @@ class DribbleConfig:
         Raises:
             SettingsError: a length, speed or time is not positive.
         """
-        for name in ("kernel_m", "target_speed_mps", "range_m", "lost_scales", "episode_s"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < np.inf:
-                raise SettingsError(f"{name} is {value}, expected more than 0.")
+        lengths = ("kernel_m", "target_speed_mps", "range_m", "lost_scales", "episode_s")
+        require_positive(self, *(name for name in lengths if getattr(self, name) is not None))
         if self.start_m is not None and not 0.0 < self.start_m[0] <= self.start_m[1] < np.inf:
             raise SettingsError(f"start_m is {self.start_m}, expected a near and a far distance.")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from legged_skills.robots.console import known
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import SettingsError, require_within
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.ranges import Ranges
 from legged_skills.tasks.validate_engines import EDGES, NOMINAL, unit
@@ -32,9 +32,7 @@ class Gates:
         Raises:
             SettingsError: a share is not one, or the ratio is not positive.
         """
-        for name in ("max_falls", "max_factor_falls"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected 0 to 1.")
+        require_within(self, max_falls=(0.0, 1.0), max_factor_falls=(0.0, 1.0))
         if not self.max_error_ratio > 0.0:
             raise SettingsError(f"max_error_ratio is {self.max_error_ratio}, expected more than 0.")
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _LAST_WORDS = re.compile(r"(?:not configured: |legged-skills: |Error: )(.+)")
@@ -92,7 +93,8 @@ class Child:
             while self.code is None and time.monotonic() < until:
                 if hurry():
                     until = deadline = at_least
-                time.sleep(_LOOK_S)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_LOOK_S)
         return self._process.wait()
 
 

@@ -200,15 +200,21 @@ def test_others_targets_are_not_let_in(make):
     rig.node.destroy_publisher(other)
 
 
-def test_stop_calls_off_a_start_that_waits(make):
+def _start_that_waits(rig: Any, manager: Manager) -> Any:
+    """Asks to prepare while the robot's modules do not give the joints up."""
     from std_srvs.srv import Trigger
 
-    rig, manager = make()
     manager.frees = False
     client = rig.node.create_client(Trigger, "/policy_bridge/prepare")
     rig.until(client.service_is_ready)
     future = client.call_async(Trigger.Request())
     rig.until(lambda: rig.bridge._parts.driver._freeing is not None)
+    return future
+
+
+def test_stop_calls_off_a_start_that_waits(make):
+    rig, manager = make()
+    future = _start_that_waits(rig, manager)
     assert rig.call("stop")[0]
     manager.modules = dict.fromkeys(manager.modules, "none")
     rig.until(future.done)
@@ -263,14 +269,8 @@ def test_torque_is_off_before_the_driver_is_closed(make):
 
 
 def test_cleanup_ends_a_start_that_waits(make):
-    from std_srvs.srv import Trigger
-
     rig, manager = make()
-    manager.frees = False
-    client = rig.node.create_client(Trigger, "/policy_bridge/prepare")
-    rig.until(client.service_is_ready)
-    future = client.call_async(Trigger.Request())
-    rig.until(lambda: rig.bridge._parts.driver._freeing is not None)
+    future = _start_that_waits(rig, manager)
     rig.bridge.trigger_deactivate()
     rig.bridge.trigger_cleanup()
     rig.until(future.done)
