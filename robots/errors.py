@@ -1,5 +1,8 @@
 """The exceptions of the whole package: one base, one sentence each."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 
 class LeggedSkillsError(Exception):
     """Something the user gave cannot be used.
@@ -78,6 +81,28 @@ def require_positive(settings: object, *names: str) -> None:
     for name in names:
         if not 0.0 < getattr(settings, name) < float("inf"):
             raise SettingsError(f"{name} is {getattr(settings, name)}, expected more than 0.")
+
+
+def require_ending(path: str | Path, what: str, endings: Iterable[str]) -> str:
+    """Checks the name of a file that shall be written.
+
+    Args:
+        path: the file.
+        what: it is, for the message.
+        endings: those that its name may have, in lower case and with the dot.
+
+    Returns:
+        The ending, in lower case.
+
+    Raises:
+        SettingsError: the name has another; the message names it.
+    """
+    ending, known = Path(path).suffix.lower(), list(endings)
+    if ending not in known:
+        raise SettingsError(
+            f"{path}: expected a {what} file name that ends in {' or '.join(known)}."
+        )
+    return ending
 
 
 class DeploymentError(LeggedSkillsError):

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from legged_skills.robots.errors import RenderError, SettingsError
+from legged_skills.robots.errors import RenderError, SettingsError, require_ending
 
 _CODEC = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
 """What every browser plays."""
@@ -51,11 +51,7 @@ class VideoWriter:
         """
         self.path, self.fps = Path(path), float(fps)
         self.width, self.height = (int(length) for length in size)
-        self._suffix = self.path.suffix.lower()
-        if self._suffix not in ENCODINGS:
-            raise SettingsError(
-                f"{self.path}: expected a video file name that ends in {' or '.join(ENCODINGS)}."
-            )
+        self._suffix = require_ending(self.path, "video", ENCODINGS)
         if not 0.1 <= self.fps <= 1000.0:
             raise SettingsError(f"{self.path}: fps is {fps}, expected 0.1 to 1000.")
         if any(length < 2 or length % 2 for length in (self.width, self.height)):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from legged_skills.robots.errors import SettingsError, require_positive
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -44,6 +45,22 @@ class TrackerArchitecture:
     """Exploration noise on the action at the start of training."""
     min_action_std: float = 0.3
     """It gets no smaller than this; see ``Architecture.min_action_std``."""
+    persistence: float = 0.0
+    """Autocorrelation of that noise over one control step; the deviations above are of what is new
+    in a step. Drives low-pass what trembles: steps that catch a robot which was pushed are found
+    by noise that lasts about as long as they do."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_positive(self, "initial_action_std", "min_action_std")
+        if not 0.0 <= self.persistence < 1.0:
+            raise SettingsError(
+                f"persistence is {self.persistence}, expected at least 0 and less than 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -68,8 +85,8 @@ class TrackerAgent(WithCritic):
 
     @property
     def carried_size(self) -> int:
-        """C: nothing is carried."""
-        return 0
+        """C: how far the action was off its mean, if that lasts, else nothing."""
+        return self.action_size if self.architecture.persistence else 0
 
     @property
     def seen_size(self) -> int:
@@ -109,15 +126,21 @@ class TrackerAgent(WithCritic):
         if deterministic:
             return Decision(mean, z_tm1, {})
         log_std = self._log_std(params)[None, :]
-        action = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        record = {"action": action, "log_prob": prior.log_prob(action, mean, log_std)}
-        return Decision(action, z_tm1, record)
+        kept = self.architecture.persistence * z_tm1 if self.carried_size else jnp.zeros_like(mean)
+        action = mean + kept + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        record = {
+            "action": action,
+            "kept": kept,
+            "log_prob": prior.log_prob(action, mean + kept, log_std),
+        }
+        off = action - mean if self.carried_size else z_tm1
+        return Decision(action, off, record)
 
     def evaluate(
         self, params: Params, obs: Observations, record: Mapping[str, Array]
     ) -> Evaluation:
         """Likelihood of recorded actions; there is no divergence, for want of a latent."""
-        mean = self.mean(params, obs)
+        mean = self.mean(params, obs) + record["kept"]
         log_std = jnp.broadcast_to(self._log_std(params), mean.shape)
         return Evaluation(
             log_prob=prior.log_prob(record["action"], mean, log_std),

@@ -21,7 +21,7 @@ from legged_skills.robots.errors import (
     require_within,
 )
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.gap import Gap, load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import distil, ppo, training
@@ -105,6 +105,11 @@ class SkillTrainingConfig:
     """What is between policy and physics: none, full, or a file of settings."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
+    push_force_n: tuple[float, float] | None = None
+    """How hard robots are pushed, from the weakest to the strongest push of a robot [N]; None for
+    what the gap says. What is rare and hard is learned sooner where it is frequent."""
+    push_interval_s: tuple[float, float] | None = None
+    """Shortest and longest time from one push to the next [s]; None for what the gap says."""
 
     def __post_init__(self) -> None:
         """Checks what would show only in the end.
@@ -112,6 +117,8 @@ class SkillTrainingConfig:
         Raises:
             SettingsError: a number is out of its range.
         """
+        if self.gap == "none" and (self.push_force_n or self.push_interval_s):
+            raise SettingsError("gap is none, where nobody pushes, but pushes are asked for.")
         require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
         if self.prior_alpha is not None:
             require_within(self, prior_alpha=(0.0, 1.0))
@@ -146,7 +153,7 @@ def make_env(
     free: FreeConfig | None = None,
 ) -> ImitationEnv:
     """The environments a skill module or a tracker is trained in; see ``ImitationEnv``."""
-    gap = load_gap(config.gap, spec.name)
+    gap = training_gap(spec, config)
     front_back = config.front_back and spec.mirror_joints_front_back is not None
     if config.steered:
         clips = [*clips, *steered(clips, spec)]
@@ -161,6 +168,24 @@ def make_env(
         level=0.0,
         free=free,
     )
+
+
+def training_gap(spec: RobotSpec, config: SkillTrainingConfig) -> Gap | None:
+    """What is between policy and physics in the training; None for nothing.
+
+    Raises:
+        FileFormatError: the gap's file cannot be read.
+        SettingsError: there are no such pushes.
+    """
+    gap = load_gap(config.gap, spec.name)
+    if gap is None:
+        return None
+    pushes, ranges = gap.pushes, gap.ranges
+    if config.push_interval_s is not None:
+        pushes = replace(pushes, interval_s=config.push_interval_s)
+    if config.push_force_n is not None:
+        ranges = replace(ranges, push_force_n=config.push_force_n)
+    return replace(gap, pushes=pushes, ranges=ranges)
 
 
 def make_agent(spec: RobotSpec, config: SkillTrainingConfig) -> ImitationAgent:

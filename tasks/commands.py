@@ -16,6 +16,7 @@ from legged_skills.robots.errors import (
     ClipError,
     SettingsError,
     require_at_least,
+    require_ending,
     require_positive,
 )
 
@@ -51,8 +52,7 @@ class Export:
         from legged_skills.sim2real.bundle import Bundle
         from legged_skills.tasks.export import Exported, export_policy
 
-        if self.out.suffix.lower() != ".onnx":
-            raise SettingsError(f"{self.out}: expected a file name that ends in .onnx.")
+        require_ending(self.out, "bundle", [".onnx"])
         if self.getup is not None and not self.recover:
             raise SettingsError("getup is for a policy that recovers: expected --recover, too.")
         policy: Exported = load_policy(self.robot, self.task, self.policy)

@@ -15,7 +15,12 @@ from rich.console import Console
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
-from legged_skills.robots.errors import RenderError, SettingsError, require_within
+from legged_skills.robots.errors import (
+    RenderError,
+    SettingsError,
+    require_ending,
+    require_within,
+)
 from legged_skills.robots.render import Backend
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.robots.video import ENCODINGS
@@ -97,14 +102,12 @@ class PlayConfig:
         require_within(self, seconds=(_SHORTEST_S, _LONGEST_S))
         if self.policy is not None and self.clip is not None:
             raise SettingsError("policy is given, and a clip to show, expected one of them.")
-        if self.video is not None and self.video.suffix.lower() not in ENCODINGS:
-            raise SettingsError(
-                f"{self.video}: expected a film file name that ends in {' or '.join(ENCODINGS)}."
-            )
+        if self.video is not None:
+            require_ending(self.video, "video", ENCODINGS)
         if self.command is not None and not np.isfinite(self.command).all():
             raise SettingsError(f"command is {self.command}, expected finite numbers.")
-        if self.picture is not None and self.picture.suffix.lower() != ".png":
-            raise SettingsError(f"{self.picture}: expected a picture file name that ends in .png.")
+        if self.picture is not None:
+            require_ending(self.picture, "picture", [".png"])
 
 
 def play(

@@ -609,7 +609,10 @@ def test_from_a_policy_to_a_validated_bundle(
         (["replay", "nowhere"], "nowhere: there is no such deployment log"),
         (["replay", __file__], "test_cli.py: is no deployment log"),
         (["evaluate", "walk", "--json", "."], ".: is a folder, expected a file for --json"),
-        (["export", "--out", "walk.npz"], "walk.npz: expected a file name that ends in .onnx"),
+        (
+            ["export", "--out", "walk.npz"],
+            "walk.npz: expected a bundle file name that ends in .onnx",
+        ),
         (["export", "--out", "x.onnx", "--getup", "y.npz"], "expected --recover, too"),
         (["validate", "--engine"], "engine is empty"),
         (["identify", "x.npz", "--simulate", "20", "--seed", "-1"], "seed is -1"),
@@ -624,7 +627,7 @@ def test_from_a_policy_to_a_validated_bundle(
         (["train", "walk", "--out", "x", "--walk.vx-range", "1", "-1"], "vx_range is [1.0, -1.0]"),
         (["train", "skills", "--out", "x", "--prior-alpha", "2"], "prior_alpha is 2.0"),
         (["play", "--seconds", "1e18", "--video", "a.mp4"], "seconds is 1e+18"),
-        (["play", "--video", "a.avi"], "a.avi: expected a film file name that ends in .mp4"),
+        (["play", "--video", "a.avi"], "a.avi: expected a video file name that ends in .mp4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

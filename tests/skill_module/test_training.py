@@ -15,6 +15,7 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationConfig
@@ -280,6 +281,7 @@ _ENDLESS = """
 import dataclasses, sys
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
@@ -368,3 +370,19 @@ def test_the_gap_widens_with_the_training(wiggling_clip):
     clean = make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, gap="none"))
     clean.set_progress(1.0)
     assert clean.robots.reality is None
+
+
+def test_pushes_of_a_training_are_its_own(wiggling_clip):
+    settings = {"gap": "full", "push_force_n": (9.0, 16.0), "push_interval_s": (1.0, 2.0)}
+    env = make_env(SPEC, [wiggling_clip], dataclasses.replace(SMALL, **settings))
+    assert env.robots.reality is not None
+    gap, own = env.robots.reality.gap, GAPS[SPEC.name]
+    assert gap.ranges.push_force_n == (9.0, 16.0)
+    assert gap.pushes.interval_s == (1.0, 2.0)
+    assert gap.pushes.duration_s == own.pushes.duration_s
+    assert dataclasses.replace(gap.ranges, push_force_n=own.ranges.push_force_n) == own.ranges
+
+
+def test_pushes_without_a_gap_are_refused():
+    with pytest.raises(SettingsError, match="gap is none"):
+        dataclasses.replace(SMALL, gap="none", push_force_n=(5.0, 9.0))
