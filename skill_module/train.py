@@ -106,7 +106,7 @@ class SkillTrainingConfig:
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
     push_force_n: tuple[float, float] | None = None
-    """How hard robots are pushed, from the weakest to the strongest push of a robot [N]; None for
+    """Force of the pushes, drawn for each robot and episode: the least and the most [N]; None for
     what the gap says. What is rare and hard is learned sooner where it is frequent."""
     push_interval_s: tuple[float, float] | None = None
     """Shortest and longest time from one push to the next [s]; None for what the gap says."""
