@@ -9,11 +9,14 @@ from legged_skills.skill_module.tracker import TrackerAgent, TrackerArchitecture
 
 
 def _agent(persistence: float) -> TrackerAgent:
-    sizes = TrackerArchitecture(
-        policy_hidden=(8,), critic_hidden=(4,), initial_action_std=0.2, min_action_std=0.15
-    )
     return TrackerAgent(
-        architecture=TrackerArchitecture(**{**sizes.__dict__, "persistence": persistence}),
+        architecture=TrackerArchitecture(
+            policy_hidden=(8,),
+            critic_hidden=(4,),
+            initial_action_std=0.2,
+            min_action_std=0.15,
+            persistence=persistence,
+        ),
         proprioception_size=3,
         privileged_size=5,
         action_size=2,

@@ -281,7 +281,6 @@ _ENDLESS = """
 import dataclasses, sys
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
-from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
