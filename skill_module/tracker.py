@@ -84,9 +84,14 @@ class TrackerAgent(WithCritic):
     equivariance: Equivariance = UNMIRRORED
 
     @property
-    def carried_size(self) -> int:
-        """C: how far the action was off its mean, if that lasts, else nothing."""
+    def off_size(self) -> int:
+        """Length of how far the action was off its mean: J if that lasts, else 0."""
         return self.action_size if self.architecture.persistence else 0
+
+    @property
+    def carried_size(self) -> int:
+        """C, that of how far the action was off its mean."""
+        return self.off_size
 
     @property
     def seen_size(self) -> int:
@@ -126,14 +131,14 @@ class TrackerAgent(WithCritic):
         if deterministic:
             return Decision(mean, z_tm1, {})
         log_std = self._log_std(params)[None, :]
-        kept = self.architecture.persistence * z_tm1 if self.carried_size else jnp.zeros_like(mean)
+        kept = self.architecture.persistence * z_tm1 if self.off_size else jnp.zeros_like(mean)
         action = mean + kept + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
         record = {
             "action": action,
             "kept": kept,
             "log_prob": prior.log_prob(action, mean + kept, log_std),
         }
-        off = action - mean if self.carried_size else z_tm1
+        off = action - mean if self.off_size else z_tm1
         return Decision(action, off, record)
 
     def evaluate(

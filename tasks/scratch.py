@@ -93,8 +93,13 @@ class ScratchAgent(TrackerAgent):
 
     @property
     def carried_size(self) -> int:
-        """C, that of the mean velocity and of the trim."""
-        return VELOCITY_SIZE + (0 if self.trim is None else TRIM_SIZE)
+        """C, that of the mean velocity, of the trim and of how far the action was off its mean."""
+        return VELOCITY_SIZE + self.remembered_trim + self.off_size
+
+    @property
+    def remembered_trim(self) -> int:
+        """Length of what is remembered of the trim."""
+        return 0 if self.trim is None else TRIM_SIZE
 
     @cached_property
     def estimator(self) -> VelocityEstimator:
@@ -126,16 +131,17 @@ class ScratchAgent(TrackerAgent):
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool
     ) -> Decision:
-        """Draws an action, or takes its mean; carried are mean velocity and trim."""
+        """Draws an action, or takes its mean; for what is carried see ``carried_size``."""
         now = self.estimator.estimate(params["estimator"], obs)
-        velocity, trim = jnp.split(z_tm1, [VELOCITY_SIZE], axis=-1)
+        ends = [VELOCITY_SIZE, VELOCITY_SIZE + self.remembered_trim]
+        velocity, trim, off = jnp.split(z_tm1, ends, axis=-1)
         memory = {"mean_velocity": self.estimator.remember(velocity, now)}
         if self.trim is not None:
             memory["trim"] = self.trim.advance(
                 trim, obs["task"], memory["mean_velocity"], obs["proprioception"]
             )
-        done = super().act(params, {**obs, **memory}, z_tm1, key, deterministic)
-        carried = jnp.concatenate(list(memory.values()), axis=-1)
+        done = super().act(params, {**obs, **memory}, off, key, deterministic)
+        carried = jnp.concatenate([*memory.values(), done.z], axis=-1)
         return done._replace(z=carried, record={**done.record, **memory})
 
     def evaluate(

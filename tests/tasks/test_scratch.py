@@ -97,6 +97,22 @@ def test_it_has_the_trim_that_policies_on_a_module_have() -> None:
     assert like.trim_steps == 125.0
 
 
+def test_its_noise_may_last_as_a_trackers_does() -> None:
+    trim = VelocityTrim(10.0, (1.0, 2.0, 1.5), gyro=1, gyro_scale=0.5, memory_share=0.2)
+    lasting = dataclasses.replace(SMALL, persistence=0.9, initial_action_std=0.5)
+    agent = dataclasses.replace(AGENT, architecture=lasting, trim=trim)
+    params, obs = agent.init(jax.random.key(1)), observations(20)
+    assert agent.carried_size == 3 + 4 + 12
+    carried = jnp.full((20, 19), 0.1)
+    first = agent.act(params, obs, carried, jax.random.key(3), False)
+    again = agent.act(params, obs, carried.at[:, 7:].add(1.0), jax.random.key(3), False)
+    np.testing.assert_allclose(again.action - first.action, 0.9, rtol=1e-4)
+    np.testing.assert_allclose(again.z[:, 7:] - first.z[:, 7:], 0.9, rtol=1e-4)
+    np.testing.assert_array_equal(again.z[:, :7], first.z[:, :7])
+    found = agent.evaluate(params, obs, first.record)
+    np.testing.assert_allclose(found.log_prob, first.record["log_prob"], rtol=1e-4)
+
+
 def test_untrained_robots_stand_and_explore_around_that() -> None:
     params, obs, z = AGENT.init(jax.random.key(1)), observations(4000), jnp.zeros((4000, 3))
     mean = AGENT.act(params, obs, z, jax.random.key(2), deterministic=True).action
