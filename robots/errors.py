@@ -83,6 +83,23 @@ def require_positive(settings: object, *names: str) -> None:
             raise SettingsError(f"{name} is {getattr(settings, name)}, expected more than 0.")
 
 
+def require_share(settings: object, *names: str) -> None:
+    """Checks that numbers among some settings are at least 0, and less than 1.
+
+    Args:
+        settings: what has them as attributes.
+        names: of those.
+
+    Raises:
+        SettingsError: one is not; the message names it.
+    """
+    for name in names:
+        if not 0.0 <= getattr(settings, name) < 1.0:
+            raise SettingsError(
+                f"{name} is {getattr(settings, name)}, expected at least 0 and less than 1."
+            )
+
+
 def require_ending(path: str | Path, what: str, endings: Iterable[str]) -> str:
     """Checks the name of a file that shall be written.
 

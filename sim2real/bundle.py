@@ -87,7 +87,7 @@ class Bundle:
             ContractError: it is for another robot, task or contract.
             UnknownRobotError: there is no robot of that name.
         """
-        return cls.from_bytes(_read(Path(path)), str(path), robot, task, contract)
+        return cls.from_bytes(read_bytes(path), str(path), robot, task, contract)
 
     @classmethod
     def from_bytes(
@@ -165,8 +165,13 @@ class Bundle:
         return outputs[0], outputs[1]
 
 
-def _read(path: Path) -> bytes:
-    """All bytes of a regular file of reasonable size."""
+def read_bytes(path: str | Path) -> bytes:
+    """All bytes of a regular file of reasonable size.
+
+    Raises:
+        FileFormatError: the file is missing, too large, or cannot be read.
+    """
+    path = Path(path)
     try:
         if not path.is_file():
             raise FileFormatError(f"{path}: there is no such file.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import require_positive, require_share
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.reference import Reference
@@ -47,11 +47,8 @@ class FreeConfig:
         Raises:
             SettingsError: the share is not in [0, 1), or a time is not positive.
         """
-        if not 0.0 <= self.share < 1.0:
-            raise SettingsError(f"share is {self.share}, expected at least 0 and less than 1.")
-        for name in ("mean_s", "match_period_s", "reach_s"):
-            if getattr(self, name) <= 0.0:
-                raise SettingsError(f"{name} is {getattr(self, name)}, expected more than 0.")
+        require_share(self, "share")
+        require_positive(self, "mean_s", "match_period_s", "reach_s")
 
 
 def motion_features(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import SettingsError, require_positive
+from legged_skills.robots.errors import SettingsError, require_positive, require_share
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -57,10 +57,7 @@ class TrackerArchitecture:
             SettingsError: one is out of its range.
         """
         require_positive(self, "initial_action_std", "min_action_std")
-        if not 0.0 <= self.persistence < 1.0:
-            raise SettingsError(
-                f"persistence is {self.persistence}, expected at least 0 and less than 1."
-            )
+        require_share(self, "persistence")
 
 
 @dataclass(frozen=True)

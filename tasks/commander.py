@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from legged_skills import robots
+from legged_skills.robots.errors import require_positive, require_share
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -57,6 +58,15 @@ class CommanderArchitecture:
     persistence: float = 0.9
     """Autocorrelation of the exploration over one control step: a walk does not follow commands
     that tremble."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_positive(self, "initial_std", "min_std")
+        require_share(self, "alpha", "persistence")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

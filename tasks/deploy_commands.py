@@ -3,11 +3,13 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from legged_skills.robots.console import OUT, known, write_bytes, write_json
 from legged_skills.robots.errors import FileFormatError, SettingsError
+
+if TYPE_CHECKING:
+    from legged_skills.sim2real.bundle import Bundle
 
 _PACE = 0.4
 """Where no command is given, this share of the greatest forward speed."""
@@ -61,8 +63,6 @@ class Deploy:
         from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
 
         require_rclpy()
-        from legged_skills.sim2real.bundle import Bundle
-
         command = _numbers(self.script)
         if command is not None and self.task != "walk":
             raise SettingsError(f"script is for walking, and task is {self.task}.")
@@ -70,10 +70,7 @@ class Deploy:
         out = (self.out or Path("deployments") / stamp).resolve()
         if out.exists() and any(out.iterdir()):
             raise SettingsError(f"the folder {out} is not empty, expected a new one.")
-        data = self._bundle()
-        with TemporaryDirectory() as folder:
-            write_bytes(Path(folder) / "bundle.onnx", data)
-            bundle = Bundle.load(Path(folder) / "bundle.onnx", self.robot, self.task)
+        bundle, data = self._bundle()
         if self.task == "walk" and command is None:
             command = (_PACE * bundle.header.command[0].high, 0.0, 0.0)
         own = free_domain() if self.twin and self.domain is None else self.domain
@@ -117,28 +114,28 @@ class Deploy:
         except FileFormatError as error:
             OUT.print(f"no bag was written: {error}")
 
-    def _bundle(self) -> bytes:
-        """The policy's bundle."""
-        from legged_skills.sim2real.bundle import Bundle
+    def _bundle(self) -> tuple["Bundle", bytes]:
+        """The policy's bundle, and its file's content."""
+        from legged_skills.sim2real.bundle import Bundle, read_bytes
 
-        if self.bundle is None:
-            from legged_skills.tasks.commands import load_policy, recovering, timing
-            from legged_skills.tasks.export import Exported, export_bytes
-
-            policy: Exported = load_policy(self.robot, self.task)
-            if self.recover:
-                policy = recovering(policy)
-            return export_bytes(policy, timing(self.robot))
-        given = Bundle.load(self.bundle, robot=self.robot, task=self.task)
+        data = self._exported() if self.bundle is None else read_bytes(self.bundle)
+        bundle = Bundle.from_bytes(data, str(self.bundle or "the policy"), self.robot, self.task)
         # Without a fault for tilt, nothing would stop what cannot get up.
-        if self.recover and "getup" not in given.header.training:
+        if self.recover and "getup" not in bundle.header.training:
             raise SettingsError(
                 f"{self.bundle}: its policy does not get up, expected one of export --recover."
             )
-        try:
-            return self.bundle.read_bytes()
-        except OSError as error:
-            raise FileFormatError(f"{self.bundle}: cannot be read ({error.strerror}).") from error
+        return bundle, data
+
+    def _exported(self) -> bytes:
+        """The bundle of the policy that comes with the package."""
+        from legged_skills.tasks.commands import load_policy, recovering, timing
+        from legged_skills.tasks.export import Exported, export_bytes
+
+        policy: Exported = load_policy(self.robot, self.task)
+        if self.recover:
+            policy = recovering(policy)
+        return export_bytes(policy, timing(self.robot))
 
     def _parameters(self, path: Path) -> Path:
         if not path.is_file():

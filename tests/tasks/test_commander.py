@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.errors import SettingsError
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.tasks.ball_tracker import BallTracker, ball_tracker
 from legged_skills.tasks.commander import (
@@ -144,3 +145,16 @@ def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bo
         np.testing.assert_array_equal(done.record["u"], u)
         found = agent.evaluate(params, obs, done.record)
         np.testing.assert_allclose(found.log_prob, done.record["log_prob"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"persistence": 1.0}, r"persistence is 1\.0, expected at least 0 and less than 1"),
+        ({"alpha": -0.5}, r"alpha is -0\.5, expected at least 0 and less than 1"),
+        ({"min_std": 0.0}, r"min_std is 0\.0, expected more than 0"),
+    ],
+)
+def test_noise_out_of_range_is_refused(setting: dict[str, float], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        CommanderArchitecture(**setting)

@@ -110,8 +110,8 @@ def test_only_what_gets_up_is_deployed_without_a_fault_for_tilt(
     with pytest.raises(SettingsError, match=r"plain\.onnx: its policy does not get up"):
         Deploy(robot="op3", recover=True, bundle=plain)._bundle()
     for recover, bundle in ((False, plain), (True, both)):
-        data = Deploy(robot="op3", recover=recover, bundle=bundle)._bundle()
-        assert data == bundle.read_bytes()
+        found, data = Deploy(robot="op3", recover=recover, bundle=bundle)._bundle()
+        assert data == bundle.read_bytes() and found.header.task == "walk"
 
 
 def test_both_must_be_told_the_same(policy: RecoveringPolicy, getup: GetupPolicy) -> None:
