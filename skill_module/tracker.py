@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import SettingsError, require_positive, require_share
+from legged_skills.robots.errors import require_positive, require_share
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
