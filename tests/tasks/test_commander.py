@@ -1,6 +1,7 @@
 """What a commander asks of a walk, and how it is mirrored."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -155,6 +156,6 @@ def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bo
         ({"min_std": 0.0}, r"min_std is 0\.0, expected more than 0"),
     ],
 )
-def test_noise_out_of_range_is_refused(setting: dict[str, float], message: str) -> None:
+def test_noise_out_of_range_is_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         CommanderArchitecture(**setting)
