@@ -47,8 +47,7 @@ def require_at_least(settings: object, **least: float) -> None:
         SettingsError: one is less, or is not a number; the message names it.
     """
     for name, value in least.items():
-        if not getattr(settings, name) >= value:
-            raise SettingsError(f"{name} is {getattr(settings, name)}, expected at least {value}.")
+        _require(getattr(settings, name) >= value, settings, name, f"at least {value}")
 
 
 def require_within(settings: object, **ends: tuple[float, float]) -> None:
@@ -62,10 +61,8 @@ def require_within(settings: object, **ends: tuple[float, float]) -> None:
         SettingsError: one is beyond, or is not a number; the message names it.
     """
     for name, (least, most) in ends.items():
-        if not least <= getattr(settings, name) <= most:
-            raise SettingsError(
-                f"{name} is {getattr(settings, name)}, expected {least:g} to {most:g}."
-            )
+        within = least <= getattr(settings, name) <= most
+        _require(within, settings, name, f"{least:g} to {most:g}")
 
 
 def require_positive(settings: object, *names: str) -> None:
@@ -79,8 +76,8 @@ def require_positive(settings: object, *names: str) -> None:
         SettingsError: one is not; the message names it.
     """
     for name in names:
-        if not 0.0 < getattr(settings, name) < float("inf"):
-            raise SettingsError(f"{name} is {getattr(settings, name)}, expected more than 0.")
+        positive = 0.0 < getattr(settings, name) < float("inf")
+        _require(positive, settings, name, "more than 0")
 
 
 def require_share(settings: object, *names: str) -> None:
@@ -94,10 +91,14 @@ def require_share(settings: object, *names: str) -> None:
         SettingsError: one is not; the message names it.
     """
     for name in names:
-        if not 0.0 <= getattr(settings, name) < 1.0:
-            raise SettingsError(
-                f"{name} is {getattr(settings, name)}, expected at least 0 and less than 1."
-            )
+        share = 0.0 <= getattr(settings, name) < 1.0
+        _require(share, settings, name, "at least 0 and less than 1")
+
+
+def _require(holds: bool, settings: object, name: str, expected: str) -> None:
+    """Refuses a number among some settings, unless what it should be holds."""
+    if not holds:
+        raise SettingsError(f"{name} is {getattr(settings, name)}, expected {expected}.")
 
 
 def require_ending(path: str | Path, what: str, endings: Iterable[str]) -> str:
