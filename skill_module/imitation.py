@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import require_positive
 from legged_skills.robots.rotations import (
     conjugate,
     from_yaw,
@@ -67,6 +68,12 @@ class ImitationConfig:
     """Weight of the base's linear velocity in the base frame."""
     root_vel_scale: float = 11.0
     """Its kernel, per squared Froude speed (``RobotSpec.froude_speed_mps``)."""
+    mean_vel_weight: float = 0.0
+    """Weight of the base's mean horizontal velocity: who goes slowly, step by step, is told so."""
+    mean_vel_scale: float = 15.0
+    """Its kernel exp(-scale * error), per Froude speed."""
+    mean_vel_s: float = 0.6
+    """Time constant of that mean [s]."""
     action_rate_weight: float = 0.002
     """Cost of the squared change of the action from step to step."""
     max_root_error: float = 0.9
@@ -82,6 +89,14 @@ class ImitationConfig:
     """Share of episodes that start where tracking was lost before, not anywhere."""
     bin_steps: int = 25
     """Length of the stretches over which losses are counted for that [control steps]."""
+
+    def __post_init__(self) -> None:
+        """Checks what is divided by.
+
+        Raises:
+            SettingsError: the time constant is not positive.
+        """
+        require_positive(self, "mean_vel_s")
 
 
 class TrackingError(NamedTuple):
@@ -150,6 +165,8 @@ class ImitationEnv(WithRobots):
         self._shift = np.zeros((n, 3), np.float32)
         self._turn = from_yaw(np.zeros(n, np.float32))
         self.age = np.zeros(n, dtype=np.int64)
+        # Running mean of how far the horizontal velocity is off the reference's [m/s].
+        self._vel_off = np.zeros((n, 2), np.float32)
         self._future = np.array(config.future_steps)
         # The last rows leave nothing to track: episodes start at least this far from the end.
         runway = min(MIN_RUNWAY, int(reference.lengths.min()) - 1)
@@ -190,6 +207,7 @@ class ImitationEnv(WithRobots):
             qpos[:, :2] += offset * self.rng.standard_normal((len(ids), 2))
         self.row[ids] = rows_
         self.age[ids] = 0
+        self._vel_off[ids] = 0.0
         self.free[ids] = False
         if rows is None and self._free is not None:
             self.free[ids] = self.rng.random(len(ids)) < self._free.share
@@ -285,7 +303,7 @@ class ImitationEnv(WithRobots):
         arrays, rest = self.robots.state()
         arrays |= {"row": self.row, "age": self.age, "loss_rate": self.loss_rate}
         arrays |= {"free": self.free, "shift": self._shift, "turn": self._turn}
-        arrays |= {"start": self._start, "strayed": self._strayed}
+        arrays |= {"start": self._start, "strayed": self._strayed, "vel_off": self._vel_off}
         return arrays, rest | {"rng": self.rng.bit_generator.state}
 
     def restore(self, arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> None:
@@ -296,6 +314,7 @@ class ImitationEnv(WithRobots):
         self.free[:], self._shift[:] = arrays["free"], arrays["shift"]
         self._turn[:] = arrays["turn"]
         self._start[:], self._strayed[:] = arrays["start"], arrays["strayed"]
+        self._vel_off[:] = arrays["vel_off"]
         self.rng.bit_generator.state = rest["rng"]
         self._privileged = self._observe_privileged(slice(None))
 
@@ -334,6 +353,9 @@ class ImitationEnv(WithRobots):
         joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
         feet = robots.feet_b() - ref.feet_b[self.row]
         root_vel = robots.lin_vel_b - ref.lin_vel_b[self.row]
+        fading = min(1.0, self.spec.control_period_s / config.mean_vel_s)
+        self._vel_off += fading * (root_vel[:, :2] - self._vel_off)
+        mean_vel = np.sqrt(np.square(self._vel_off / speed).sum(axis=1))
         action_rate = np.square(robots.last_action - action_before).sum(axis=1)
         terms = {
             "joints": np.exp(-config.joint_scale * error.joint_squared),
@@ -345,6 +367,7 @@ class ImitationEnv(WithRobots):
                 - config.root_rot_scale * np.square(error.root_rot)
             ),
             "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel / speed).sum(axis=1)),
+            "mean_vel": np.exp(-config.mean_vel_scale * mean_vel),
         }
         reward = (
             config.joint_weight * terms["joints"]
@@ -352,6 +375,7 @@ class ImitationEnv(WithRobots):
             + config.feet_weight * terms["feet"]
             + config.root_weight * terms["root"]
             + config.root_vel_weight * terms["root_vel"]
+            + config.mean_vel_weight * terms["mean_vel"]
             - config.action_rate_weight * action_rate
         )
         terms["action_rate"] = action_rate

@@ -14,7 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import require_positive, require_share
+from legged_skills.robots.errors import (
+    SettingsError,
+    require_positive,
+    require_share,
+    require_within,
+)
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -45,10 +50,15 @@ class TrackerArchitecture:
     """Exploration noise on the action at the start of training."""
     min_action_std: float = 0.3
     """It gets no smaller than this; see ``Architecture.min_action_std``."""
+    max_action_std: float | None = None
+    """And no larger than this; None for no limit. Where falls count for much, noise grows by
+    itself, at the cost of precision."""
     persistence: float = 0.0
-    """Autocorrelation of that noise over one control step; the deviations above are of what is new
-    in a step. Drives low-pass what trembles: steps that catch a robot which was pushed are found
-    by noise that lasts about as long as they do."""
+    """Autocorrelation of that noise over one control step. Drives low-pass what trembles: steps
+    that catch a robot which was pushed are found by noise that lasts about as long as they do."""
+    lasting_share: float = 1.0
+    """Share of the robots whose noise lasts so; that of the others is new in every step. It is as
+    wide for all."""
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -57,7 +67,13 @@ class TrackerArchitecture:
             SettingsError: one is out of its range.
         """
         require_positive(self, "initial_action_std", "min_action_std")
+        if self.max_action_std is not None and self.max_action_std < self.min_action_std:
+            raise SettingsError(
+                f"max_action_std is {self.max_action_std}, expected at least the "
+                f"{self.min_action_std} of min_action_std."
+            )
         require_share(self, "persistence")
+        require_within(self, lasting_share=(0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -127,12 +143,14 @@ class TrackerAgent(WithCritic):
         mean = self.mean(params, obs)
         if deterministic:
             return Decision(mean, z_tm1, {})
-        log_std = self._log_std(params)[None, :]
-        kept = self.architecture.persistence * z_tm1 if self.off_size else jnp.zeros_like(mean)
+        rho = self._persistence(len(mean))
+        log_std = self._log_std(params, rho)
+        kept = rho * z_tm1 if self.off_size else jnp.zeros_like(mean)
         action = mean + kept + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
         record = {
             "action": action,
             "kept": kept,
+            "persistence": rho,
             "log_prob": prior.log_prob(action, mean + kept, log_std),
         }
         off = action - mean if self.off_size else z_tm1
@@ -143,15 +161,25 @@ class TrackerAgent(WithCritic):
     ) -> Evaluation:
         """Likelihood of recorded actions; there is no divergence, for want of a latent."""
         mean = self.mean(params, obs) + record["kept"]
-        log_std = jnp.broadcast_to(self._log_std(params), mean.shape)
+        log_std = self._log_std(params, record["persistence"])
         return Evaluation(
             log_prob=prior.log_prob(record["action"], mean, log_std),
             kl=jnp.zeros(mean.shape[:-1]),
             entropy=prior.entropy(log_std),
         )
 
-    def _log_std(self, params: Params) -> Array:
-        return jnp.maximum(params["action_log_std"], jnp.log(self.architecture.min_action_std))
+    def _persistence(self, count: int) -> Array:
+        """(N, 1) autocorrelation of each robot's noise: the first ones' lasts."""
+        sizes = self.architecture
+        lasts = jnp.arange(count) < round(sizes.lasting_share * count)
+        return jnp.where(lasts, jnp.float32(sizes.persistence), 0.0)[:, None]
+
+    def _log_std(self, params: Params, rho: Array) -> Array:
+        """(N, J) of what is new in a step: so that all robots' noise is as wide in the long run."""
+        sizes = self.architecture
+        most = None if sizes.max_action_std is None else jnp.log(sizes.max_action_std)
+        log_std = jnp.clip(params["action_log_std"], jnp.log(sizes.min_action_std), most)[None, :]
+        return log_std + 0.5 * jnp.log1p(-jnp.square(rho))
 
 
 def tracker_equivariance(

@@ -52,8 +52,54 @@ from legged_skills.skill_module.training import Result, RunConfig
 MODULE_FILE = "skills.npz"
 TRACKER_FOLDER = "tracker"
 """The tracker is trained in this folder of the module's."""
+CATCHING_FOLDER = "catching"
+"""And goes on in this one, if it learns to catch itself."""
 DISTILLED_FOLDER = "distilled"
 """So are encoder and decoder together, if the encoder is trained further by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatchingConfig:
+    """How a tracker, once it goes, learns the steps that catch it when it is pushed.
+
+    Falls count for more then, and places for less. Trained so from the beginning robots go slowly,
+    in order to survive; who goes already keeps its pace.
+    """
+
+    steps: int = 0
+    """Control steps; with 0 there is no such training."""
+    gamma: float = 0.99
+    """Discount over one control step: a fall that comes of a push comes a second later."""
+    rollout_steps: int = 48
+    """Control steps of every environment between two updates."""
+    minibatches: int = 8
+    """Parts the data is cut into in each pass."""
+    learning_rate: float = 5e-4
+    """Adam's step size, which stays."""
+    initial_action_std: float = 0.4
+    """Exploration noise on the action at the start."""
+    min_action_std: float = 0.3
+    """It gets no smaller than this."""
+    max_action_std: float = 0.4
+    """And no larger."""
+    persistence: float = 0.9
+    """See ``TrackerArchitecture``."""
+    lasting_share: float = 0.5
+    """See ``TrackerArchitecture``."""
+    root_weight: float = 0.15
+    """Weight of the base's pose in the world."""
+    root_pos_scale: float = 1.0
+    """Its kernel's part for the position, per squared leg length."""
+    root_vel_weight: float = 0.1
+    """Weight of the base's linear velocity in the base frame."""
+    mean_vel_weight: float = 0.4
+    """Weight of its mean, without which it goes ever more slowly; see ``ImitationConfig``."""
+    max_root_error: float = 2.0
+    """Lost when the base is farther than this from the reference, in leg lengths."""
+    push_force_n: tuple[float, float] = (9.0, 16.0)
+    """Force of the pushes, drawn for each robot and episode: the least and the most [N]."""
+    push_interval_s: tuple[float, float] = (1.0, 2.0)
+    """Shortest and longest time from one push to the next [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +115,9 @@ class SkillTrainingConfig:
     tracker: TrackerArchitecture = field(default_factory=TrackerArchitecture)
     """Sizes of the tracker's networks."""
     tracker_steps: int = 10_000_000
-    """Control steps of the tracker's training."""
+    """Control steps of the tracker's training, before it learns to catch itself."""
+    catching: CatchingConfig = field(default_factory=CatchingConfig)
+    """How it does. What is distilled then is shown as hard pushes."""
     ppo: PpoConfig = field(
         default_factory=lambda: PpoConfig(epochs=3, kl_weight=5e-3, target_kl=0.02)
     )
@@ -103,6 +151,8 @@ class SkillTrainingConfig:
     OP3 backwards and in shorter steps (``mocap.steering``)."""
     gap: str = "full"
     """What is between policy and physics: none, full, or a file of settings."""
+    gap_ramp_share: float | None = None
+    """Share of each training over which it grows; None for what the gap says."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
     push_force_n: tuple[float, float] | None = None
@@ -117,7 +167,8 @@ class SkillTrainingConfig:
         Raises:
             SettingsError: a number is out of its range.
         """
-        if self.gap == "none" and (self.push_force_n or self.push_interval_s):
+        pushed = self.push_force_n or self.push_interval_s or self.catching.steps
+        if self.gap == "none" and pushed:
             raise SettingsError("gap is none, where nobody pushes, but pushes are asked for.")
         require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
         if self.prior_alpha is not None:
@@ -180,6 +231,7 @@ def training_gap(spec: RobotSpec, config: SkillTrainingConfig) -> Gap | None:
     gap = load_gap(config.gap, spec.name)
     if gap is None:
         return None
+    gap = gap if config.gap_ramp_share is None else replace(gap, ramp_share=config.gap_ramp_share)
     pushes, ranges = gap.pushes, gap.ranges
     if config.push_interval_s is not None:
         pushes = replace(pushes, interval_s=config.push_interval_s)
@@ -276,15 +328,29 @@ def train_skills(
     initial = None if start is None else begin_with(start, contract, config)
     if config.method == "end_to_end":
         return _train_module(spec, clips, config, out, agent, start, initial, None)
-    # What cannot be distilled is refused before the tracker is trained.
+    # What cannot be trained later is refused before anything is.
     training.count_iterations(config.distil, config.run)
-    alone = encoder_alone(config)
+    catching, taught = catching_itself(config), shown_pushes(config)
+    alone = encoder_alone(taught)
     if alone is not None:
         training.count_iterations(alone.distil, alone.run)
+    if catching is not None:
+        training.count_iterations(catching.ppo, _tracker_run(catching))
+        training_gap(spec, catching)
     tracked = train_tracker(spec, clips, config, out / TRACKER_FOLDER)
     if not tracked.finished or tracked.interrupted:
         return tracked
-    config = _without(config, tracked.seconds)
+    if catching is not None:
+        catching = _without(catching, tracked.seconds)
+        caught = train_tracker(spec, clips, catching, out / CATCHING_FOLDER, tracked)
+        if not caught.finished or caught.interrupted:
+            return caught
+        tracked = replace(
+            caught,
+            steps=tracked.steps + caught.steps,
+            seconds=tracked.seconds + caught.seconds,
+        )
+    config = _without(taught, tracked.seconds)
     if alone is None:
         return _train_module(spec, clips, config, out, agent, start, initial, tracked)
     before = out / DISTILLED_FOLDER
@@ -311,6 +377,60 @@ def encoder_alone(config: SkillTrainingConfig) -> SkillTrainingConfig | None:
     )
 
 
+def catching_itself(config: SkillTrainingConfig) -> SkillTrainingConfig | None:
+    """Settings of a tracker's training that follows on the first; None if there shall be none."""
+    catching = config.catching
+    if not catching.steps:
+        return None
+    config = shown_pushes(config)
+    return replace(
+        config,
+        tracker_steps=catching.steps,
+        tracker=replace(
+            config.tracker,
+            initial_action_std=catching.initial_action_std,
+            min_action_std=catching.min_action_std,
+            max_action_std=catching.max_action_std,
+            persistence=catching.persistence,
+            lasting_share=catching.lasting_share,
+        ),
+        ppo=replace(
+            config.ppo,
+            steps=catching.rollout_steps,
+            minibatches=catching.minibatches,
+            gamma=catching.gamma,
+            learning_rate=catching.learning_rate,
+            min_learning_rate=catching.learning_rate,
+            max_learning_rate=catching.learning_rate,
+        ),
+        imitation=replace(
+            config.imitation,
+            root_weight=catching.root_weight,
+            root_pos_scale=catching.root_pos_scale,
+            root_vel_weight=catching.root_vel_weight,
+            mean_vel_weight=catching.mean_vel_weight,
+        ),
+        # It knows the gap already.
+        gap_ramp_share=0.0,
+    )
+
+
+def shown_pushes(config: SkillTrainingConfig) -> SkillTrainingConfig:
+    """Settings of what is trained after catching begins, with its pushes; the same if it does not.
+
+    After such a push a robot may be far off, and come back.
+    """
+    catching = config.catching
+    if not catching.steps:
+        return config
+    return replace(
+        config,
+        imitation=replace(config.imitation, max_root_error=catching.max_root_error),
+        push_force_n=catching.push_force_n,
+        push_interval_s=catching.push_interval_s,
+    )
+
+
 def _without(config: SkillTrainingConfig, seconds: float) -> SkillTrainingConfig:
     """The settings with so much less of the time that there is, if there is a limit."""
     if config.run.minutes is None:
@@ -320,7 +440,11 @@ def _without(config: SkillTrainingConfig, seconds: float) -> SkillTrainingConfig
 
 
 def train_tracker(
-    spec: RobotSpec, clips: Sequence[RobotClip], config: SkillTrainingConfig, out: Path
+    spec: RobotSpec,
+    clips: Sequence[RobotClip],
+    config: SkillTrainingConfig,
+    out: Path,
+    begun: Result | None = None,
 ) -> Result:
     """Trains a policy without a latent that follows the clips, to be distilled.
 
@@ -329,6 +453,7 @@ def train_tracker(
         clips: what is followed.
         config: all settings.
         out: folder of the run.
+        begun: what a tracker's training gave that this one goes on from, exploring anew.
 
     Raises:
         ClipError: the clips cannot be used.
@@ -336,12 +461,21 @@ def train_tracker(
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
     env = make_env(spec, clips, config)
-    run = replace(config.run, total_steps=config.tracker_steps)
     identity = _identity(spec, clips, config, env) | {
         "task": "tracker",
         "architecture": asdict(config.tracker),
+        "begun": None if begun is None else begun.steps,
     }
-    return training.train(make_tracker(spec, config), env, config.ppo, run, out, identity)
+    initial = None
+    if begun is not None:
+        average = begun.learner.average
+        initial = {name: average[name] for name in ("policy", "critic")}
+    run, tracker = _tracker_run(config), make_tracker(spec, config)
+    return training.train(tracker, env, config.ppo, run, out, identity, initial=initial)
+
+
+def _tracker_run(config: SkillTrainingConfig) -> RunConfig:
+    return replace(config.run, total_steps=config.tracker_steps)
 
 
 def _train_module(

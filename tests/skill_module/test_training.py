@@ -23,7 +23,15 @@ from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.tracker import TrackerArchitecture
-from legged_skills.skill_module.train import SkillTrainingConfig, begin_with, make_env, train_skills
+from legged_skills.skill_module.train import (
+    CatchingConfig,
+    SkillTrainingConfig,
+    begin_with,
+    catching_itself,
+    make_env,
+    train_skills,
+    train_tracker,
+)
 from legged_skills.skill_module.training import RunConfig
 
 pytestmark = pytest.mark.standard_dtypes
@@ -145,6 +153,60 @@ def test_distillation_trains_a_tracker_first_and_resumes_exactly(wiggling_clip, 
         np.testing.assert_array_equal(one, other)
 
 
+def test_who_goes_learns_to_catch_itself_and_is_distilled(wiggling_clip, tmp_path):
+    catching = CatchingConfig(steps=2 * 12 * 8, rollout_steps=12, minibatches=2, gamma=0.9)
+    config = dataclasses.replace(
+        DISTIL, gap="full", catching=dataclasses.replace(catching, push_force_n=(90.0, 200.0))
+    )
+    whole = train_skills(SPEC, [wiggling_clip], config, tmp_path / "whole")
+    assert whole.finished
+    first, second, last = (
+        json.loads((tmp_path / "whole" / folder / "config.json").read_text())
+        for folder in ("tracker", "catching", ".")
+    )
+    assert (first["begun"], second["begun"]) == (None, 96)
+    ppo = first["settings"]["ppo"] | {"steps": 12, "gamma": 0.9, "learning_rate": 5e-4}
+    ppo |= {"min_learning_rate": 5e-4, "max_learning_rate": 5e-4}
+    assert second["settings"]["ppo"] == ppo
+    noise = {"initial_action_std": 0.4, "min_action_std": 0.3, "max_action_std": 0.4}
+    noise |= {"persistence": 0.9, "lasting_share": 0.5}
+    assert second["architecture"] == first["architecture"] | noise
+    told = first["imitation"] | {"root_weight": 0.15, "root_pos_scale": 1.0, "max_root_error": 2.0}
+    assert second["imitation"] == told | {"root_vel_weight": 0.1, "mean_vel_weight": 0.4}
+    assert last["imitation"] == first["imitation"] | {"max_root_error": 2.0}
+    for shown in (second, last):
+        assert shown["gap"]["ranges"]["push_force_n"] == [90.0, 200.0]
+        assert shown["gap"]["pushes"]["interval_s"] == [1.0, 2.0]
+    assert second["gap"]["ramp_share"] == 0.0 and last["gap"] != second["gap"]
+    module = SkillModule.load(tmp_path / "whole" / "skills.npz", robot="anymal_c")
+    assert module.summary["tracker"]["steps"] == 96 + 192
+    calls, minutes = 0, 1e-9
+    while True:
+        limited = _with_run(config, minutes=minutes)
+        part = train_skills(SPEC, [wiggling_clip], limited, tmp_path / "parts")
+        calls, minutes = calls + 1, minutes + 0.02
+        if part.finished and part.steps == whole.steps:
+            break
+    assert calls >= 2
+    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_catching_goes_on_from_what_the_tracker_learned(wiggling_clip, tmp_path):
+    first = train_tracker(SPEC, [wiggling_clip], DISTIL, tmp_path / "first")
+    still = CatchingConfig(steps=96, rollout_steps=6, minibatches=2, learning_rate=0.0)
+    second = catching_itself(dataclasses.replace(DISTIL, gap="full", catching=still))
+    assert second is not None and catching_itself(DISTIL) is None
+    caught = train_tracker(SPEC, [wiggling_clip], second, tmp_path / "second", first)
+    for name in ("policy", "critic"):
+        wanted = jax.tree.leaves(first.learner.average[name])
+        found = jax.tree.leaves(caught.learner.params[name])
+        for one, other in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(caught.learner.params["action_log_std"], np.log(0.4), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -156,6 +218,14 @@ def test_distillation_trains_a_tracker_first_and_resumes_exactly(wiggling_clip, 
         (
             {"run": RunConfig(total_steps=47, num_envs=8)},
             "total_steps is 47, expected at least the",
+        ),
+        (
+            {"gap": "full", "catching": CatchingConfig(steps=100)},
+            "total_steps is 100, expected at least the 384 of one",
+        ),
+        (
+            {"gap": "full", "catching": CatchingConfig(steps=384, push_force_n=(16.0, 9.0))},
+            r"push_force_n is \(16.0, 9.0\), expected a low and a high end",
         ),
     ],
 )
@@ -385,3 +455,5 @@ def test_pushes_of_a_training_are_its_own(wiggling_clip):
 def test_pushes_without_a_gap_are_refused():
     with pytest.raises(SettingsError, match="gap is none"):
         dataclasses.replace(SMALL, gap="none", push_force_n=(5.0, 9.0))
+    with pytest.raises(SettingsError, match="gap is none"):
+        dataclasses.replace(SMALL, gap="none", catching=CatchingConfig(steps=96))
