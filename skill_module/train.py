@@ -192,7 +192,12 @@ RECIPES: Mapping[str, SkillTrainingConfig] = {
         prior_alpha=0.88,
         encoder_steps=3_000_000,
     ),
-    "op3": _recipe(tracker_steps=11_000_000, steps=6_000_000, kl_weight=0.05),
+    "op3": _recipe(
+        tracker_steps=5_000_000,
+        catching=CatchingConfig(steps=12_000_000),
+        steps=6_000_000,
+        kl_weight=0.05,
+    ),
 }
 """By robot: the settings of the module that comes with the package."""
 

@@ -10,6 +10,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import load_gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
+from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks.clip_commands import ClipCommandConfig, learn_clip_commands
@@ -57,7 +58,8 @@ RECIPES: Mapping[str, WalkTrainingConfig] = {
     # Most of it is learned from the clips; PPO makes it more exact, and surer on its feet.
     "op3": replace(
         _BASE,
-        clip_commands=ClipCommandConfig(steps=4_200_000),
+        # Whoever lags is not waited for: it learns what brings it to the pace that it is told.
+        clip_commands=ClipCommandConfig(steps=4_200_000, free=FreeConfig(share=0.1)),
         run=replace(_BASE.run, total_steps=2_000_000, critic_share=0.15),
         # Long stretches and small steps: pushes are many, and falls seldom teach anything.
         ppo=replace(

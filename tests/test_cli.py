@@ -673,7 +673,7 @@ def test_training_leaves_held_out_clips_out(
 
 @pytest.mark.parametrize(
     ("options", "tracker_steps", "fall_cost"),
-    [([], 12_000_000, 100.0), (["--robot", "op3"], 11_000_000, 50.0)],
+    [([], 12_000_000, 100.0), (["--robot", "op3"], 5_000_000, 50.0)],
 )
 def test_trainings_have_the_settings_of_the_robot(
     tmp_path: Path,

@@ -79,6 +79,8 @@ COMMANDS = {
 }
 WITHIN_MPS = {"anymal_c": 0.13, "op3": 0.05}
 """OP3's commands to the side and back are twice as large as this."""
+WITHIN_RADPS = {"anymal_c": 0.2, "op3": 0.25}
+"""OP3 turns in the first seconds of going fast, before its integrator holds it."""
 
 
 def test_walks_as_commanded(robot, policy):
@@ -87,7 +89,7 @@ def test_walks_as_commanded(robot, policy):
     assert not run.fell.any()
     error = np.abs(run.achieved[:, 0] - commands)
     assert error[:, :2].max() < WITHIN_MPS[robot]
-    assert error[:, 2].max() < 0.2  # [rad/s]
+    assert error[:, 2].max() < WITHIN_RADPS[robot]
 
 
 @pytest.mark.parametrize("robot", ["anymal_c"], indirect=True)
