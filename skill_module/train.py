@@ -169,7 +169,10 @@ class SkillTrainingConfig:
         """
         pushed = self.push_force_n or self.push_interval_s or self.catching.steps
         if self.gap == "none" and pushed:
-            raise SettingsError("gap is none, where nobody pushes, but pushes are asked for.")
+            raise SettingsError(
+                "gap is none, where nobody pushes, but pushes are asked for (push_force_n, "
+                "push_interval_s, or more than 0 catching.steps)."
+            )
         require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
         if self.prior_alpha is not None:
             require_within(self, prior_alpha=(0.0, 1.0))
@@ -303,9 +306,10 @@ def train_skills(
 ) -> Result:
     """Trains a skill module by imitation, and writes it to ``out``/skills.npz.
 
-    Distilling needs a tracker, which is trained first, in ``out``/tracker. What is distilled before
-    the encoder is trained further by itself (``encoder_steps``) is in ``out``/distilled. All go on
-    from their checkpoints if there are any.
+    Distilling needs a tracker, which is trained first, in ``out``/tracker, and learns to catch
+    itself (``catching``) in ``out``/catching. What is distilled before the encoder is trained
+    further by itself (``encoder_steps``) is in ``out``/distilled. All go on from their checkpoints
+    if there are any.
 
     Args:
         spec: the robot.

@@ -79,6 +79,27 @@ def test_perfect_tracking_gives_nearly_the_full_reward(env):
     assert reward[0] - changed[0] == pytest.approx(0.008, abs=1e-5)
 
 
+def test_the_mean_velocity_is_rewarded(env):
+    env.config = dataclasses.replace(env.config, mean_vel_weight=0.4, mean_vel_s=0.6)
+    env.reset(np.arange(4), np.array([0, 10, 50, 120]))
+    robots_, period = env.robots, SPEC.control_period_s
+    speed = SPEC.froude_speed_mps
+    robots_.lin_vel_b[:, :2] = env.reference.lin_vel_b[env.row, :2] + [0.3, -0.4]
+    for steps in (1, 2, 3):
+        _, terms = env._reward(env.tracking_error(), robots_.last_action)
+        # Half a metre per second off since the beginning.
+        mean = 0.5 * (1.0 - (1.0 - period / 0.6) ** steps)
+        np.testing.assert_allclose(terms["mean_vel"], np.exp(-15.0 * mean / speed), rtol=1e-4)
+    with_it, _ = env._reward(env.tracking_error(), robots_.last_action)
+    env._vel_off[:] = 1e3
+    without, terms = env._reward(env.tracking_error(), robots_.last_action)
+    assert terms["mean_vel"].max() < 1e-6
+    wanted = 0.4 * np.exp(-15.0 * 0.5 * (1.0 - (1.0 - period / 0.6) ** 4) / speed)
+    np.testing.assert_allclose(with_it - without, wanted, rtol=1e-3)
+    env.reset(np.arange(4))
+    assert not env._vel_off.any()
+
+
 def test_end_of_clip_is_truncation_and_falling_is_termination(env):
     env.reset(np.arange(4), np.array([97, 10, 197, 10]))
     env.step(_hold(env))
