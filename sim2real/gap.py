@@ -305,6 +305,22 @@ _OPTIONAL = {"counts_per_turn": int, "stall_factor": float}
 """Numbers that may be None."""
 
 
+def widened(gap: Gap | None, factor: float, ramp_share: float | None = None) -> Gap | None:
+    """The gap that a policy is trained under.
+
+    Args:
+        gap: as it is in tests; None for none.
+        factor: it is wider by this in training.
+        ramp_share: share of the training over which it grows; None for the gap's own.
+    """
+    if gap is None:
+        return None
+    ramp_share = gap.ramp_share if ramp_share is None else ramp_share
+    return dataclasses.replace(
+        gap, training_level=factor * gap.training_level, ramp_share=ramp_share
+    )
+
+
 def load_gap(choice: str, robot: str, gaps: Mapping[str, Gap] = GAPS) -> Gap | None:
     """The gap that a command was told to use.
 

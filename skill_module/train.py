@@ -21,7 +21,7 @@ from legged_skills.robots.errors import (
     require_within,
 )
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.gap import Gap, load_gap
+from legged_skills.sim2real.gap import Gap, load_gap, widened
 from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import distil, ppo, training
@@ -236,10 +236,9 @@ def training_gap(spec: RobotSpec, config: SkillTrainingConfig) -> Gap | None:
         FileFormatError: the gap's file cannot be read.
         SettingsError: there are no such pushes.
     """
-    gap = load_gap(config.gap, spec.name)
+    gap = widened(load_gap(config.gap, spec.name), 1.0, config.gap_ramp_share)
     if gap is None:
         return None
-    gap = gap if config.gap_ramp_share is None else replace(gap, ramp_share=config.gap_ramp_share)
     pushes, ranges = gap.pushes, gap.ranges
     if config.push_interval_s is not None:
         pushes = replace(pushes, interval_s=config.push_interval_s)

@@ -9,7 +9,7 @@ from rich.console import Console
 from legged_skills.robots.contract import ObservationContract, proprioception
 from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.gap import load_gap, widened
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
 from legged_skills.skill_module.ppo import PpoConfig
@@ -27,7 +27,6 @@ from legged_skills.tasks.getup_env import GetupEnv, GetupTaskConfig
 from legged_skills.tasks.getup_file import TASK, GetupPolicy
 from legged_skills.tasks.reuse import to_numpy
 from legged_skills.tasks.search_getup import Search, SearchConfig
-from legged_skills.tasks.train_policy import widened
 
 SEARCH_FILE = "search.npz"
 """Where the search stands, in the folder of the run."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from legged_skills.robots.errors import ContractError, require_at_least
-from legged_skills.sim2real.gap import GAPS, Gap, load_gap
+from legged_skills.sim2real.gap import GAPS, Gap, load_gap, widened
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Params
@@ -82,20 +82,6 @@ class PolicyTrainingConfig:
         if self.policy_trim_steps is None:
             return self.architecture
         return replace(self.architecture, trim_steps=self.policy_trim_steps)
-
-
-def widened(gap: Gap | None, factor: float, ramp_share: float | None = None) -> Gap | None:
-    """The gap that a policy is trained under.
-
-    Args:
-        gap: as it is in tests; None for none.
-        factor: it is wider by this in training.
-        ramp_share: share of the training over which it grows; None for the gap's own.
-    """
-    if gap is None:
-        return None
-    ramp_share = gap.ramp_share if ramp_share is None else ramp_share
-    return replace(gap, training_level=factor * gap.training_level, ramp_share=ramp_share)
 
 
 class TaskEnvironment(Environment, Protocol):
