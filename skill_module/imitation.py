@@ -287,6 +287,7 @@ class ImitationEnv(WithRobots):
         action_before = self.robots.last_action.copy()
         diverged = self.advance(action)
         error = self.tracking_error()
+        self._average_velocity()
         reward, terms = self._reward(error, action_before)
         terminated = self.lost(error) | diverged
         truncated = (self.row >= self.reference.last[self.row]) | (self.age >= config.max_steps)
@@ -345,6 +346,15 @@ class ImitationEnv(WithRobots):
             tilt=np.arccos(np.clip(up_cosine, -1.0, 1.0)),
         )
 
+    def _root_vel_off(self) -> np.ndarray:
+        """(N, 3) how far the base's velocity is off the reference's, each in its frame [m/s]."""
+        return self.robots.lin_vel_b - self.reference.lin_vel_b[self.row]
+
+    def _average_velocity(self) -> None:
+        """Moves the running mean of the velocity's error on by a control step."""
+        fading = min(1.0, self.spec.control_period_s / self.config.mean_vel_s)
+        self._vel_off += fading * (self._root_vel_off()[:, :2] - self._vel_off)
+
     def _reward(
         self, error: TrackingError, action_before: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -352,9 +362,7 @@ class ImitationEnv(WithRobots):
         leg, speed = self.spec.leg_length_m, self.spec.froude_speed_mps
         joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
         feet = robots.feet_b() - ref.feet_b[self.row]
-        root_vel = robots.lin_vel_b - ref.lin_vel_b[self.row]
-        fading = min(1.0, self.spec.control_period_s / config.mean_vel_s)
-        self._vel_off += fading * (root_vel[:, :2] - self._vel_off)
+        root_vel = self._root_vel_off()
         mean_vel = np.sqrt(np.square(self._vel_off / speed).sum(axis=1))
         action_rate = np.square(robots.last_action - action_before).sum(axis=1)
         terms = {

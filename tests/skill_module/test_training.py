@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -32,7 +33,7 @@ from legged_skills.skill_module.train import (
     train_skills,
     train_tracker,
 )
-from legged_skills.skill_module.training import RunConfig
+from legged_skills.skill_module.training import Result, RunConfig
 
 pytestmark = pytest.mark.standard_dtypes
 
@@ -59,6 +60,23 @@ DISTIL = dataclasses.replace(
 
 def _with_run(config: SkillTrainingConfig, **changes) -> SkillTrainingConfig:
     return dataclasses.replace(config, run=dataclasses.replace(config.run, **changes))
+
+
+def _train_in_parts(clip, config: SkillTrainingConfig, out: Path) -> Result:
+    """Trains with a limit of time over all stages that grows from call to call; at first none."""
+    calls, minutes = 0, 1e-9
+    while True:
+        part = train_skills(SPEC, [clip], _with_run(config, minutes=minutes), out)
+        calls, minutes = calls + 1, minutes + 0.02
+        if part.finished and (out / "skills.npz").exists():
+            assert calls >= 2
+            return part
+
+
+def _check_same(found: Result, wanted: Result) -> None:
+    pairs = zip(jax.tree.leaves(found.learner), jax.tree.leaves(wanted.learner), strict=True)
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +145,7 @@ def test_interrupted_training_resumes_exactly(trained, wiggling_clip, tmp_path):
     # Once more there is nothing to do, and what was last logged is still known.
     again = train_skills(SPEC, [wiggling_clip], config, tmp_path)
     assert again.finished and again.figures == steps[-1].figures
-    wanted, found = jax.tree.leaves(result.learner), jax.tree.leaves(steps[-1].learner)
-    for one, other in zip(wanted, found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    _check_same(steps[-1], result)
 
 
 def test_distillation_trains_a_tracker_first_and_resumes_exactly(wiggling_clip, tmp_path):
@@ -138,19 +154,7 @@ def test_distillation_trains_a_tracker_first_and_resumes_exactly(wiggling_clip, 
     module = SkillModule.load(tmp_path / "whole" / "skills.npz", robot="anymal_c")
     assert module.summary["tracker"]["steps"] == 96
     assert module.summary["free"]["share"] == DISTIL.free.share
-    # A time limit over both trainings that grows from call to call; at first it is nothing.
-    calls, minutes = 0, 1e-9
-    while True:
-        part = train_skills(
-            SPEC, [wiggling_clip], _with_run(DISTIL, minutes=minutes), tmp_path / "parts"
-        )
-        calls, minutes = calls + 1, minutes + 0.02
-        if part.finished:
-            break
-    assert calls >= 2
-    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
-    for one, other in zip(wanted, found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    _check_same(_train_in_parts(wiggling_clip, DISTIL, tmp_path / "parts"), whole)
 
 
 def test_who_goes_learns_to_catch_itself_and_is_distilled(wiggling_clip, tmp_path):
@@ -180,17 +184,7 @@ def test_who_goes_learns_to_catch_itself_and_is_distilled(wiggling_clip, tmp_pat
     assert second["gap"]["ramp_share"] == 0.0 and last["gap"] != second["gap"]
     module = SkillModule.load(tmp_path / "whole" / "skills.npz", robot="anymal_c")
     assert module.summary["tracker"]["steps"] == 96 + 192
-    calls, minutes = 0, 1e-9
-    while True:
-        limited = _with_run(config, minutes=minutes)
-        part = train_skills(SPEC, [wiggling_clip], limited, tmp_path / "parts")
-        calls, minutes = calls + 1, minutes + 0.02
-        if part.finished and part.steps == whole.steps:
-            break
-    assert calls >= 2
-    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
-    for one, other in zip(wanted, found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    _check_same(_train_in_parts(wiggling_clip, config, tmp_path / "parts"), whole)
 
 
 def test_catching_goes_on_from_what_the_tracker_learned(wiggling_clip, tmp_path):
@@ -270,17 +264,7 @@ def test_the_encoder_is_trained_further_by_itself_and_resumes_exactly(wiggling_c
         old, new = (jax.tree.leaves(m.params[part]) for m in (before, module))
         same = all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
         assert same is (part == "decoder")
-    calls, minutes = 0, 1e-9
-    while True:
-        limited = _with_run(config, minutes=minutes)
-        part = train_skills(SPEC, [wiggling_clip], limited, tmp_path / "parts")
-        calls, minutes = calls + 1, minutes + 0.03
-        if part.finished and part.steps == 96 and (tmp_path / "parts" / "skills.npz").exists():
-            break
-    assert calls >= 2
-    wanted, found = jax.tree.leaves(whole.learner), jax.tree.leaves(part.learner)
-    for one, other in zip(wanted, found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    _check_same(_train_in_parts(wiggling_clip, config, tmp_path / "parts"), whole)
     short = dataclasses.replace(config, encoder_steps=47)
     with pytest.raises(SettingsError, match="total_steps is 47"):
         train_skills(SPEC, [wiggling_clip], short, tmp_path / "short")
@@ -354,7 +338,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.train import SkillTrainingConfig, train_skills
-from legged_skills.skill_module.training import RunConfig
+from legged_skills.skill_module.training import Result, RunConfig
 config = SkillTrainingConfig(
     run=RunConfig(total_steps=10**9, num_envs=8, num_threads=1, checkpoint_minutes=0.0),
     ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
