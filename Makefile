@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo   track a clip and walk a course in simulation; writes a film and a report"
+	@echo "make demo   track a clip, walk a course and dribble in simulation; writes a film and a report"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff and pyright"
 

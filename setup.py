@@ -27,7 +27,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="The legged_skills authors",
-    license="Apache-2.0 AND BSD-3-Clause AND CC-BY-NC-4.0",
+    license="Apache-2.0 AND BSD-3-Clause AND MIT AND CC-BY-NC-4.0",
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=[PKG] + [f"{PKG}.{name}" for name in subpackages],

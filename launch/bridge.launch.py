@@ -5,6 +5,8 @@
 Nothing moves before the services prepare and enable of /policy_bridge are called.
 """
 
+import os
+import time
 from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument
@@ -15,6 +17,12 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 PARAMS = str(Path(__file__).resolve().parent / "params")
+
+
+def _records() -> str:
+    """Where ROS keeps what belongs to a user, in a folder of this launch but for the robot."""
+    home = Path(os.environ.get("ROS_HOME") or Path.home() / ".ros")
+    return str(home / "legged_skills" / time.strftime("%Y%m%d-%H%M%S"))
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -46,11 +54,8 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 "log",
-                default_value="",
-                description="Name of the log's files, without number and .npz; none if empty.",
-            ),
-            DeclareLaunchArgument(
-                "namespace", default_value="", description="Namespace of the bridge's node."
+                default_value=[_records(), "-", value("robot"), "/log"],
+                description="Name of the log's files, without number and .npz; none for no log.",
             ),
             DeclareLaunchArgument(
                 "log_level",
@@ -62,7 +67,8 @@ def generate_launch_description() -> LaunchDescription:
                 package="legged_skills",
                 executable="policy_bridge",
                 name="policy_bridge",
-                namespace=value("namespace"),
+                # Twin, keyboard and robot have their names in no other.
+                namespace="",
                 output="screen",
                 # Time for the robot to come to rest after Ctrl-C, before it is killed.
                 sigterm_timeout="40",

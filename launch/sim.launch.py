@@ -1,6 +1,7 @@
 """Starts a digital twin and its bridge, and a terminal to drive it if you like.
 
     ros2 launch legged_skills sim.launch.py bundle:=walk.onnx robot:=op3 teleop:=true
+    ros2 launch legged_skills sim.launch.py bundle:=dribble.onnx ball:=true path:=slalom
 
 All is heard on this computer alone, and in a domain of its own: who wants to hear it from another
 terminal sets ROS_DOMAIN_ID to that. Nothing moves before the services prepare and enable of
@@ -14,10 +15,11 @@ from launch.actions import (
     ExecuteProcess,
     IncludeLaunchDescription,
     SetEnvironmentVariable,
+    UnsetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.substitutions import ExecutableInPackage
 
 from launch import LaunchDescription
@@ -29,6 +31,7 @@ def generate_launch_description() -> LaunchDescription:
     """What ros2 launch asks for."""
     value = LaunchConfiguration
     program = ExecutableInPackage("legged-skills", "legged_skills")
+    ball = PythonExpression(["'--ball' if '", value("ball"), "' == 'true' else '--no-ball'"])
     return LaunchDescription(
         [
             DeclareLaunchArgument(
@@ -45,6 +48,18 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 "seed", default_value="0", description="Of the robot that is drawn from the gap."
+            ),
+            DeclareLaunchArgument(
+                "ball",
+                default_value="false",
+                choices=["true", "false"],
+                description="With ball and target, without which no dribbling is enabled.",
+            ),
+            DeclareLaunchArgument(
+                "path",
+                default_value="stay",
+                choices=["stay", "straight", "slalom", "square", "jumps"],
+                description="How the ball's target moves.",
             ),
             DeclareLaunchArgument(
                 "autostart",
@@ -69,6 +84,8 @@ def generate_launch_description() -> LaunchDescription:
                 description="What opens a terminal and runs the command that follows in it.",
             ),
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+            # These would be heard besides.
+            UnsetEnvironmentVariable("ROS_STATIC_PEERS"),
             SetEnvironmentVariable("ROS_DOMAIN_ID", value("domain")),
             ExecuteProcess(
                 cmd=[
@@ -80,6 +97,9 @@ def generate_launch_description() -> LaunchDescription:
                     value("gap"),
                     "--seed",
                     value("seed"),
+                    ball,
+                    "--path",
+                    value("path"),
                 ],
                 output="screen",
             ),

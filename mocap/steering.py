@@ -53,7 +53,7 @@ class Steer(NamedTuple):
 
 STEERS: dict[str, tuple[Steer, ...]] = {
     "anymal_c": (Steer(0.5j),),
-    "op3": tuple(Steer(way, 0.5, 0.7, 2.0) for way in (0.7 + 0j, 0.35 + 0j, 0j, -0.3 + 0j, 0.2j)),
+    "op3": tuple(Steer(way, 0.5, 0.7, 2.0) for way in (0.85 + 0j, 0.4 + 0j, 0j, -0.3 + 0j, 0.3j)),
 }
 """How each robot's walking clips are steered, besides as they are. Their mirror images go the other
 ways. OP3's walks have strides of 1.4 to 1.6 s; that of ROBOTIS's own walk takes 0.6 s by default

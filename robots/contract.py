@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.errors import ContractError, SettingsError, require_at_least
+from legged_skills.robots.kinds import require_kinds
 from legged_skills.robots.spec import RobotSpec
 
 JOINT_VEL_SCALE = 0.1
@@ -91,14 +92,22 @@ class ObservationContract:
         """
         try:
             fields = dict(data)
-            terms = tuple(ObservationTerm(**term) for term in fields.pop("terms"))
+            found = fields.pop("terms")
+            for term in found:
+                require_kinds(ObservationTerm, term)
+            require_kinds(cls, fields)
+            terms = tuple(ObservationTerm(**term) for term in found)
             tuples = {
                 name: tuple(fields.pop(name))
                 for name in ("joint_names", "default_joint_pos", "kp", "kd")
             }
-            return cls(terms=terms, **tuples, **fields)
-        except (KeyError, TypeError) as error:
+            contract = cls(terms=terms, **tuples, **fields)
+            require_at_least(contract, history=1)
+        except SettingsError as error:
+            raise ContractError(f"the observation contract is damaged: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ContractError(f"the observation contract is damaged: {error}.") from error
+        return contract
 
     def without_noise(self) -> "ObservationContract":
         """The same contract with perfect sensors."""

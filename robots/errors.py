@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+MAX_SEED = 2**32 - 1
+"""The greatest seed: JAX's random numbers are the same for any two seeds that agree in these bits.
+"""
+
 
 class LeggedSkillsError(Exception):
     """Something the user gave cannot be used.
@@ -78,6 +82,51 @@ def require_positive(settings: object, *names: str) -> None:
     for name in names:
         positive = 0.0 < getattr(settings, name) < float("inf")
         _require(positive, settings, name, "more than 0")
+
+
+def require_not_negative(settings: object, *names: str) -> None:
+    """Checks that numbers among some settings are at least 0, and finite.
+
+    Args:
+        settings: what has them as attributes.
+        names: of those.
+
+    Raises:
+        SettingsError: one is not; the message names it.
+    """
+    for name in names:
+        fits = 0.0 <= getattr(settings, name) < float("inf")
+        _require(fits, settings, name, "a finite number of at least 0")
+
+
+def require_seed(settings: object, name: str = "seed") -> None:
+    """Checks a seed among some settings.
+
+    Args:
+        settings: what has it as an attribute.
+        name: of it.
+
+    Raises:
+        SettingsError: it is negative, or more than ``MAX_SEED``; the message names it.
+    """
+    seed = getattr(settings, name)
+    _require(seed >= 0, settings, name, "at least 0")
+    _require(seed <= MAX_SEED, settings, name, f"at most {MAX_SEED}")
+
+
+def require_widths(settings: object, *names: str) -> None:
+    """Checks widths of hidden layers among some settings; there may be no layers.
+
+    Args:
+        settings: what has them as attributes.
+        names: of those.
+
+    Raises:
+        SettingsError: one is less than 1; the message names them.
+    """
+    for name in names:
+        fits = all(width >= 1 for width in getattr(settings, name))
+        _require(fits, settings, name, "widths of at least 1")
 
 
 def require_share(settings: object, *names: str) -> None:

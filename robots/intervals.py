@@ -39,6 +39,29 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     return mean - spread, mean + spread
 
 
+def ratio_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """The 95 % confidence interval of a mean over all that groups of unlike sizes have.
+
+    What is independent is the groups; by the linearised variance of a ratio (Cochran 1977, section
+    2.11) and Student's t distribution.
+
+    Args:
+        sums: (n,) sum over what a group has.
+        counts: (n,) how much it has; groups that have nothing are left out.
+
+    Returns:
+        Low and high end, around the sum of all over their number; NaN for fewer than two groups.
+    """
+    some = counts > 0
+    sums, counts, groups = sums[some], counts[some], int(some.sum())
+    if groups < 2:
+        return _NONE
+    mean = float(sums.sum() / counts.sum())
+    off = (sums - mean * counts) / counts.mean()
+    spread = float(stdtrit(groups - 1, 0.975) * off.std(ddof=1) / np.sqrt(groups))
+    return mean - spread, mean + spread
+
+
 def median_interval(values: np.ndarray) -> tuple[float, float]:
     """An interval that holds the median with at least 95 %: two of the values in their order.
 

@@ -55,8 +55,12 @@ def require_per_joint(
         what: the policy, for the message.
 
     Raises:
-        ContractError: a number differs; the message names the first joint.
+        ContractError: a number differs, or one is missing; the message names the first joint.
     """
+    if found.shape != wanted.shape:
+        raise ContractError(
+            f"{what}: there are {found.size} numbers of the {name}, expected {wanted.size}."
+        )
     different = np.flatnonzero(found != wanted)
     if different.size:
         joint = int(different[0])

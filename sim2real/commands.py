@@ -49,13 +49,13 @@ class Identify:
     def run(self) -> int:
         """Prints a table of the joints."""
         from legged_skills import robots
-        from legged_skills.robots.errors import require_at_least
+        from legged_skills.robots.errors import require_seed
         from legged_skills.sim2real import identify as fitting
         from legged_skills.sim2real.joint_log import read_log
         from legged_skills.sim2real.simulated_log import random_drives, simulate_log
 
         spec = robots.get(self.robot)
-        require_at_least(self, seed=0)
+        require_seed(self)
         true = None
         if self.simulate is not None:
             share = spec.torque_limit.mean()

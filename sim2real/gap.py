@@ -19,6 +19,7 @@ from legged_skills.robots.errors import (
     SettingsError,
     require_at_least,
     require_positive,
+    require_seed,
     require_within,
 )
 from legged_skills.sim2real.attitude_filter import AttitudeFilterConfig
@@ -151,7 +152,8 @@ class TerrainConfig:
             SettingsError: a number is out of its range.
         """
         require_positive(self, "cell_m", "size_m")
-        require_at_least(self, size_m=self.cell_m, levels=1, seed=0)
+        require_at_least(self, size_m=self.cell_m, levels=1)
+        require_seed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from legged_skills.robots.errors import (
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_share,
+    require_widths,
+)
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.networks import Gaussian, Mlp
 from legged_skills.skill_module.symmetry import (
@@ -137,6 +144,20 @@ class Architecture:
     min_action_std: float = 0.45
     """It gets no smaller than this: among disturbances and delays what less noise tries out drowns,
     and the training stands still."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_at_least(self, latent_size=1)
+        require_widths(self, "encoder_hidden", "decoder_hidden", "critic_hidden")
+        require_share(self, "alpha")
+        if self.encoder_filter is not None:
+            require_share(self, "encoder_filter")
+        require_positive(self, "initial_action_std")
+        require_not_negative(self, "min_action_std")
 
     @property
     def filtered(self) -> float:

@@ -1,13 +1,19 @@
 """The imitation environment: N robots, each following a stretch of a reference motion."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.robots.errors import require_positive
+from legged_skills.robots.errors import (
+    SettingsError,
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_within,
+)
 from legged_skills.robots.rotations import (
     conjugate,
     from_yaw,
@@ -91,12 +97,22 @@ class ImitationConfig:
     """Length of the stretches over which losses are counted for that [control steps]."""
 
     def __post_init__(self) -> None:
-        """Checks what is divided by.
+        """Checks the numbers.
 
         Raises:
-            SettingsError: the time constant is not positive.
+            SettingsError: one is out of its range.
         """
+        # Earlier rows of the reference may be those of another clip.
+        if not self.future_steps or not all(steps >= 0 for steps in self.future_steps):
+            raise SettingsError(
+                f"future_steps is {self.future_steps}, expected control steps, each at least 0."
+            )
+        require_at_least(self, reference_lead=0, max_steps=1, bin_steps=1)
+        rewards = [f.name for f in fields(self) if f.name.endswith(("_weight", "_scale"))]
+        require_not_negative(self, *rewards, "start_noise", "start_offset")
         require_positive(self, "mean_vel_s")
+        require_at_least(self, max_root_error=0.0, max_tilt_error_rad=0.0)
+        require_within(self, hard_share=(0.0, 1.0))
 
 
 class TrackingError(NamedTuple):

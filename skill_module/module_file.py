@@ -1,6 +1,6 @@
 """The skill module as a file: encoder, decoder, prior, and the contract they were trained with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +11,16 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import (
+    ContractError,
+    FileFormatError,
+    SettingsError,
+    UnknownRobotError,
+)
 from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.robots.kinds import require_kind, require_kinds
+from legged_skills.robots.npz import damage_reported
+from legged_skills.sim2real.agreement import require_robot
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
 
@@ -82,15 +90,17 @@ class SkillModule:
 
         Raises:
             FileFormatError: the file is missing, damaged, or not a skill module.
-            ContractError: it is for another robot, or its contract is not its own.
+            ContractError: it is for another robot, its contract is not its own, or that is not its
+                robot's as it is specified now.
         """
         arrays, header = read_archive(path, KIND)
         try:
             contract = read_contract(path, header)
+            require_header(path, header, clips=tuple[str, ...], summary=dict)
             architecture = read_settings(path, Architecture, header["architecture"])
             imitation = read_settings(path, ImitationConfig, header["imitation"])
             clips, summary = tuple(header["clips"]), header["summary"]
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise FileFormatError(f"{path}: the skill module's header lacks {error}.") from error
         if robot is not None and contract.robot != robot:
             raise ContractError(
@@ -100,13 +110,37 @@ class SkillModule:
             contract=contract,
             architecture=architecture,
             imitation=imitation,
-            params=unflatten_dict(arrays, sep="/"),
+            params=weights_tree(path, arrays),
             clips=clips,
             summary=summary,
         )
-        template = jax.eval_shape(module.agent.init, jax.random.key(0))
+        template = weights_template(path, lambda key: module.agent.init(key))
         check_weights(path, module.params, {part: template[part] for part in _PARTS})
         return module
+
+
+def weights_tree(path: str | Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Weights by part, from those of a file by name.
+
+    Raises:
+        FileFormatError: a name is both of weights and of a part.
+    """
+    with damage_reported(Path(path), "file of weights"):
+        return unflatten_dict(dict(arrays), sep="/")
+
+
+def weights_template(path: str | Path, init: Callable[[jax.Array], Any]) -> Any:
+    """Shapes of the weights that an agent from a file has, for ``check_weights``.
+
+    Args:
+        path: the file, for messages.
+        init: makes the agent, and gives its weights for a key.
+
+    Raises:
+        FileFormatError: there is no agent of the sizes that the file says.
+    """
+    with damage_reported(Path(path), "file of weights"):
+        return jax.eval_shape(init, jax.random.key(0))
 
 
 def check_weights(path: str | Path, found: Mapping[str, Any], template: Mapping[str, Any]) -> None:
@@ -118,7 +152,7 @@ def check_weights(path: str | Path, found: Mapping[str, Any], template: Mapping[
         template: the tree as it should be, of anything that has a shape.
 
     Raises:
-        FileFormatError: weights are missing, unknown, of another shape, or not finite.
+        FileFormatError: weights are missing, unknown, of another shape, or not finite numbers.
     """
     wanted: dict[str, Any] = flatten_dict(dict(template), sep="/")
     arrays: dict[str, Any] = flatten_dict(dict(found), sep="/")
@@ -127,38 +161,74 @@ def check_weights(path: str | Path, found: Mapping[str, Any], template: Mapping[
         need = wanted[name].shape if name in wanted else "no such weights"
         if shape != need:
             raise FileFormatError(f"{path}: weights {name!r}: {shape}, expected {need}.")
+        if not np.issubdtype(arrays[name].dtype, np.floating):
+            raise FileFormatError(
+                f"{path}: weights {name!r} are of type {arrays[name].dtype}, "
+                "expected floating-point numbers."
+            )
         if not np.isfinite(arrays[name]).all():
             raise FileFormatError(f"{path}: weights {name!r} hold non-finite values.")
 
 
 def read_contract(path: str | Path, header: Mapping[str, Any]) -> ObservationContract:
-    """The contract in a file's header, checked against the hash beside it.
+    """The contract in a file's header, checked against the hash beside it, and its robot.
 
     Raises:
-        ContractError: the contract is damaged, or was edited.
+        ContractError: the contract is damaged, was edited, or is not that of the robot as it is
+            specified now.
         KeyError: the header has none.
     """
-    contract = ObservationContract.from_json(header["contract"])
+    try:
+        contract = ObservationContract.from_json(header["contract"])
+        spec = robots.get(contract.robot)
+    except (ContractError, UnknownRobotError) as error:
+        raise ContractError(f"{path}: {error}") from error
     if contract.hash != header["contract_hash"]:
         raise ContractError(
             f"{path}: the contract's hash is {contract.hash}, but the file states "
             f"{header['contract_hash']}; the contract was edited."
         )
+    require_robot(contract, spec, str(path))
     return contract
 
 
-def read_settings(path: str | Path, kind: type[_Settings], found: Mapping[str, Any]) -> _Settings:
+def require_header(path: str | Path, header: Mapping[str, Any], **kinds: Any) -> None:
+    """Checks the types of some entries of a file's header.
+
+    Args:
+        path: the file, for messages.
+        header: the header.
+        kinds: their types by name.
+
+    Raises:
+        FileFormatError: an entry is of another type.
+        KeyError: there is none.
+    """
+    for name, kind in kinds.items():
+        try:
+            require_kind(name, header[name], kind)
+        except SettingsError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+
+
+def read_settings(
+    path: str | Path, kind: type[_Settings], found: Mapping[str, Any], **given: Any
+) -> _Settings:
     """A configuration in a file's header. Fields that it lacks take their defaults.
 
     Args:
         path: the file, for messages.
         kind: the configuration's dataclass.
         found: its fields as they are in the header.
+        given: fields that are not from there.
 
     Raises:
-        FileFormatError: a field is unknown, or one without a default is missing.
+        FileFormatError: a field is unknown, has a value that it cannot have, or is missing and has
+            no default.
     """
-    known: Any = fields(kind)  # pyright: ignore[reportArgumentType]
+    if not isinstance(found, Mapping):
+        raise FileFormatError(f"{path}: {kind.__name__} is {found!r:.80}, expected its fields.")
+    known: Any = [f for f in fields(kind) if f.name not in given]  # pyright: ignore[reportArgumentType]
     unknown = sorted(found.keys() - {field.name for field in known})
     if unknown:
         raise FileFormatError(
@@ -169,7 +239,11 @@ def read_settings(path: str | Path, kind: type[_Settings], found: Mapping[str, A
         needed = field.default is MISSING and field.default_factory is MISSING
         if needed and field.name not in found:
             raise FileFormatError(f"{path}: {kind.__name__} lacks the field {field.name!r}.")
-    return kind(**as_tuples(found))
+    try:
+        require_kinds(kind, found)
+        return kind(**as_tuples(found), **given)
+    except SettingsError as error:
+        raise FileFormatError(f"{path}: {kind.__name__}: {error}") from error
 
 
 def as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:

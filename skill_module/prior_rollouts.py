@@ -11,7 +11,7 @@ from jax import Array
 
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import travel_speeds, turning_rates
-from legged_skills.robots.errors import require_at_least
+from legged_skills.robots.errors import require_at_least, require_seed
 from legged_skills.robots.intervals import mean_interval, median_interval, wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -44,9 +44,11 @@ class PriorConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there are no robots, the seed is negative, or the time is too short.
+            SettingsError: there are no robots, the seed is out of its range, or the time is too
+                short.
         """
-        require_at_least(self, robots=1, seed=0, seconds=1.0)
+        require_at_least(self, robots=1, seconds=1.0)
+        require_seed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from legged_skills.robots.errors import (
     SettingsError,
     require_positive,
     require_share,
+    require_widths,
     require_within,
 )
 from legged_skills.skill_module import prior
@@ -66,6 +67,7 @@ class TrackerArchitecture:
         Raises:
             SettingsError: one is out of its range.
         """
+        require_widths(self, "policy_hidden", "critic_hidden")
         require_positive(self, "initial_action_std", "min_action_std")
         if self.max_action_std is not None and self.max_action_std < self.min_action_std:
             raise SettingsError(

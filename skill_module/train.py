@@ -1,7 +1,6 @@
 """Training a skill module from clips."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,7 +17,7 @@ from legged_skills.robots.errors import (
     ContractError,
     SettingsError,
     require_at_least,
-    require_within,
+    require_share,
 )
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap, load_gap, widened
@@ -30,6 +29,7 @@ from legged_skills.skill_module.agents import (
     ImitationAgent,
     imitation_equivariance,
 )
+from legged_skills.skill_module.digests import clip_digest, weights_digest
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import (
     ImitationConfig,
@@ -157,9 +157,10 @@ class SkillTrainingConfig:
     """Factor on the contract's sensor noise, if there is no gap."""
     push_force_n: tuple[float, float] | None = None
     """Force of the pushes, drawn for each robot and episode: the least and the most [N]; None for
-    what the gap says. What is rare and hard is learned sooner where it is frequent."""
+    what the gap says. What is rare and hard is learned sooner where it is frequent. Where a tracker
+    learns to catch itself, the pushes of ``catching`` hold from then on."""
     push_interval_s: tuple[float, float] | None = None
-    """Shortest and longest time from one push to the next [s]; None for what the gap says."""
+    """Shortest and longest time from one push to the next [s], likewise."""
 
     def __post_init__(self) -> None:
         """Checks what would show only in the end.
@@ -167,7 +168,8 @@ class SkillTrainingConfig:
         Raises:
             SettingsError: a number is out of its range.
         """
-        pushed = self.push_force_n or self.push_interval_s or self.catching.steps
+        catches = self.catching.steps and self.method == "distil"
+        pushed = self.push_force_n or self.push_interval_s or catches
         if self.gap == "none" and pushed:
             raise SettingsError(
                 "gap is none, where nobody pushes, but pushes are asked for (push_force_n, "
@@ -175,7 +177,7 @@ class SkillTrainingConfig:
             )
         require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
         if self.prior_alpha is not None:
-            require_within(self, prior_alpha=(0.0, 1.0))
+            require_share(self, "prior_alpha")
 
 
 def _recipe(tracker_steps: int, steps: int, kl_weight: float, **other: Any) -> SkillTrainingConfig:
@@ -197,7 +199,7 @@ RECIPES: Mapping[str, SkillTrainingConfig] = {
     ),
     "op3": _recipe(
         tracker_steps=5_000_000,
-        catching=CatchingConfig(steps=12_000_000),
+        catching=CatchingConfig(steps=16_000_000),
         steps=6_000_000,
         kl_weight=0.05,
     ),
@@ -507,7 +509,7 @@ def _train_module(
     identity = _identity(spec, clips, config, env) | {
         "task": "skills",
         "architecture": asdict(agent.architecture),
-        "start": None if start is None else start.summary,
+        "start": None if start is None else weights_digest(start.params),
         "tracker": None if told is None else told["steps"],
         "free": None if told is None else asdict(config.free),
     }
@@ -517,7 +519,7 @@ def _train_module(
         if tracked is not None and config.distil.encoder_only and initial is not None:
             # To the last bit, which a running mean of what does not change is not.
             params |= {"decoder": initial["decoder"]}
-        more = ("mirrored", "front_back", "steered", "gap", "start", "free")
+        more = ("mirrored", "front_back", "steered", "gap", "free")
         SkillModule(
             contract=env.robots.contract,
             architecture=with_prior(agent.architecture, config.prior_alpha),
@@ -526,7 +528,7 @@ def _train_module(
             clips=tuple(clip.name for clip in clips),
             summary=training.summary(result, config.run, settings)
             | {name: identity[name] for name in more}
-            | {"tracker": told},
+            | {"start": None if start is None else start.summary, "tracker": told},
         ).save(out / MODULE_FILE)
 
     return training.train(
@@ -550,7 +552,7 @@ def _identity(
         "robot": spec.name,
         "contract_hash": env.robots.contract.hash,
         # By content too: other motions under the same name are another training.
-        "clips": {clip.name: _digest(clip) for clip in clips},
+        "clips": {clip.name: clip_digest(clip) for clip in clips},
         "imitation": asdict(config.imitation),
         "mirrored": config.mirrored,
         "front_back": config.front_back,
@@ -605,10 +607,3 @@ def begin_with(
 def gap_json(robots: SensedRobots) -> dict[str, Any] | None:
     """The gap that robots are under, as plain values, or None."""
     return None if robots.reality is None else robots.reality.gap.to_json()
-
-
-def _digest(clip: RobotClip) -> str:
-    parts = (np.float64(clip.fps), clip.qpos, clip.qvel)
-    return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[
-        :16
-    ]

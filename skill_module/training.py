@@ -25,6 +25,7 @@ from legged_skills.robots.errors import (
     FileFormatError,
     SettingsError,
     require_at_least,
+    require_seed,
     require_within,
 )
 from legged_skills.robots.files import write_text
@@ -74,7 +75,8 @@ class RunConfig:
         Raises:
             SettingsError: a number is out of its range.
         """
-        require_at_least(self, seed=0, num_threads=0, checkpoint_minutes=0.0)
+        require_seed(self)
+        require_at_least(self, num_threads=0, checkpoint_minutes=0.0)
         if self.minutes is not None:
             require_at_least(self, minutes=0.0)
         require_within(
@@ -225,7 +227,9 @@ class Loop:
         self.update = update
         self.steps_per_iteration = ppo_config.steps * env.num_envs
         self.iterations = count_iterations(ppo_config, run)
-        self.critic_iterations = math.ceil(run.critic_share * self.iterations)
+        # Only PPO has a critic: what is learned from a teacher is learned from the beginning.
+        critic_share = run.critic_share if isinstance(ppo_config, PpoConfig) else 0.0
+        self.critic_iterations = math.ceil(critic_share * self.iterations)
         # Time limits may change from one resumption to the next; they do not change the numbers.
         settings = {"ppo": asdict(ppo_config), "run": asdict(run)}
         for name in ("minutes", "checkpoint_minutes", "num_threads"):

@@ -24,6 +24,7 @@ from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import ImitationAgent, Observations, Params
+from legged_skills.skill_module.digests import clip_digest, weights_digest
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationEnv, privileged_representation
 from legged_skills.skill_module.matching import FreeConfig
@@ -147,6 +148,7 @@ def learn_clip_commands(
     run: RunConfig,
     gap: Gap | None,
     out: str | Path,
+    noise_scale: float = 0.0,
 ) -> Result:
     """Trains a walking policy that goes as the clips go, told how fast that is.
 
@@ -161,6 +163,7 @@ def learn_clip_commands(
         run: length, seed and so on; ``config.steps`` stands for its length.
         gap: what is between policy and physics; None for nothing.
         out: folder of the run.
+        noise_scale: factor on the contract's sensor noise, if there is no gap.
 
     Returns:
         The result; its learner's average holds the weights, the critic's are of no use.
@@ -189,6 +192,7 @@ def learn_clip_commands(
         reference,
         module.imitation,
         seed=run.seed,
+        noise_scale=noise_scale,
         gap=gap,
         level=0.0,
         free=free,
@@ -202,10 +206,13 @@ def learn_clip_commands(
         "robot": spec.name,
         "contract_hash": module.contract.hash,
         "architecture": asdict(architecture),
-        "clips": [clip.name for clip in known],
+        "clips": {clip.name: clip_digest(clip) for clip in known},
+        "imitation": asdict(module.imitation),
         "free": asdict(free),
+        "noise_scale": noise_scale,
         "gap": gap_json(env.robots),
-        "decoder": decoder.digest,
+        "module": weights_digest(module.params),
+        "alpha": decoder.alpha,
     }
     length = replace(run, total_steps=config.steps)
     learn = partial(imitate.update, Encoder(module.agent), module.params)

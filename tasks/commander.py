@@ -38,7 +38,7 @@ from legged_skills.tasks.ball_tracker import CARRIED_SIZE, TRACKED_SIZE, BallTra
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import ReuseAgent
-from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, WalkConfig
+from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, Paces, trained_paces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,8 @@ class FrozenWalk:
     """What walks."""
     params: Params
     """Its weights."""
+    paces: Paces
+    """What it was trained for."""
     slowest: np.ndarray
     """(1, 3) the least it is commanded: forward, to the left [m/s], turning [rad/s]."""
     fastest: np.ndarray
@@ -85,11 +87,13 @@ class FrozenWalk:
     @classmethod
     def of(cls, walk: TaskPolicy) -> "FrozenWalk":
         """Takes over a walking policy; one whose front and back are alike goes both ways."""
-        paces = WalkConfig().paces(walk.robot)
+        paces = trained_paces(walk.config, walk.robot)
         slowest, fastest = paces.ranges.T[:, None, :].astype(np.float32)
         if robots.get(walk.robot).mirror_joints_front_back is not None:
             slowest[:, 0] = -fastest[:, 0]
-        return cls(agent=walk.agent, params=walk.params, slowest=slowest, fastest=fastest)
+        return cls(
+            agent=walk.agent, params=walk.params, paces=paces, slowest=slowest, fastest=fastest
+        )
 
     def task(self, command: Array) -> Array:
         """What the walk is told, (N, 3), for a command (N, 3) without unit, of any size."""

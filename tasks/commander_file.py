@@ -5,14 +5,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import FileFormatError
 from legged_skills.robots.files import read_archive_of, write_archive
-from legged_skills.skill_module.module_file import as_tuples, check_weights, read_settings
+from legged_skills.skill_module.module_file import (
+    check_weights,
+    read_settings,
+    require_header,
+    weights_template,
+    weights_tree,
+)
 from legged_skills.tasks.ball_tracker import ball_tracker
 from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.dribble_config import DribbleConfig
@@ -61,7 +66,8 @@ class CommanderPolicy:
     @property
     def agent(self) -> CommanderAgent:
         """The agent whose parameters these are; its critic is not part of the file."""
-        sizes = DribbleConfig(**as_tuples(self.config)).sizes(self.robot)
+        what = f"the {self.task} policy of {self.robot}"
+        sizes = read_settings(what, DribbleConfig, self.config).sizes(self.robot)
         tracker = ball_tracker(self.contract, sizes)
         return CommanderAgent(
             self.architecture, self._frozen, tracker, self.task_size, privileged_size=1
@@ -99,8 +105,9 @@ class CommanderPolicy:
             header: the rest.
 
         Raises:
-            FileFormatError: something is missing, or of another size.
-            ContractError: the walk's contract is not its own.
+            FileFormatError: something is missing, or of another type or size.
+            ContractError: the walk's contract is not its own, or not its robot's as it is specified
+                now.
         """
         own, walk = (
             {
@@ -111,18 +118,21 @@ class CommanderPolicy:
             for start in (_OWN, _WALK)
         )
         try:
+            require_header(path, header, task=str, task_size=int, config=dict, summary=dict)
+            require_header(path, header, walk=dict)
+            read_settings(path, DribbleConfig, header["config"])
             policy = cls(
                 task=header["task"],
                 task_size=header["task_size"],
                 architecture=read_settings(path, CommanderArchitecture, header["architecture"]),
                 walk=TaskPolicy.of_parts(path, walk, header["walk"]),
-                params=unflatten_dict(own, sep="/"),
+                params=weights_tree(path, own),
                 config=header["config"],
                 summary=header["summary"],
             )
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise FileFormatError(f"{path}: the commander lacks {error}.") from error
-        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        template = weights_template(path, lambda key: policy.agent.init(key))
         check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
         return policy
 
@@ -143,7 +153,8 @@ def load_any_policy(
 
     Raises:
         FileFormatError: the file is missing, damaged, or neither of them.
-        ContractError: it is for another robot or task, or its contract is not its own.
+        ContractError: it is for another robot or task, its contract is not its own, or that is not
+            its robot's as it is specified now.
     """
     kind, arrays, header = read_archive_of(path, (TASK_POLICY, KIND))
     of_parts = TaskPolicy.of_parts if kind == TASK_POLICY else CommanderPolicy.of_parts

@@ -166,7 +166,8 @@ def compare(
     """
     for run in what.runs:
         say(f"{run.name}: training in {out / run.name}")
-        if not _train(what, run, out / run.name).finished:
+        done = _train(what, run, out / run.name)
+        if not done.finished or done.interrupted:
             return None
     gap = load_gap(what.training.gap, what.spec.name, what.task.gaps)
     found: dict[str, dict[str, Any]] = {}

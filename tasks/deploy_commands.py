@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from legged_skills.robots.console import OUT, known, write_bytes, write_json
-from legged_skills.robots.errors import FileFormatError, SettingsError
+from legged_skills.robots.errors import FileFormatError, SettingsError, require_seed
 
 if TYPE_CHECKING:
     from legged_skills.sim2real.bundle import Bundle
 
 _PACE = 0.4
-"""Where no command is given, this share of the greatest forward speed."""
+"""Where no command is given, a twin is given this share of the greatest forward speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,8 @@ class Deploy:
     duration: float = 20.0
     """The policy acts for so long [s]."""
     script: str | None = None
-    """The command for walking, "vx vy yaw" [m/s, m/s, rad/s]; by default ahead at 0.4 of the
-    greatest speed."""
+    """The command for walking, "vx vy yaw" [m/s, m/s, rad/s]; by default the robot stands, "0 0 0",
+    and with --twin it goes ahead at 0.4 of the greatest speed."""
     gap: str = "full"
     """With --twin: between simulation and robot: none, full, or a file of settings."""
     seed: int = 0
@@ -62,17 +62,16 @@ class Deploy:
         """Deploys, and prints figures."""
         from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
 
+        require_seed(self)
         require_rclpy()
-        command = _numbers(self.script)
-        if command is not None and self.task != "walk":
+        script = _numbers(self.script)
+        if script is not None and self.task != "walk":
             raise SettingsError(f"script is for walking, and task is {self.task}.")
         stamp = time.strftime(f"%Y%m%d-%H%M%S-{self.robot}-{self.task}")
         out = (self.out or Path("deployments") / stamp).resolve()
         if out.exists() and any(out.iterdir()):
             raise SettingsError(f"the folder {out} is not empty, expected a new one.")
         bundle, data = self._bundle()
-        if self.task == "walk" and command is None:
-            command = (_PACE * bundle.header.command[0].high, 0.0, 0.0)
         own = free_domain() if self.twin and self.domain is None else self.domain
         settle(own, localhost=self.twin)
         from legged_skills.sim2real.ros.deploy import DeployRun, deploy
@@ -83,7 +82,7 @@ class Deploy:
             out=out,
             twin=self._twin() if self.twin else None,
             seconds=self.duration,
-            command=command,
+            command=script or self._command(bundle),
             params=None if self.params is None else self._parameters(self.params),
             near_m=self._ball()[1],
             dry_run=self.dry_run,
@@ -126,6 +125,13 @@ class Deploy:
                 f"{self.bundle}: its policy does not get up, expected one of export --recover."
             )
         return bundle, data
+
+    def _command(self, bundle: "Bundle") -> tuple[float, ...] | None:
+        """What a policy is commanded without a script: a real robot walks only if it is told to."""
+        if self.task != "walk":
+            return None
+        forward = _PACE * bundle.header.command[0].high if self.twin else 0.0
+        return forward, 0.0, 0.0
 
     def _exported(self) -> bytes:
         """The bundle of the policy that comes with the package."""

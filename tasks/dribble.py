@@ -72,7 +72,7 @@ class DribbleEnv(WithRobots):
             progress: how much of a training is over, from 0 to 1.
 
         Raises:
-            SettingsError: the gap is one without a ball.
+            SettingsError: the gap is one without a ball, or episodes have no control step.
         """
         delay_s = _longest_delay_s(gap)
         self.robots = SensedRobots(sim, contract, noise_scale, seed + 1, gap, level)
@@ -81,7 +81,7 @@ class DribbleEnv(WithRobots):
         self.rng = np.random.default_rng(seed)
         self.progress = progress
         n = sim.num_envs
-        self.max_steps = round(config.episode_s / self.spec.control_period_s)
+        self.max_steps = _episode_steps(config, self.spec.control_period_s)
         self.camera = BallCamera(
             CameraConfig(range_m=self.sizes.range_m), n, self.spec.control_period_s, delay_s
         )
@@ -310,6 +310,20 @@ def dribble_reward(
     reward = terms["ball"] + config.approach_weight * terms["approach"]
     terms["ball_distance_m"] = distance
     return reward.astype(np.float32), terms
+
+
+def _episode_steps(config: DribbleConfig, period_s: float) -> int:
+    """Control steps of an episode.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    steps = round(config.episode_s / period_s)
+    if steps < 1:
+        raise SettingsError(
+            f"episode_s is {config.episode_s}, expected at least the {period_s:g} s of a step."
+        )
+    return steps
 
 
 def _longest_delay_s(gap: Gap | None) -> float:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legged_skills.robots.errors import SettingsError, require_positive
+from legged_skills.robots.errors import (
+    SettingsError,
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_within,
+)
 from legged_skills.tasks.robots_own import given_or_own
 
 TASK_SIZE = 7
@@ -65,12 +71,15 @@ class DribbleConfig:
         """Checks what a command line or a file can say.
 
         Raises:
-            SettingsError: a length, speed or time is not positive.
+            SettingsError: a length, speed or time is not positive, or a number is out of its range.
         """
         lengths = ("kernel_m", "target_speed_mps", "range_m", "lost_scales", "episode_s")
         require_positive(self, *(name for name in lengths if getattr(self, name) is not None))
         if self.start_m is not None and not 0.0 < self.start_m[0] <= self.start_m[1] < np.inf:
             raise SettingsError(f"start_m is {self.start_m}, expected a near and a far distance.")
+        require_not_negative(self, "approach_weight", "start_noise")
+        require_within(self, ramp_share=(0.0, 1.0))
+        require_at_least(self, max_tilt_rad=0.0)
 
     def sizes(self, robot: str) -> Sizes:
         """The sizes for a robot.

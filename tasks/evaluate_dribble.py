@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 from legged_skills.robots.ball import BALLS
-from legged_skills.robots.errors import require_at_least
+from legged_skills.robots.errors import require_at_least, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import mean_interval, wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
-from legged_skills.skill_module.module_file import as_tuples
+from legged_skills.skill_module.module_file import read_settings
 from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import DribbleConfig
@@ -59,9 +59,10 @@ class DribbleEvaluationConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there is no episode for each way, or the seed is negative.
+            SettingsError: there is no episode for each way, or the seed is out of its range.
         """
-        require_at_least(self, episodes=len(PATHS), seed=0)
+        require_at_least(self, episodes=len(PATHS))
+        require_seed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,8 @@ def dribble_on_paths(
             factors of its own.
 
     Raises:
-        SettingsError: the robot has no ball.
+        FileFormatError: the policy's settings of the task are those of another version.
+        SettingsError: the robot has no ball, or an episode has no control step.
     """
     env = _prepared(spec, policy, paths, config, num_threads, gap)
     n, steps = env.num_envs, env.max_steps
@@ -158,7 +160,7 @@ def _prepared(
     gap: Gap | None,
 ) -> DribbleEnv:
     """Robots at the start of their episodes."""
-    task = DribbleConfig(**as_tuples(policy.config))
+    task = read_settings("the dribbling policy", DribbleConfig, policy.config)
     task.sizes(spec.name)
     n, rng = len(paths), np.random.default_rng(config.seed)
     env = DribbleEnv(

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import require_at_least
+from legged_skills.robots.errors import require_at_least, require_seed
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -46,9 +46,10 @@ class GetupEvaluationConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there are no episodes, or the seed is negative.
+            SettingsError: there are no episodes, or the seed is out of its range.
         """
-        require_at_least(self, episodes=1, seed=0)
+        require_at_least(self, episodes=1)
+        require_seed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class GetupEpisodes:
     side: np.ndarray
     """(E,) what they lay on, see ``getup.SIDES``."""
     stands: np.ndarray
-    """(T, E) True while they stand."""
+    """(T, E) True while they stand; never for those whose physics diverged."""
     qpos: np.ndarray
     """(T, K, 7 + J) states of the first K."""
 
@@ -90,7 +91,7 @@ def get_up(
         gap,
     )
     robots.draw_factors(config.seed)
-    lying.drop(robots, np.random.default_rng(config.seed))
+    diverged = lying.drop(robots, np.random.default_rng(config.seed))
     side = lying.sides(robots)
     steps = round((config.limit_s + config.stand_s) / spec.control_period_s)
     stands = np.empty((steps, n), bool)
@@ -100,9 +101,11 @@ def get_up(
         obs = {"proprioception": robots.proprioception()}
         decision = act(agent, policy.params, obs, z, key, deterministic=True)
         z = np.asarray(decision.z)
-        robots.step(np.asarray(decision.action))
+        diverged |= robots.step(np.asarray(decision.action))
         stands[step] = lying.standing(robots, config.height_share, config.tilt_rad)
         qpos[step] = robots.sim.qpos[: qpos.shape[1]]
+    # Physics puts such robots back on their feet, but they did not get up.
+    stands[:, diverged] = False
     return GetupEpisodes(side=side, stands=stands, qpos=qpos)
 
 
@@ -152,7 +155,7 @@ class RecoveryEpisodes:
     """What E robots did over T control steps of walking."""
 
     down: np.ndarray
-    """(T, E) True from a fall until they stand again."""
+    """(T, E) True from a fall until they stand again; where the physics diverges, to the end."""
     qpos: np.ndarray
     """(T, K, 7 + J) states of the first K."""
 
@@ -193,13 +196,14 @@ def walk_and_recover(
     fell = np.empty((steps, n), bool)
     stands = np.empty((steps, n), bool)
     qpos = np.empty((steps, min(keep, n), 7 + spec.num_joints))
+    diverged = np.zeros(n, bool)
     z = np.zeros((n, agent.carried_size), np.float32)
     for step in range(steps):
         env.command[:] = commands[:, step // hold]
         decision = act(agent, policy.params, env.observe(), z, key, deterministic=True)
         z = np.asarray(decision.z)
-        env.robots.step(np.asarray(decision.action))
-        fell[step] = env.fallen()
+        diverged |= env.robots.step(np.asarray(decision.action))
+        fell[step] = env.fallen() | diverged
         stands[step] = lying.standing(env.robots, config.height_share, config.tilt_rad)
         qpos[step] = env.robots.sim.qpos[: qpos.shape[1]]
     rest = round(_REST_S / spec.control_period_s)

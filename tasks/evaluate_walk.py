@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import require_at_least
+from legged_skills.robots.errors import require_at_least, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
@@ -55,9 +55,10 @@ class WalkEvaluationConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there are no episodes, or the seed is negative.
+            SettingsError: there are no episodes, or the seed is out of its range.
         """
-        require_at_least(self, episodes=1, held_episodes=1, standing_episodes=1, seed=0)
+        require_at_least(self, episodes=1, held_episodes=1, standing_episodes=1)
+        require_seed(self)
 
     def ranges(self, robot: str) -> dict[str, tuple[float, float]]:
         """The ranges of commands for a robot: "vx_range", "vy_range" [m/s], "yaw_range" [rad/s].

@@ -28,7 +28,7 @@ from legged_skills.sim2real.bundle_header import (
     seal,
 )
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
-from legged_skills.skill_module.module_file import as_tuples
+from legged_skills.skill_module.module_file import read_settings
 from legged_skills.tasks.ball_tracker import (
     BALL_GAIN,
     BALL_RATE,
@@ -61,6 +61,8 @@ Exported = AnyPolicy | RecoveringPolicy
 OPSET = 17
 IR_VERSION = 8
 """What onnxruntime has read since 1.13; nothing newer is needed."""
+_WHAT = "the policy to export"
+"""What it is called in messages."""
 
 
 def export_policy(
@@ -94,14 +96,15 @@ def export_bytes(policy: Exported, timing: Mapping[str, Any] | None = None) -> b
 
     Raises:
         ContractError: the policy is not for its robot as that is specified now.
+        FileFormatError: its task's settings are those of another version.
         SettingsError: there is no command of its task to export.
     """
     spec = robots.get(policy.robot)
-    require_robot(policy.contract, spec, "the policy to export")
+    require_robot(policy.contract, spec, _WHAT)
     header = _header(policy, spec, timing)
     if policy.task_size != len(header.command):
         raise ContractError(
-            f"the policy to export is told {policy.task_size} numbers of its task, "
+            f"{_WHAT} is told {policy.task_size} numbers of its task, "
             f"expected a command of {len(header.command)}."
         )
     model = _model(policy, spec)
@@ -162,7 +165,7 @@ def _command(policy: Exported) -> _Command:
 
 
 def _walk_command(policy: Exported) -> _Command:
-    ranges = asdict(WalkConfig(**as_tuples(policy.config)).paces(policy.robot))
+    ranges = asdict(read_settings(_WHAT, WalkConfig, policy.config).paces(policy.robot))
     components = [
         CommandComponent(
             name=name, unit=unit, low=float(ranges[key][0]), high=float(ranges[key][1])
@@ -178,7 +181,7 @@ def _walk_command(policy: Exported) -> _Command:
 
 def _dribble_command(policy: Exported) -> _Command:
     """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
-    sizes = DribbleConfig(**as_tuples(policy.config)).sizes(policy.robot)
+    sizes = read_settings(_WHAT, DribbleConfig, policy.config).sizes(policy.robot)
     far, camera = sizes.range_m, CameraConfig()
     components = [
         CommandComponent(name=name, unit=unit, low=low, high=high)

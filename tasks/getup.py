@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import require_not_negative, require_within
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
 from legged_skills.skill_module.agents import Actor, Decision, Observations, Params
@@ -25,6 +26,8 @@ SIDES = ("front", "back")
 FRONT, BACK = range(len(SIDES))
 _AHEAD_S = 0.15
 """The policy is told where the key poses lead to in this time: about what drives lag behind [s]."""
+LONGEST_S = 60.0
+"""Of a rest, and of the time from one key pose to the next: motions are tables of all steps [s]."""
 STATE_SIZE = 3
 """What is carried besides: control steps since it began to get up (0: it does not), the side that
 it lay on, control steps for which it has been down."""
@@ -43,6 +46,16 @@ class GetupConfig:
     """At the end of the poses it stands if it is tilted by less than this [rad]."""
     rest_s: float = 0.5
     """How long it stays in the default pose before that is decided [s]."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_within(self, down_rad=(0.0, np.pi), up_rad=(0.0, np.pi))
+        require_not_negative(self, "down_s")
+        require_within(self, rest_s=(0.0, LONGEST_S))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

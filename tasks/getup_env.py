@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
+from legged_skills.robots.errors import require_at_least, require_not_negative, require_within
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
@@ -32,6 +33,16 @@ class GetupTaskConfig:
     """Weight of the mean square of what is added to the key poses' actions."""
     pool: int = 1024
     """Number of lying poses that episodes begin with."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_not_negative(self, "stand_s", "height_share", "effort_weight")
+        require_within(self, tilt_rad=(0.0, np.pi), stand_weight=(0.0, 1.0))
+        require_at_least(self, pool=1)
 
 
 class GetupEnv(WithRobots):
@@ -118,8 +129,11 @@ class GetupEnv(WithRobots):
         high = np.clip(robots.pos_w[:, 2] / self.spec.standing_height_m, 0.0, 1.0)
         risen = np.square(high * np.clip(0.5 * (robots.up_b[:, 2] + 1.0), 0.0, 1.0))
         stands = lying.standing(robots, config.height_share, config.tilt_rad)
+        # Who diverged stands again, but did not get up.
+        risen[diverged], stands[diverged] = 0.0, False
         reward = (1.0 - config.stand_weight) * risen + config.stand_weight * stands
         reward = (reward - config.effort_weight * added).astype(np.float32)
+        reward[diverged] = 0.0
         truncated = (self.left <= 0) & ~diverged
         final = self._observe_privileged(truncated)
         terms = {"risen": risen, "stands": stands.astype(np.float32), "added": added}

@@ -5,17 +5,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import FileFormatError
 from legged_skills.robots.files import package_file, read_archive, write_archive
-from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
+from legged_skills.skill_module.module_file import (
+    check_weights,
+    read_contract,
+    read_settings,
+    require_header,
+    weights_template,
+    weights_tree,
+)
 from legged_skills.skill_module.tracker import TrackerArchitecture
 from legged_skills.tasks.getup import (
+    LONGEST_S,
     SIDES,
     FrozenGetup,
     GetupAgent,
@@ -114,7 +121,8 @@ class GetupPolicy:
 
         Raises:
             FileFormatError: the file is missing, damaged, or not such a policy.
-            ContractError: it is for another robot, or its contract is not its own.
+            ContractError: it is for another robot, its contract is not its own, or that is not its
+                robot's as it is specified now.
         """
         arrays, header = read_archive(path, KIND)
         try:
@@ -123,20 +131,21 @@ class GetupPolicy:
                 for name, values in arrays.items()
                 if name.startswith(_WEIGHTS)
             }
+            require_header(path, header, config=dict, summary=dict)
             policy = cls(
                 contract=read_contract(path, header),
                 keys=KeyPoses(poses=arrays["poses"], durations_s=arrays["durations_s"]),
                 getup=read_settings(path, GetupConfig, header["getup"]),
                 architecture=read_settings(path, TrackerArchitecture, header["architecture"]),
-                params=unflatten_dict(weights, sep="/"),
+                params=weights_tree(path, weights),
                 config=header["config"],
                 summary=header["summary"],
             )
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise FileFormatError(f"{path}: the getup policy lacks {error}.") from error
         check_purpose(path, policy, robot, TASK)
         _check_poses(path, policy)
-        template = jax.eval_shape(policy.trained.init, jax.random.key(0))
+        template = weights_template(path, lambda key: policy.trained.init(key))
         check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
         return policy
 
@@ -145,18 +154,26 @@ def _check_poses(path: str | Path, policy: GetupPolicy) -> None:
     """Checks the key poses of a file.
 
     Raises:
-        FileFormatError: they have other shapes than key poses of the robot, are out of its usable
-            ranges, or a time is not positive.
+        FileFormatError: they have other shapes or types than key poses of the robot, are out of its
+            usable ranges, or a time is not positive.
     """
     spec, poses, times = robots.get(policy.robot), policy.keys.poses, policy.keys.durations_s
+    for name, values in (("poses", poses), ("durations_s", times)):
+        if not np.issubdtype(values.dtype, np.floating):
+            raise FileFormatError(
+                f"{path}: {name} are of type {values.dtype}, expected floating-point numbers."
+            )
     fits = poses.ndim == 3 and poses.shape[::2] == (len(SIDES), spec.num_joints)
-    if not fits or times.shape != (poses.shape[0], poses.shape[1] + 1):
+    if not fits or poses.shape[1] < 1 or times.shape != (poses.shape[0], poses.shape[1] + 1):
         raise FileFormatError(
             f"{path}: the key poses have the shapes {poses.shape} and {times.shape}, "
-            f"expected ({len(SIDES)}, K, {spec.num_joints}) and ({len(SIDES)}, K + 1)."
+            f"expected ({len(SIDES)}, K, {spec.num_joints}) and ({len(SIDES)}, K + 1), K at least "
+            "1."
         )
-    if not ((times > 0.0) & (times < 60.0)).all():
-        raise FileFormatError(f"{path}: a time between key poses is not positive, or over 60 s.")
+    if not ((times > 0.0) & (times < LONGEST_S)).all():
+        raise FileFormatError(
+            f"{path}: a time between key poses is not positive, or over {LONGEST_S:g} s."
+        )
     low, high = spec.joint_lower - 1e-6, spec.joint_upper + 1e-6
     if not ((poses >= low) & (poses <= high)).all():
         raise FileFormatError(f"{path}: a key pose is out of the usable ranges of {policy.robot}.")

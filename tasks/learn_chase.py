@@ -21,7 +21,6 @@ from legged_skills.tasks import imitate
 from legged_skills.tasks.chase import CHASES, Chase, chase_command
 from legged_skills.tasks.commander import CommanderAgent, FrozenWalk
 from legged_skills.tasks.dribble import DribbleEnv
-from legged_skills.tasks.walk import Paces, WalkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +43,16 @@ class Rules:
     Attributes:
         walk: what is commanded.
         chase: the rules.
-        paces: the velocities that the walk was trained for.
     """
 
     walk: FrozenWalk
     chase: Chase
-    paces: Paces
 
     def latent(self, params: Params, obs: Observations, record: Mapping[str, Array]) -> Array:
         """(T, N, 3) the commands."""
         del params, obs
         known = record["tracked"]
-        velocity = chase_command(known.reshape(-1, known.shape[-1]), self.chase, self.paces)
+        velocity = chase_command(known.reshape(-1, known.shape[-1]), self.chase, self.walk.paces)
         return self.walk.command(velocity).reshape(*known.shape[:-1], -1)
 
 
@@ -85,8 +82,8 @@ def learn_chase(
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
     robot = env.spec.name
-    rules = Rules(agent.walk, CHASES[robot], WalkConfig().paces(robot))
+    rules = Rules(agent.walk, CHASES[robot])
     known = {**identity, "task": "chase", "rules": asdict(rules.chase)}
-    length = replace(run, total_steps=config.steps, critic_share=0.0)
+    length = replace(run, total_steps=config.steps)
     learn = partial(imitate.update, rules, {})
     return training.train(agent, env, config.learner, length, out, known, update=learn)

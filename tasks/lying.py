@@ -40,18 +40,23 @@ def falling_qpos(spec: RobotSpec, n: int, rng: np.random.Generator) -> np.ndarra
     return qpos
 
 
-def drop(robots: SensedRobots, rng: np.random.Generator) -> None:
+def drop(robots: SensedRobots, rng: np.random.Generator) -> np.ndarray:
     """All robots fall to the floor in some pose, keep it, and come to rest.
 
     Args:
         robots: the robots.
         rng: is advanced.
+
+    Returns:
+        (N,) True where the physics diverged; such a robot does not lie.
     """
     spec, n = robots.spec, robots.num_envs
     qpos = falling_qpos(spec, n, rng)
     robots.reset(np.arange(n), qpos, np.zeros(6 + spec.num_joints))
+    diverged = np.zeros(n, bool)
     for _ in range(round(SETTLE_S / spec.control_period_s)):
-        robots.step_targets(qpos[:, 7:])
+        diverged |= robots.step_targets(qpos[:, 7:])
+    return diverged
 
 
 def lying_states(
@@ -66,11 +71,12 @@ def lying_states(
         num_threads: of the physics; 0 takes all cores.
 
     Returns:
-        qpos (n, 7 + J), qvel (n, 6 + J) and what they lie on (n,), ``FRONT`` or ``BACK``.
+        qpos (n, 7 + J), qvel (n, 6 + J) and what they lie on (n,), ``FRONT`` or ``BACK``; fewer
+        than n where the physics of some diverged.
     """
     robots = SensedRobots(simulate(spec, n, num_threads, touches_itself=True), proprioception(spec))
-    drop(robots, rng)
-    return robots.sim.qpos.copy(), robots.sim.qvel.copy(), sides(robots)
+    lie = ~drop(robots, rng)
+    return robots.sim.qpos[lie], robots.sim.qvel[lie], sides(robots)[lie]
 
 
 def sides(robots: SensedRobots) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from legged_skills.mocap.walking import Walking, nearest_rms
 from legged_skills.robots import rotations
 from legged_skills.robots.feet import Feet
-from legged_skills.robots.intervals import mean_interval
+from legged_skills.robots.intervals import ratio_interval
 from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
@@ -91,11 +91,10 @@ def _nearest(
     nearest = np.full(counted.shape, np.nan)
     nearest[counted] = nearest_rms(joints[counted], walking.joints)
     # Poses of one robot are alike: what is independent is the robots.
-    known = counted.any(axis=0)
-    by_robot = np.nanmean(nearest[:, known], axis=0)
+    interval = ratio_interval(np.nansum(nearest, axis=0), counted.sum(axis=0))
     return {
         "nearest_pose_rad": _mean(nearest[counted]),
-        "nearest_pose_rad_ci95": list(mean_interval(by_robot)),
+        "nearest_pose_rad_ci95": list(interval),
     }
 
 

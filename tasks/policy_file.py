@@ -5,18 +5,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.robots.npz import damage_reported
 from legged_skills.skill_module.agents import Actor
-from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
+from legged_skills.skill_module.module_file import (
+    check_weights,
+    read_contract,
+    read_settings,
+    require_header,
+    weights_template,
+    weights_tree,
+)
+from legged_skills.tasks.dribble_config import DribbleConfig
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 from legged_skills.tasks.stride_clock import stride_clock
 from legged_skills.tasks.trim import velocity_trim
+from legged_skills.tasks.walk import trained_paces
 
 KIND = "task policy"
 
@@ -140,29 +149,34 @@ class TaskPolicy:
             header: the rest.
 
         Raises:
-            FileFormatError: something is missing, or of another size.
-            ContractError: the contract is not its own.
+            FileFormatError: something is missing, or of another type or size.
+            ContractError: the contract is not its own, or not its robot's as it is specified now.
         """
-        tree = unflatten_dict(dict(arrays), sep="/")
+        tree = weights_tree(path, arrays)
         try:
             contract = read_contract(path, header)
-            decoder = header["decoder"] | {"hidden": tuple(header["decoder"]["hidden"])}
+            require_header(path, header, task=str, task_size=int, config=dict, summary=dict)
             policy = cls(
                 task=header["task"],
                 contract=contract,
                 task_size=header["task_size"],
                 architecture=read_settings(path, PolicyArchitecture, header["architecture"]),
-                decoder=FrozenDecoder(**decoder, params=tree["decoder"]),
+                decoder=read_settings(
+                    path, FrozenDecoder, header["decoder"], params=tree["decoder"]
+                ),
                 params=tree["trained"],
                 config=header["config"],
                 summary=header["summary"],
             )
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
-        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        _check_config(path, policy)
+        template = weights_template(path, lambda key: policy.agent.init(key))
         trained = policy.agent.trained
         check_weights(path, policy.params, {name: template[name] for name in trained})
-        check_weights(path, policy.decoder.params, policy.decoder.template())
+        with damage_reported(Path(path), "task policy"):
+            decoder = policy.decoder.template()
+        check_weights(path, policy.decoder.params, decoder)
         return policy
 
     @classmethod
@@ -178,11 +192,24 @@ class TaskPolicy:
 
         Raises:
             FileFormatError: the file is missing, damaged, or not a task policy.
-            ContractError: it is for another robot or task, or its contract is not its own.
+            ContractError: it is for another robot or task, its contract is not its own, or that is
+                not its robot's as it is specified now.
         """
         policy = cls.of_parts(path, *read_archive(path, KIND))
         check_purpose(path, policy, robot, task)
         return policy
+
+
+def _check_config(path: str | Path, policy: TaskPolicy) -> None:
+    """Checks the settings of a policy's task, as far as something depends on them later.
+
+    Raises:
+        FileFormatError: one of them cannot be.
+    """
+    if policy.task == "walk":
+        trained_paces(policy.config, policy.robot, path)
+    elif policy.task == "dribble":
+        read_settings(path, DribbleConfig, policy.config)
 
 
 def check_purpose(path: str | Path, policy: Policy, robot: str | None, task: str | None) -> None:

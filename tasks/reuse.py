@@ -1,6 +1,5 @@
 """Reuse of a skill module: a policy that moves a frozen decoder by its latent."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict
 from jax import Array
 from jax.typing import ArrayLike
 
+from legged_skills.robots.errors import (
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_share,
+    require_widths,
+)
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -21,6 +26,7 @@ from legged_skills.skill_module.agents import (
     Params,
     WithCritic,
 )
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
@@ -70,6 +76,22 @@ class PolicyArchitecture:
     correction_noise: float = 0.2
     """Standard deviation of what it tries out."""
 
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        require_widths(self, "policy_hidden", "critic_hidden", "estimator_hidden")
+        require_widths(self, "correction_hidden")
+        require_at_least(self, memory_steps=1.0, trim_steps=0.0)
+        # A filter of 0 or 1 would be an infinite weight.
+        require_positive(self, "initial_std", "initial_filter")
+        require_share(self, "initial_filter")
+        require_not_negative(self, "clock_s", "min_std", "correction_std")
+        if self.correction_std > 0.0:
+            require_positive(self, "correction_noise")
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FrozenDecoder:
@@ -88,6 +110,16 @@ class FrozenDecoder:
     params: dict[str, Any]
     """Weights."""
 
+    def __post_init__(self) -> None:
+        """Checks what a file can say.
+
+        Raises:
+            SettingsError: a number is out of its range.
+        """
+        require_at_least(self, latent_size=1, proprioception_size=1, action_size=1)
+        require_widths(self, "hidden")
+        require_share(self, "alpha")
+
     @classmethod
     def of(cls, module: SkillModule) -> "FrozenDecoder":
         """Takes the decoder out of a module; the weights are copied."""
@@ -104,13 +136,12 @@ class FrozenDecoder:
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that stand for the weights."""
-        weights = flatten_dict(self.params, sep="/")
-        parts = (np.ascontiguousarray(weights[name]).tobytes() for name in sorted(weights))
-        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+        return weights_digest(self.params)
 
     def template(self) -> Any:
         """Shapes of the weights that these sizes need."""
-        both = jnp.zeros((1, self.proprioception_size + self.latent_size))
+        size = self.proprioception_size + self.latent_size
+        both = jax.ShapeDtypeStruct((1, size), jnp.float32)
         init = Mlp(self.hidden, self.action_size).init
         return jax.eval_shape(init, jax.random.key(0), both)["params"]
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from legged_skills.robots.errors import require_at_least, require_widths
 from legged_skills.skill_module.agents import (
     Architecture,
     Decision,
@@ -47,6 +48,16 @@ class ScratchArchitecture(TrackerArchitecture):
     PPO, see ``Architecture``."""
     min_action_std: float = 0.45
     """It gets no smaller than this; see ``Architecture.min_action_std``."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one is out of its range.
+        """
+        super().__post_init__()
+        require_widths(self, "estimator_hidden")
+        require_at_least(self, memory_steps=1.0, trim_steps=0.0)
 
     @classmethod
     def like(cls, reuse: PolicyArchitecture, module: Architecture) -> "ScratchArchitecture":

@@ -4,15 +4,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
-from legged_skills.skill_module.module_file import check_weights, read_contract, read_settings
+from legged_skills.skill_module.module_file import (
+    check_weights,
+    read_contract,
+    read_settings,
+    require_header,
+    weights_template,
+    weights_tree,
+)
 from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
 from legged_skills.tasks.trim import velocity_trim
 
@@ -91,26 +97,28 @@ class ScratchPolicy:
 
         Raises:
             FileFormatError: the file is missing, damaged, or not a policy from scratch.
-            ContractError: it is for another robot or task, or its contract is not its own.
+            ContractError: it is for another robot or task, its contract is not its own, or that is
+                not its robot's as it is specified now.
         """
         arrays, header = read_archive(path, KIND)
         try:
+            require_header(path, header, task=str, task_size=int, config=dict, summary=dict)
             policy = cls(
                 task=header["task"],
                 contract=read_contract(path, header),
                 task_size=header["task_size"],
                 architecture=read_settings(path, ScratchArchitecture, header["architecture"]),
-                params=unflatten_dict(arrays, sep="/"),
+                params=weights_tree(path, arrays),
                 config=header["config"],
                 summary=header["summary"],
             )
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise FileFormatError(f"{path}: the scratch policy lacks {error}.") from error
         if (policy.robot, policy.task) != (robot, task):
             raise ContractError(
                 f"{path}: the policy is for {policy.task} of {policy.robot}, "
                 f"expected {task} of {robot}."
             )
-        template = jax.eval_shape(policy.agent.init, jax.random.key(0))
+        template = weights_template(path, lambda key: policy.agent.init(key))
         check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
         return policy

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, SettingsError, require_at_least
+from legged_skills.robots.errors import (
+    ContractError,
+    SettingsError,
+    require_at_least,
+    require_not_negative,
+    require_seed,
+)
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.reality import simulate
@@ -85,7 +91,7 @@ class SearchConfig:
     generations: int = 30
     """How often candidates are varied, for each side."""
     candidates: int = 128
-    """Candidates of a generation."""
+    """Candidates of a generation, elites included."""
     starts: int = 4
     """Lying poses that each of them is tried from."""
     elites: int = 24
@@ -108,9 +114,10 @@ class SearchConfig:
         Raises:
             SettingsError: one is out of its range.
         """
-        require_at_least(
-            self, generations=0, candidates=1, starts=1, elites=1, sure_starts=1, pool=1, seed=0
-        )
+        require_at_least(self, generations=0, starts=1, elites=1, sure_starts=1, pool=1)
+        require_at_least(self, candidates=self.elites)
+        require_not_negative(self, "mutation", "time_cost")
+        require_seed(self)
 
 
 class Search:
@@ -128,7 +135,7 @@ class Search:
         """Begins with the robot's sketch.
 
         Raises:
-            SettingsError: the robot has none.
+            SettingsError: the robot has none, or of all lying poses none is on one of the sides.
         """
         if spec.name not in SKETCHES:
             raise SettingsError(
@@ -150,6 +157,11 @@ class Search:
         self._lying = lying.lying_states(
             spec, config.pool, np.random.default_rng(config.seed + 1), num_threads
         )
+        for side, name in enumerate(SIDES):
+            if side not in self._lying[2]:
+                raise SettingsError(
+                    f"pool is {config.pool}, of which none lies on its {name}, expected more."
+                )
         n = len(SIDES) * config.candidates * config.starts
         self._robots = SensedRobots(
             simulate(spec, n, num_threads, touches_itself=True), proprioception(spec)
@@ -247,6 +259,7 @@ class Search:
     def _try(self, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores (S, C) of genes (S, C, G), and shares of attempts that ended standing.
 
+        An attempt in which the physics diverges is worth nothing.
         All candidates of a side begin with the same lying poses.
         """
         config, robots = self.config, self._robots
@@ -261,13 +274,17 @@ class Search:
         # A while longer than the longest, so that who falls over falls.
         steps = int(motion.steps.max()) + _LAST_STEPS
         risen, stands = np.empty((2, steps, len(starts)))
+        lost = np.zeros(len(starts), bool)
         for step in range(steps):
-            robots.step(motion.action(which, np.full_like(which, step), robots.last_action))
+            action = motion.action(which, np.full_like(which, step), robots.last_action)
+            lost |= robots.step(action)
             high = np.clip(robots.pos_w[:, 2] / self.spec.standing_height_m, 0.0, 1.0)
             risen[step] = high * np.clip(0.5 * (robots.up_b[:, 2] + 1.0), 0.0, 1.0)
             stands[step] = lying.standing(robots, 0.85, 0.45)
-        stood = stands[-_LAST_STEPS:].all(axis=0)
+        # Where the physics diverged a robot stands again, but did not get up.
+        stood = stands[-_LAST_STEPS:].all(axis=0) & ~lost
         score = stood + 0.8 * risen[-_LAST_STEPS:].mean(axis=0)
         score += 0.2 * np.sort(risen, axis=0)[-40:].mean(axis=0)
         score -= config.time_cost * np.repeat(keys.durations_s.sum(axis=1), config.starts)
+        score[lost] = 0.0
         return score.reshape(shape).mean(axis=2), stood.reshape(shape).mean(axis=2)

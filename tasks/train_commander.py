@@ -7,6 +7,7 @@ from typing import Any
 
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Params
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.symmetry import Symmetry
 from legged_skills.skill_module.train import gap_json
 from legged_skills.skill_module.training import Result
@@ -52,7 +53,7 @@ def commander_identity(
         "architecture": asdict(architecture),
         task: dict(settings),
         "gap": gap_json(env.robots),
-        "walk": walk.summary["steps"],
+        "walk": weights_digest(walk.params),
         "decoder": walk.decoder.digest,
     }
 

@@ -9,6 +9,8 @@ from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.reality import simulate
+from legged_skills.skill_module import training
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result, RunConfig, require_same_networks
@@ -115,19 +117,22 @@ def _train_commander(
     tracker = ball_tracker(module.contract, env.sizes)
     agent = make_commander(env, TASK_SIZE, FrozenWalk.of(walk), tracker, config.commander)
     identity = commander_identity("dribble", env, settings(env), walk, config.commander) | {
+        "noise_scale": config.noise_scale,
         "chase": asdict(config.chase) if begun is None else None,
-        "start": None if begun is None else begun.summary,
+        "start": None if begun is None else weights_digest(begun.params),
     }
     initial = None
     if begun is not None:
         initial = dict(begun.params)
     elif config.chase.steps:
+        run = config.run if config.chase.then_ppo else one_update(config.run, config.ppo)
+        # What cannot be trained is refused before anything is.
+        training.count_iterations(config.ppo, run)
         learned = learn_chase(agent, env, config.chase, config.run, out / CHASE_FOLDER, identity)
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
-        if not config.chase.then_ppo:
-            config = replace(config, run=one_update(config.run, config.ppo))
+        config = replace(config, run=run)
         env = make_env(spec, module, config)  # as at the start, gap and all
     return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
 

@@ -85,11 +85,14 @@ def train_getup(
         The training's result; None if the search was interrupted.
 
     Raises:
-        SettingsError: the robot has no sketch of key poses.
+        SettingsError: the robot has no sketch of key poses, or a setting is one that nothing can be
+            trained with.
         FileFormatError: a file cannot be written, or is damaged.
         ContractError: what is in ``out`` is of another robot, contract or configuration, or the
             policy to start from has another contract or other networks.
     """
+    # What cannot be trained is refused before anything is searched.
+    training.count_iterations(config.ppo, config.run)
     gap, contract = load_gap(config.gap, spec.name), proprioception(spec, config.history)
     if start is None:
         keys = search(spec, config.search, Path(out), config.run.num_threads)

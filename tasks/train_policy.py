@@ -10,6 +10,7 @@ from legged_skills.sim2real.gap import GAPS, Gap, load_gap, widened
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Params
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.environment import Environment
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
@@ -46,10 +47,11 @@ class PolicyTrainingConfig:
     """What is between policy and physics: none, full, or a file of settings."""
     gap_factor: float = 1.2
     """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
-    seen what is beyond them."""
+    seen what is beyond them. What it learns from clips before is learned in the gap as it is."""
     gap_ramp_share: float | None = None
-    """Share of the training over which the gap grows to its full width; by default the gap's own.
-    A policy that begins with what stands the gap would forget that where it is narrow at first."""
+    """Share of the training over which the gap grows to its full width; by default the gap's own,
+    as in what is learned from clips before. A policy that begins with what stands the gap would
+    forget that where it is narrow at first."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
     policy_trim_steps: float | None = None
@@ -145,9 +147,10 @@ def train_policy(
         task: dict(settings),
         "noise_scale": config.noise_scale,
         "gap": gap_json(env.robots),
-        "start": None if start is None else start.summary["steps"],
+        "start": None if start is None else weights_digest(start.params),
         "initial_from": None if initial_from is None else dict(initial_from),
         "decoder": decoder.digest,
+        "alpha": decoder.alpha,
     }
 
     def write_policy(result: Result) -> None:

@@ -71,7 +71,7 @@ RECIPES: Mapping[str, WalkTrainingConfig] = {
             learning_rate=1e-4,
             max_learning_rate=1e-4,
             target_kl=0.01,
-            kl_weight=2e-3,
+            kl_weight=1e-3,
         ),
         architecture=replace(
             _BASE.architecture, clock_s=0.75, correction_std=0.3, correction_noise=0.1
@@ -138,7 +138,15 @@ def train_walk(
         gap = load_gap(config.gap, spec.name)
         where = Path(out) / CLIPS_FOLDER
         done = learn_clip_commands(
-            spec, module, clips, config.architecture, first, config.run, gap, where
+            spec,
+            module,
+            clips,
+            config.architecture,
+            first,
+            config.run,
+            gap,
+            where,
+            config.noise_scale,
         )
         if not done.finished or done.interrupted:
             return done

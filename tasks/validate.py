@@ -19,7 +19,12 @@ from rich.console import Console
 
 import legged_skills
 from legged_skills.robots.console import OUT, known, table, write_bytes, write_json
-from legged_skills.robots.errors import ContractError, SettingsError, require_at_least
+from legged_skills.robots.errors import (
+    ContractError,
+    SettingsError,
+    require_at_least,
+    require_seed,
+)
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.gap import GAPS, Gap
@@ -59,9 +64,10 @@ class ValidateConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there are no episodes, or a number is negative.
+            SettingsError: there are no episodes, or a number is out of its range.
         """
-        require_at_least(self, episodes=1, seed=0, threads=0)
+        require_at_least(self, episodes=1, threads=0)
+        require_seed(self)
 
 
 def validate(

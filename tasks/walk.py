@@ -1,17 +1,25 @@
 """Walking as commanded: forward, sideways and turning velocity, changing at random."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legged_skills.robots.contract import ObservationContract
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import (
+    SettingsError,
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_within,
+)
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 from legged_skills.skill_module.environment import Outcome, WithRobots
+from legged_skills.skill_module.module_file import read_settings
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.estimator import told_velocity
 from legged_skills.tasks.robots_own import given_or_own
@@ -125,15 +133,21 @@ class WalkConfig:
     """Standard deviation of joint angles [rad] around the standing pose at the start."""
 
     def __post_init__(self) -> None:
-        """Checks the ranges.
+        """Checks the numbers.
 
         Raises:
-            SettingsError: the most is less than the least, or not a number.
+            SettingsError: the most is less than the least, or a number is out of its range.
         """
         for name in ("vx_range", "vy_range", "yaw_range"):
             ends = getattr(self, name)
             if ends is not None and not -float("inf") < ends[0] <= ends[1] < float("inf"):
                 raise SettingsError(f"{name} is {list(ends)}, expected the least and the most.")
+        kernels = ("velocity_kernel_mps", "yaw_kernel_radps")
+        require_positive(self, *(name for name in kernels if getattr(self, name) is not None))
+        require_positive(self, "average_s", "stand_kernel_share", "change_period_s")
+        require_within(self, zero_share=(0.0, 1.0), stand_share=(0.0, 1.0))
+        require_not_negative(self, "velocity_weight", "yaw_weight", "fall_cost", "start_noise")
+        require_at_least(self, max_tilt_rad=0.0, max_steps=1)
 
     def paces(self, robot: str) -> Paces:
         """The paces for a robot.
@@ -144,6 +158,25 @@ class WalkConfig:
         if robot not in PACES:
             raise SettingsError(f"{robot} has no paces, expected one of {', '.join(PACES)}.")
         return given_or_own(self, PACES[robot])
+
+
+def trained_paces(
+    config: Mapping[str, Any], robot: str, what: str | Path = "the walking policy"
+) -> Paces:
+    """The paces that a walk was trained for.
+
+    Args:
+        config: the task's settings in its file; where they say nothing, the robot's own hold.
+        robot: its robot.
+        what: the walk, for messages, e.g. its file.
+
+    Raises:
+        FileFormatError: a range or a kernel is none.
+        SettingsError: the robot has no paces of its own.
+    """
+    names = [field.name for field in fields(Paces)]
+    given = {name: config.get(name) for name in names}
+    return read_settings(what, WalkConfig, given).paces(robot)
 
 
 class Velocity(NamedTuple):

@@ -12,6 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from legged_skills.robots.errors import DeploymentError
+
+STOP_WITHIN_S = 2.0
+"""A step that takes longer when the loop is to end hangs [s]."""
 _AIM_S = 0.001
 """Steps shall begin so long after sensor values have arrived [s]."""
 _CREEP = 0.05
@@ -133,34 +137,49 @@ class ControlLoop:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def ending(self) -> bool:
+        """Whether it was asked to end: a step that is still being done is the last one."""
+        return self._stop.is_set()
+
     def trouble(self, limit_s: float) -> str:
-        """Why no steps are being done though nobody asked to stop; empty if all is well.
+        """Why no steps are being done, or one does not end; empty if all is well.
 
         Args:
             limit_s: how long a step may take, or be late [s].
         """
-        if self._thread is None or self._stop.is_set():
+        if self._thread is None:
             return ""
         if not self._thread.is_alive():
-            return f"the control loop has ended ({self.error!r})."
+            return "" if self.ending else f"the control loop has ended ({self.error!r})."
         silent_s = self._clock() - self._begun_s
         if silent_s <= limit_s:
             return ""
         return f"the control loop has hung for {silent_s:.1f} s."
 
     def start(self) -> None:
-        """Begins, with the first step after a period."""
+        """Begins, with the first step after a period.
+
+        Raises:
+            DeploymentError: the thread of before is still alive.
+        """
+        if self.running:
+            raise DeploymentError("the control loop is still running.")
         self._stop.clear()
         self.error, self._begun_s = None, self._clock()
         self._thread = threading.Thread(target=self._guarded, name="control loop", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends after the present step."""
+    def stop(self) -> bool:
+        """Ends after the present step; whether it has, within ``STOP_WITHIN_S``."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._thread is None:
+            return True
+        self._thread.join(STOP_WITHIN_S)
+        if self._thread.is_alive():
+            return False
+        self._thread = None
+        return True
 
     def _await_sensors(self, now: float) -> float:
         """Waits for sensor values that are due; the time afterwards [s]."""

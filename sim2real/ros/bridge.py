@@ -47,6 +47,7 @@ NOTICE = "~/notice"
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _HUNG_S = 1.0
 """A control loop that has been silent for so long, and for max_late_s, hangs."""
+_NO_LOG = ("", "none")
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -59,18 +60,22 @@ class _Parts:
             raise SettingsError("the parameter bundle is empty, expected the path of a bundle.")
         self.bundle = Bundle.load(config.bundle, spec)
         self.controller = Controller(self.bundle, deploy)
+        # Between requests, which come in the executor's thread, and steps.
+        self.deciding = threading.Lock()
         self.sensors = SensorSnapshot(spec.num_joints)
         self.command = CommandSnapshot(len(self.bundle.header.command))
         self.listeners = Listeners(node, self.bundle, config)
         self.driver = drivers.make(node, spec, config)
-        self.log = None if not config.log else DeploymentLog(config.log, self.bundle, deploy)
+        self.log = None
+        if config.log not in _NO_LOG:
+            self.log = DeploymentLog(config.log, self.bundle, deploy)
         self.loop = ControlLoop(
             spec.control_period_s, node.step, config.sensor_period_s, age=self.driver.age_s
         )
-        self.report = Report(node, self.bundle, self.driver, self.loop.timing)
+        attitude = self.controller.watch.attitude
+        self.report = Report(node, self.bundle, self.driver, self.loop.timing, attitude)
 
     def close(self) -> None:
-        self.loop.stop()
         self.listeners.close()
         self.driver.close()
         if self.log is not None:
@@ -117,8 +122,6 @@ class BridgeNode(LifecycleNode):
             )
         self.output: Output | None = None
         self._parts: _Parts | None = None
-        # Between requests, which come in the executor's thread, and steps.
-        self._deciding = threading.Lock()
         self._told: tuple[State, str] | None = None
         self._damped = False
         self._waiting: list[tuple[int, Future]] = []
@@ -142,8 +145,9 @@ class BridgeNode(LifecycleNode):
 
     @property
     def active(self) -> bool:
-        """Whether the control loop runs."""
-        return self._parts is not None and self._parts.loop.running
+        """Whether the control loop runs, and shall."""
+        parts = self._parts
+        return parts is not None and parts.loop.running and not parts.loop.ending
 
     @property
     def at_rest(self) -> bool:
@@ -168,8 +172,6 @@ class BridgeNode(LifecycleNode):
             f"driver {config.driver}, targets on {self._parts.driver.command_topic}"
             + (", dry run" if config.dry_run else "")
         )
-        if not self._parts.driver.damp_possible() and self.deploy.fault_behaviour == "damp":
-            self.get_logger().warning("this driver cannot let go: after a fault nothing is sent.")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -177,6 +179,7 @@ class BridgeNode(LifecycleNode):
         assert self._parts is not None
         self._told, self.output, self._failure = None, None, ""
         self._release(self._parts)
+        self._parts.driver.mute(False)
         self._parts.loop.start()
         return super().on_activate(state)
 
@@ -189,13 +192,28 @@ class BridgeNode(LifecycleNode):
             )
             return _FAILURE
         if self._parts is not None:
-            self._parts.loop.stop()
+            if not self._end_loop(self._parts):
+                self.get_logger().error("not deactivated: the control loop hangs.")
+                return _FAILURE
             self._release(self._parts)
         return super().on_deactivate(state)
 
+    def _end_loop(self, parts: _Parts) -> bool:
+        """Ends the control loop; whether it has. What a step that hangs does later is not sent."""
+        self._call_off(parts)
+        if parts.loop.stop():
+            return True
+        parts.driver.mute()
+        self.get_logger().fatal("the control loop hangs, and does not end: nothing is sent.")
+        return False
+
+    def _call_off(self, parts: _Parts) -> None:
+        """Whatever has been asked for, and is not done yet, shall not be done."""
+        self._called_off += 1
+        parts.driver.call_off()
+
     def _release(self, parts: _Parts) -> None:
         """Between two runs of the control loop nothing is sent, and nothing left to be done."""
-        self._called_off += 1
         parts.controller.release()
         if self.output is not None:
             self.output = dataclasses.replace(
@@ -232,8 +250,7 @@ class BridgeNode(LifecycleNode):
         parts, self._parts = self._parts, None
         if parts is None:
             return
-        self._called_off += 1
-        parts.loop.stop()
+        self._end_loop(parts)
         if not self.at_rest and self.output is not None and not self.config.dry_run:
             damped = self.deploy.fault_behaviour == "damp" and parts.driver.damp()
             self.get_logger().fatal(
@@ -259,7 +276,8 @@ class BridgeNode(LifecycleNode):
         try:
             return self._step(parts, now_s)
         except Exception as error:
-            self._fail(parts, f"the program failed ({error!r}).")
+            if not parts.loop.ending:
+                self._fail(parts, f"the program failed ({error!r}).")
             return None
 
     def _step(self, parts: _Parts, now_s: float) -> float | None:
@@ -267,22 +285,34 @@ class BridgeNode(LifecycleNode):
         parts.driver.take(sensors)
         parts.listeners.read(now_s, command)
         heard_s = float(sensors.joint_time_s.max())
-        with self._deciding:
+        with parts.deciding:
             output = parts.controller.tick(now_s, sensors, command)
-            self.output = output
-        if output.publish and not self.config.dry_run:
-            parts.driver.publish(output.joint_targets)
-            parts.loop.timing.latency(time.monotonic() - heard_s)
-        self._damp(parts, output)
-        self._tell(output.state, parts.controller.notice)
+            # Nobody may be waiting for a step any more that comes when the loop shall end.
+            wanted = not parts.loop.ending
+            if wanted:
+                self.output = output
+        if wanted:
+            self._carry_out(parts, output, heard_s)
         if parts.log is not None:
             parts.log.record(now_s, sensors, command, output, time.monotonic() - now_s)
         age_s = now_s - heard_s
         return age_s if age_s < 1.0 else None
 
+    def _carry_out(self, parts: _Parts, output: Output, heard_s: float) -> None:
+        """Does what a step has decided; its newest sensor values came at ``heard_s`` [s]."""
+        if output.publish and not self.config.dry_run:
+            parts.driver.publish(output.joint_targets)
+            parts.loop.timing.latency(time.monotonic() - heard_s)
+            if parts.loop.ending:
+                # Others may have told more since.
+                return
+        self._damp(parts, output)
+        self._tell(output.state, parts.controller.notice)
+        parts.report.count(output)
+
     def _fail(self, parts: _Parts, sentence: str) -> None:
         """Makes a fault of what has failed outside of the controller; once of the same."""
-        with self._deciding:
+        with parts.deciding:
             self.output = output = parts.controller.fail(sentence)
         self._damp(parts, output)
         self._tell(output.state, parts.controller.notice)
@@ -309,24 +339,35 @@ class BridgeNode(LifecycleNode):
     def request(self, event: Event) -> Reply:
         """Asks for something; see ``Controller.request``."""
         parts = self._parts
-        # It also holds for what somebody else waits for.
-        self._called_off += event is Event.STOP
+        if parts is not None and event is Event.STOP:
+            # It also holds for what somebody else waits for.
+            self._call_off(parts)
         if parts is None or not self.active or self.output is None:
             return Reply(False, f"{event.value} is refused: the bridge is not active.")
-        if not self._deciding.acquire(timeout=_HUNG_S):
+        if not parts.deciding.acquire(timeout=_HUNG_S):
             return Reply(False, f"{event.value} is refused: the control loop hangs.")
         try:
             reply = parts.controller.request(event)
         finally:
-            self._deciding.release()
+            parts.deciding.release()
         if reply.accepted and event is Event.ENABLE:
             parts.listeners.forget_joystick()
         # Two calls: rclpy refuses a call whose severity changes from one time to the next.
         if reply.accepted:
             self.get_logger().info(reply.sentence)
+            if event is Event.PREPARE:
+                self._warn_of_damping(parts)
         else:
             self.get_logger().warning(reply.sentence)
         return reply
+
+    def _warn_of_damping(self, parts: _Parts) -> None:
+        """Who hears a driver is known when the robot is to move, and not when it is configured."""
+        wanted = self.deploy.fault_behaviour == "damp" and not self.config.dry_run
+        if wanted and not parts.driver.damp_possible():
+            self.get_logger().warning(
+                "the drives cannot be told to let go: after a fault nothing is sent."
+            )
 
     def _service(self, event: Event) -> Any:
         async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

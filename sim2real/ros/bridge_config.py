@@ -18,8 +18,10 @@ class BridgeConfig:
     """Path of the policy bundle."""
     dry_run: bool = setting(False, what="Do everything but publish to the robot.")
     """Do everything but publish to the robot."""
-    log: str = setting("", what="Name of the log's files, without number and .npz; none if empty.")
-    """Name of the log's files, without number and .npz; none if empty."""
+    log: str = setting(
+        "", what="Name of the log's files, without number and .npz; empty or none for no log."
+    )
+    """Name of the log's files, without number and .npz; empty or none for no log."""
     figures: str = setting("", what="JSON file for figures about timing at the end; none if empty.")
     """JSON file for figures about timing at the end; none if empty."""
     driver: str = setting(what="How the robot is talked to.", choices=("op3", "ros2_control"))
@@ -90,9 +92,11 @@ class BridgeConfig:
     )
     """OP3: position gain written to the servos before moving; 0 leaves it."""
     stop_button: str = setting(
-        "start", what="OP3: button that stops.", choices=("mode", "start", "user", "none")
+        "start",
+        what="OP3: button that stops, pressed or held.",
+        choices=("mode", "start", "user", "none"),
     )
-    """OP3: button that stops."""
+    """OP3: button that stops, pressed or held."""
     cmd_vel_topic: str = setting(CMD_VEL, what="Velocity commands.")
     """Velocity commands."""
     cmd_vel_stamped: bool = setting(

@@ -47,7 +47,7 @@ class DeployRun:
     seconds: float = 20.0
     """The policy acts for so long [s]."""
     command: tuple[float, ...] | None = None
-    """What a policy that walks is told: vx, vy [m/s] and yaw rate [rad/s]."""
+    """What a policy that walks is told: vx, vy [m/s] and yaw rate [rad/s]; None if it does not."""
     params: Path | None = None
     """A ROS parameter file for the bridge, as in launch/params; None for its defaults."""
     near_m: float = 1.0
@@ -85,6 +85,20 @@ class DeployRun:
                     f"{component.name} is {value:g} {component.unit}, "
                     f"expected {component.low:g} to {component.high:g}."
                 )
+
+
+def handover(command: tuple[float, ...] | None) -> str:
+    """What happens when a policy is enabled, to be read before it is.
+
+    Args:
+        command: vx, vy [m/s] and yaw rate [rad/s]; None for a policy that goes for a ball.
+    """
+    if command is None:
+        return "the policy takes over, and follows ball and target"
+    vx, vy, turning = command
+    return (
+        f"the policy takes over, commanded {vx:g} m/s forward, {vy:g} m/s left, {turning:g} rad/s"
+    )
 
 
 class _StopError(Exception):
@@ -190,7 +204,7 @@ class _Deployment:
         self.confirm("the robot moves to its default pose")
         self._ask(Event.PREPARE, State.IDLE, 20.0)
         self._reach(State.READY, _RAMP_S)
-        self.confirm("the policy takes over")
+        self.confirm(handover(self.run.command))
         if self.run.command is not None:
             vx, vy, turning = self.run.command
             self.operator.command = (vx, vy, turning)

@@ -22,7 +22,7 @@ def require_rclpy() -> None:
     if importlib.util.find_spec("rclpy") is None:
         raise SettingsError(
             f"rclpy is missing in {sys.executable}; source a ROS 2 installation of this Python, "
-            "or install legged_skills[ros]."
+            "or run pip install '.[ros]' in a checkout of legged_skills."
         )
 
 
@@ -62,3 +62,5 @@ def settle(domain: int | None, localhost: bool = True) -> None:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
     if localhost:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        # These would be found besides.
+        os.environ.pop("ROS_STATIC_PEERS", None)

@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.attitude import Attitude
 from legged_skills.sim2real.deploy.controller import Output
 from legged_skills.sim2real.deploy.loop import Timing
 from legged_skills.sim2real.deploy.snapshot import CommandSnapshot, SensorSnapshot
@@ -17,7 +18,9 @@ from legged_skills.sim2real.ros.drivers.base import Driver
 class Report:
     """Counts over the time between two reports."""
 
-    def __init__(self, node: Node, bundle: Bundle, driver: Driver, timing: Timing) -> None:
+    def __init__(
+        self, node: Node, bundle: Bundle, driver: Driver, timing: Timing, attitude: Attitude
+    ) -> None:
         """Begins to count.
 
         Args:
@@ -25,11 +28,18 @@ class Report:
             bundle: the policy.
             driver: counts messages.
             timing: counts steps.
+            attitude: knows when the IMU was heard of last.
         """
         self._node, self._bundle, self._driver, self._timing = node, bundle, driver, timing
+        self._attitude = attitude
+        self._limited = self._limited_before = 0
         self._counts = self._now_counts()
         self._time_s = time.monotonic()
         self._rates: dict[str, float] = {}
+
+    def count(self, output: Output) -> None:
+        """Counts a control step, in the control loop's thread."""
+        self._limited += output.limited
 
     def _now_counts(self) -> dict[str, int]:
         driver = self._driver
@@ -63,7 +73,7 @@ class Report:
             status=[
                 self._state(output),
                 self._sensors(sensors, now),
-                self._loop(output),
+                self._loop(),
                 self._status("command", DiagnosticStatus.OK, "", _command(command, now) | extra),
                 self._policy(),
             ]
@@ -103,6 +113,7 @@ class Report:
         values = {name: f"{rates[name]:.1f}" for name in ("joint_states_hz", "imu_hz")}
         values |= {
             "joint_states_age_s": _number(now_s - float(sensors.joint_time_s.min())),
+            "imu_age_s": _number(now_s - self._attitude.time_s),
             "battery_v": _number(sensors.battery_v),
             "other_publishers": str(sensors.others),
             "owner": sensors.owner,
@@ -112,11 +123,14 @@ class Report:
         level = DiagnosticStatus.ERROR if silent else DiagnosticStatus.OK
         return self._status("sensors", level, "silent" if silent else "", values)
 
-    def _loop(self, output: Output | None) -> DiagnosticStatus:
+    def _loop(self) -> DiagnosticStatus:
         figures = self._timing.figures()
         values = {name: _number(float(value)) for name, value in figures.items()}
         values |= {name: f"{self._rates[name]:.1f}" for name in ("steps_hz", "targets_hz")}
-        values["limited"] = str(output is not None and output.limited).lower()
+        # The policy asked for more than the robot got in so many steps since the last report.
+        limited = self._limited
+        values["limited_steps"] = str(limited - self._limited_before)
+        self._limited_before = limited
         return self._status("loop", DiagnosticStatus.OK, "", values)
 
     def _policy(self) -> DiagnosticStatus:

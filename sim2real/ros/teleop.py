@@ -15,7 +15,14 @@ from legged_skills.sim2real.ros.processes import StopSignals
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
 
 _SHOW_S = 0.1
-_SHOWN = ("joint_states_age_s", "joint_states_hz", "imu_hz", "battery_v", "age_s")
+_SHOWN = (
+    "joint_states_age_s",
+    "imu_age_s",
+    "joint_states_hz",
+    "imu_hz",
+    "battery_v",
+    "age_s",
+)
 
 
 class Display:

@@ -29,6 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.deploy.states import State
+from legged_skills.sim2real.ros.processes import orphaned
 from legged_skills.sim2real.ros.topics import BALL, BRIDGE_STATE, HEADING_FRAME, TARGET, TWIN_NODE
 from legged_skills.sim2real.ros.topics import Twin as Names
 from legged_skills.sim2real.ros.twin_op3 import Op3Face, doubles
@@ -162,6 +163,8 @@ class TwinNode:
     def run(self, seconds: float = np.inf, each: Callable[[], None] = lambda: None) -> None:
         """Goes on in real time until the time is over, or somebody asks the process to stop.
 
+        A twin that another process has started for itself ends with that, too.
+
         Args:
             seconds: how long [s].
             each: called after each cycle.
@@ -171,7 +174,7 @@ class TwinNode:
             self.pace = pace = Pace(self.twin.interface.cycle_s, time.monotonic())
             self._second, self._cpu_s = (time.monotonic(), 0), time.process_time()
             until = time.monotonic() + seconds
-            while not stop.asked and ok() and pace.deadline_s <= until:
+            while not stop.asked and not orphaned() and ok() and pace.deadline_s <= until:
                 wait = pace.deadline_s - time.monotonic()
                 if wait > 0.0:
                     time.sleep(wait)

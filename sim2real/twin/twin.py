@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from legged_skills.robots.ball import BALLS
-from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.errors import SettingsError, require_seed
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.gap import GAPS, load_gap
@@ -40,6 +40,14 @@ class TwinConfig:
     wait: bool = True
     """The gap's pushes act, and the ball's target goes its way, only while a policy moves the robot
     (``told``): what ramps and holds a pose does not balance. A hoist carries it meanwhile."""
+
+    def __post_init__(self) -> None:
+        """Checks what the command line offers.
+
+        Raises:
+            SettingsError: the seed is out of its range.
+        """
+        require_seed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,23 @@ def test_json_round_trip_is_exact():
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"history": "8"}, "history is '8', expected a whole number."),
+        ({"history": 0}, "history is 0, expected at least 1."),
+        ({"kp": 80.0}, "kp is 80.0, expected a list of numbers."),
+        ({"robot": []}, "robot is [], expected text."),
+        ({"terms": [{"name": "gravity", "size": None}]}, "size is None, expected a whole number."),
+        ({"terms": [5]}, "'int' object has no attribute 'items'."),
+    ],
+)
+def test_damage_is_named(changes, message):
+    with pytest.raises(ContractError) as caught:
+        ObservationContract.from_json(CONTRACT.to_json() | changes)
+    assert str(caught.value) == f"the observation contract is damaged: {message}"
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"robot": "other"},

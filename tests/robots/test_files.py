@@ -128,3 +128,13 @@ def test_pickles_are_refused(tmp_path):
 def test_reserved_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="reserved"):
         files.write_archive(tmp_path / "a.npz", "thing", {"header": np.zeros(1)}, {})
+
+
+@pytest.mark.parametrize("header", ["[]", "5", "null", '"x"', "{}", "{"])
+def test_headers_of_other_things_are_named(tmp_path, header):
+    path = tmp_path / "a.npz"
+    np.savez(path, header=np.array(header))
+    with pytest.raises(
+        FileFormatError, match=r"a\.npz: expected a thing, but the header is damaged"
+    ):
+        files.read_archive(path, "thing")

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from legged_skills.robots.intervals import mean_interval, median_interval, wilson
+from legged_skills.robots.intervals import (
+    mean_interval,
+    median_interval,
+    ratio_interval,
+    wilson,
+)
 
 
 def test_wilson_interval() -> None:
@@ -23,6 +28,18 @@ def test_mean_interval() -> None:
     assert mean_interval(values) == pytest.approx((3.0 - spread, 3.0 + spread))
     assert mean_interval(np.append(values, np.nan)) == mean_interval(values)
     assert np.isnan(mean_interval(np.array([1.0]))).all()
+
+
+def test_ratio_interval() -> None:
+    # Groups of one size: the interval of their means.
+    means = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert ratio_interval(4.0 * means, np.full(5, 4.0)) == pytest.approx(mean_interval(means))
+    # By hand: 10 in 4, 2 in 1 and nothing; the mean is 12 / 5, off by 0.4 and -0.4, over 2.5; of
+    # these the standard deviation is 0.16 sqrt(2), and t for one degree of freedom is 12.706.
+    low, high = ratio_interval(np.array([10.0, 2.0, 0.0]), np.array([4, 1, 0]))
+    assert (low + high) / 2.0 == pytest.approx(2.4)
+    assert (high - low) / 2.0 == pytest.approx(12.7062 * 0.16, rel=1e-4)
+    assert np.isnan(ratio_interval(np.array([1.0]), np.array([1]))).all()
 
 
 def test_median_interval() -> None:

@@ -63,6 +63,12 @@ def test_another_robot_is_named(changes, message):
     assert str(caught.value) == message
 
 
+def test_a_number_too_few_is_named():
+    fewer = dataclasses.replace(CONTRACT, kp=CONTRACT.kp[:-1])
+    with pytest.raises(ContractError, match=r"^x: there are 11 numbers of the kp, expected 12\.$"):
+        require_robot(fewer, SPEC, "x")
+
+
 def test_a_joint_too_many_is_named():
     fewer = dataclasses.replace(CONTRACT, joint_names=NAMES[:-1])
     with pytest.raises(ContractError, match="has the joint 'RH_KFE', which is not expected"):

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from legged_skills.robots.errors import SettingsError
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.train import with_prior
@@ -56,3 +57,21 @@ def test_another_prior_leaves_the_encoder_what_it_was():
         other.encode(params, seen, z_tm1), AGENT.encode(params, seen, z_tm1), strict=True
     ):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("latent_size", 0, "at least 1"),
+        ("decoder_hidden", (8, 0), "widths of at least 1"),
+        ("alpha", 1.0, "at least 0 and less than 1"),
+        ("encoder_filter", float("nan"), "at least 0 and less than 1"),
+        ("initial_action_std", 0.0, "more than 0"),
+        ("min_action_std", -0.1, "a finite number of at least 0"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(name, value, expected):
+    Architecture(alpha=0.0, encoder_hidden=(), min_action_std=0.0)
+    with pytest.raises(SettingsError) as caught:
+        Architecture(**{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."

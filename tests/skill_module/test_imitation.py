@@ -5,6 +5,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv, privileged_size
 from legged_skills.skill_module.reference import build_reference
@@ -177,3 +178,25 @@ def test_same_seed_same_result_and_exact_restore(wiggling_clip):
         np.testing.assert_array_equal(first.reward, second.reward)
     for name, value in one.observe().items():
         np.testing.assert_array_equal(value, other.observe()[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("future_steps", (), "control steps, each at least 0"),
+        ("future_steps", (1, -2), "control steps, each at least 0"),
+        ("reference_lead", -1, "at least 0"),
+        ("max_steps", 0, "at least 1"),
+        ("bin_steps", 0, "at least 1"),
+        ("joint_weight", -0.1, "a finite number of at least 0"),
+        ("root_pos_scale", float("nan"), "a finite number of at least 0"),
+        ("mean_vel_s", 0.0, "more than 0"),
+        ("max_root_error", float("nan"), "at least 0.0"),
+        ("hard_share", 1.1, "0 to 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(name, value, expected):
+    ImitationConfig(future_steps=(0,), feet_weight=0.0, feet_scale=0.0, max_root_error=np.inf)
+    with pytest.raises(SettingsError) as caught:
+        ImitationConfig(**{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."

@@ -93,11 +93,58 @@ def test_other_robot_is_refused(tmp_path):
         (lambda h, a: h["architecture"].update(latent_size=5), "weights .*expected"),
         (lambda h, a: a.pop("action_log_std"), "'action_log_std': missing"),
         (lambda h, a: a["decoder/Dense_0/bias"].fill(np.nan), "non-finite"),
+        (
+            lambda h, a: h["architecture"].update(latent_size="4"),
+            r"m\.npz: Architecture: latent_size is '4', expected a whole number",
+        ),
+        (
+            lambda h, a: h["architecture"].update(encoder_hidden=5),
+            r"m\.npz: Architecture: encoder_hidden is 5, expected a list of whole numbers",
+        ),
+        (
+            lambda h, a: h["architecture"].update(alpha=1.0),
+            r"m\.npz: Architecture: alpha is 1\.0, expected at least 0 and less than 1",
+        ),
+        (
+            lambda h, a: h.update(architecture=[]),
+            r"m\.npz: Architecture is \[\], expected its fields",
+        ),
+        (
+            lambda h, a: h["architecture"].update(latent_size=10**12),
+            r"m\.npz: .*expected",
+        ),
+        (
+            lambda h, a: h["imitation"].update(future_steps=[-3]),
+            r"m\.npz: ImitationConfig: future_steps is \(-3,\), expected control steps",
+        ),
+        (lambda h, a: h.update(clips=5), r"m\.npz: clips is 5, expected a list of texts"),
+        (lambda h, a: h.update(summary=[]), r"m\.npz: summary is \[\], expected fields"),
+        (
+            lambda h, a: a.update(action_log_std=np.full(12, "0.5")),
+            r"m\.npz: weights 'action_log_std' are of type <U3, expected floating-point",
+        ),
+        (
+            lambda h, a: a.update(action_log_std=np.full(12, 0.5j)),
+            "weights 'action_log_std' are of type complex128",
+        ),
+        (
+            lambda h, a: a.update({"encoder": np.zeros(1), **{name: a.pop(name) for name in [*a]}}),
+            r"m\.npz: not a readable file of weights",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path, change, message):
-    with pytest.raises(FileFormatError, match=message):
+    with pytest.raises(FileFormatError, match=message) as caught:
         SkillModule.load(_edited(tmp_path, change))
+    assert "\n" not in str(caught.value)
+
+
+def test_modules_of_the_robot_as_it_was_are_refused(tmp_path):
+    contract = dataclasses.replace(CONTRACT, kp=(79.0, *CONTRACT.kp[1:]))
+    dataclasses.replace(_module(), contract=contract).save(tmp_path / "m.npz")
+    message = r"m\.npz: the kp of LF_HAA is 79\.0 Nm/rad, expected 80\.0 Nm/rad\.$"
+    with pytest.raises(ContractError, match=message):
+        SkillModule.load(tmp_path / "m.npz")
 
 
 def test_missing_fields_take_their_defaults_if_they_have_one(tmp_path):

@@ -1,6 +1,7 @@
 """Learning to go as the clips go, with an untrained skill module."""
 
 import dataclasses
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -12,7 +13,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
-from legged_skills.robots.errors import ClipError
+from legged_skills.robots.errors import ClipError, ContractError
 from legged_skills.robots.rotations import from_yaw
 from legged_skills.skill_module import ppo
 from legged_skills.skill_module.distil import DistilConfig
@@ -128,6 +129,36 @@ def test_the_walk_begins_with_that(run: Path) -> None:
     # Two updates do not undo twelve.
     share = 1.0 / (1.0 + np.exp(-policy.params["filter_logit"]))
     assert share != pytest.approx(0.95, abs=1e-4)
+
+
+def test_a_run_is_not_gone_on_with_by_another_encoder_or_other_clips(
+    run: Path, still_module: SkillModule, wiggling_clip: RobotClip
+) -> None:
+    encoder = jax.tree.map(lambda x: x + np.float32(1e-6), still_module.params["encoder"])
+    other = dataclasses.replace(still_module, params={**still_module.params, "encoder": encoder})
+    with pytest.raises(ContractError, match="checkpoint's module is"):
+        train_walk(SPEC, other, CONFIG, run, clips=[wiggling_clip])
+    faster = dataclasses.replace(wiggling_clip, qvel=wiggling_clip.qvel * 1.01)
+    with pytest.raises(ContractError, match="checkpoint's clips is wiggle = "):
+        train_walk(SPEC, still_module, CONFIG, run, clips=[faster])
+
+
+@pytest.mark.standard_dtypes
+def test_it_begins_at_once_where_the_walks_critic_begins_alone(
+    still_module: SkillModule, wiggling_clip: RobotClip, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(
+        CONFIG,
+        run=dataclasses.replace(CONFIG.run, critic_share=0.5, settle_share=0.5),
+        clip_commands=dataclasses.replace(CONFIG.clip_commands, steps=4 * 6 * 8),
+    )
+    train_walk(SPEC, still_module, config, tmp_path, clips=[wiggling_clip])
+    steps = {
+        folder: [json.loads(line)["step_share"] for line in path.read_text().splitlines()]
+        for folder in (".", "clips")
+        for path in [tmp_path / folder / "progress.jsonl"]
+    }
+    assert steps == {"clips": [1.0, 1.0, 1.0, 0.5], ".": [10.0, 1.0]}
 
 
 def test_clips_of_other_modules_are_not_followed(

@@ -21,7 +21,7 @@ from legged_skills.tasks.commander import (
 from legged_skills.tasks.dribble_config import SIZES
 from legged_skills.tasks.evaluate_walk import shipped_policy
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.walk import COMMAND_SCALE
+from legged_skills.tasks.walk import COMMAND_SCALE, PACES
 
 
 @pytest.fixture(scope="module", params=["anymal_c", "op3"])
@@ -40,9 +40,20 @@ def test_commands_are_shares_of_the_walks_paces(walk: TaskPolicy) -> None:
     velocity = fast / COMMAND_SCALE
     wanted = {
         "anymal_c": [[1.3, 0.0, -1.1], [-1.3, 0.35 * 0.46212, 0.0]],
-        "op3": [[0.42, 0.0, -0.8], [-0.12, 0.12 * 0.46212, 0.0]],
+        "op3": [[0.42, 0.0, -0.9], [-0.15, 0.15 * 0.46212, 0.0]],
     }
     np.testing.assert_allclose(velocity, wanted[walk.robot], atol=1e-5)
+
+
+def test_a_slower_walk_is_commanded_less(walk: TaskPolicy) -> None:
+    slower = dataclasses.replace(walk, config=walk.config | {"vx_range": [-0.1, 0.3]})
+    frozen = FrozenWalk.of(slower)
+    assert frozen.paces.vx_range == (-0.1, 0.3)
+    assert frozen.paces.yaw_range == FrozenWalk.of(walk).paces.yaw_range
+    fast = np.asarray(frozen.task(jnp.array([[9.0, 0.0, 0.0]])))
+    np.testing.assert_allclose(fast[0, 0] / COMMAND_SCALE[0], 0.3, atol=1e-6)
+    # Of a file that does not say, the robot's own.
+    assert FrozenWalk.of(dataclasses.replace(walk, config={})).paces == PACES[walk.robot]
 
 
 def test_velocities_come_back_from_commands(walk: TaskPolicy) -> None:

@@ -204,6 +204,14 @@ def test_unusable_settings():
         DribbleConfig(kernel_m=0.0)
     with pytest.raises(SettingsError, match="start_m is"):
         DribbleConfig(start_m=(2.0, 1.0))
+    with pytest.raises(SettingsError, match="approach_weight is nan, expected a finite number"):
+        DribbleConfig(approach_weight=float("nan"))
+    with pytest.raises(SettingsError, match=r"ramp_share is 2\.0, expected 0 to 1"):
+        DribbleConfig(ramp_share=2.0)
+    with pytest.raises(
+        SettingsError, match=r"^episode_s is 0\.001, expected at least the 0\.02 s of"
+    ):
+        _env(1, episode_s=0.001)
     with pytest.raises(SettingsError, match="spot has no ball, expected one of anymal_c, op3"):
         DribbleConfig().sizes("spot")
     sizes = DribbleConfig(kernel_m=0.7).sizes("op3")

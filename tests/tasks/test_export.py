@@ -246,6 +246,11 @@ def test_weights_that_are_not_finite_are_not_written(
 def test_policies_that_cannot_be_exported(still_policy: TaskPolicy) -> None:
     with pytest.raises(SettingsError, match="of task 'jump'; known tasks: walk, dribble"):
         export_bytes(dataclasses.replace(still_policy, task="jump"))
+    newer = {**still_policy.config, "hills_m": 1.0}
+    for task, kind in (("walk", "WalkConfig"), ("dribble", "DribbleConfig")):
+        message = f"the policy to export: {kind} has no field 'hills_m' here"
+        with pytest.raises(FileFormatError, match=message):
+            export_bytes(dataclasses.replace(still_policy, task=task, config=newer))
     with pytest.raises(ContractError, match="told 4 numbers of its task, expected a command of 3"):
         export_bytes(dataclasses.replace(still_policy, task_size=4))
     contract = dataclasses.replace(still_policy.contract, kp=(60.0, *[80.0] * 11))

@@ -1,7 +1,9 @@
 """Getting up: key poses step by step, and who does what when."""
 
 import dataclasses
+import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +12,18 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
 from legged_skills.tasks import lying
 from legged_skills.tasks.evaluate_getup import (
     GetupEpisodes,
     GetupEvaluationConfig,
+    get_up,
     stood_after,
     summarize,
 )
@@ -210,6 +214,21 @@ def test_standing_is_rewarded_by_hand() -> None:
     assert outcome.reward[0] == pytest.approx(wanted, abs=1e-6)
 
 
+def test_nothing_is_rewarded_where_the_physics_diverges() -> None:
+    config = GetupTaskConfig(pool=4, stand_weight=0.4)
+    env = GetupEnv(BatchSim(SPEC, 2, 1), CONTRACT, make_motion(), config)
+    env.robots.reset(np.arange(2), SPEC.home_qpos, np.zeros(6 + SPEC.num_joints))
+    env.step_in[:], env.left[:] = 14, 9
+    env.robots.sim.qvel[0] = np.nan
+    outcome = env.step(env.reference_action() + 0.1)
+    np.testing.assert_array_equal(outcome.terminated, [True, False])
+    # Physics has put it back on its feet, as the other one is.
+    assert outcome.reward[0] == 0.0 and outcome.reward[1] > 0.9
+    np.testing.assert_array_equal(outcome.terms["stands"], [0.0, 1.0])
+    assert outcome.terms["risen"][0] == 0.0
+    assert env.step_in[0] == 0 and env.robots.pos_w[0, 2] < 0.2
+
+
 def test_environment_goes_on_exactly() -> None:
     def make() -> GetupEnv:
         return GetupEnv(BatchSim(SPEC, 3, 1), CONTRACT, make_motion(), GetupTaskConfig(pool=8))
@@ -251,6 +270,40 @@ def test_dropped_robots_lie_still() -> None:
     assert (qpos[:, 7:] >= SPEC.joint_lower - 0.2).all()
 
 
+def diverge(monkeypatch: pytest.MonkeyPatch, at_step: int) -> None:
+    """Lets the physics of the first robot diverge in a control step, counted from now."""
+    step, count = SensedRobots.step_targets, itertools.count()
+
+    def with_nan(robots: SensedRobots, targets: np.ndarray) -> np.ndarray:
+        if next(count) == at_step:
+            robots.sim.qvel[0] = np.nan
+        return step(robots, targets)
+
+    monkeypatch.setattr(SensedRobots, "step_targets", with_nan)
+
+
+def test_who_diverged_is_not_among_those_that_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = lying.lying_states(SPEC, 4, np.random.default_rng(0), 1)
+    diverge(monkeypatch, 20)
+    fewer = lying.lying_states(SPEC, 4, np.random.default_rng(0), 1)
+    for found, wanted in zip(fewer, whole, strict=True):
+        np.testing.assert_array_equal(found, wanted[1:])
+
+
+@pytest.mark.parametrize("at_step", [20, 70])
+def test_who_diverged_did_not_get_up(
+    policy: GetupPolicy, monkeypatch: pytest.MonkeyPatch, at_step: int
+) -> None:
+    # Robots are dropped for 62 control steps of 24 ms. Who diverges stands, and stays standing.
+    config = GetupEvaluationConfig(episodes=2, limit_s=1.0, stand_s=0.2, tilt_rad=1.0)
+    monkeypatch.setattr(lying, "standing", lambda robots, *_: robots.up_b[:, 2] > 0.9)
+    diverge(monkeypatch, at_step)
+    run = get_up(SPEC, policy, config, 1, keep=2)
+    assert run.qpos[-1, 0, 2] > 0.2 > run.qpos[-1, 1, 2]
+    assert not run.stands.any()
+    assert summarize(run, config, PERIOD)["success_rate"] == 0.0
+
+
 def test_a_file_holds_all(policy: GetupPolicy, tmp_path: Path) -> None:
     policy.save(tmp_path / "getup.npz")
     read = GetupPolicy.load(tmp_path / "getup.npz", "op3")
@@ -275,6 +328,9 @@ def test_a_file_holds_all(policy: GetupPolicy, tmp_path: Path) -> None:
         ("durations_s", np.zeros((2, 2)), "is not positive"),
         ("durations_s", np.full((2, 2), np.inf), "over 60 s"),
         ("durations_s", None, "lacks 'durations_s'"),
+        ("durations_s", np.ones((2, 2), complex), "durations_s are of type complex128"),
+        ("poses", np.zeros((2, 0, 20)), r"shapes \(2, 0, 20\) and .*, K at least 1"),
+        ("poses", np.full((2, 1, 20), "x"), "poses are of type <U1, expected floating-point"),
     ],
 )
 def test_bad_files_are_refused(policy: GetupPolicy, tmp_path: Path, name, values, told) -> None:
@@ -285,6 +341,53 @@ def test_bad_files_are_refused(policy: GetupPolicy, tmp_path: Path, name, values
     write_archive(path, KIND, {k: v for k, v in arrays.items() if v is not None}, header)
     with pytest.raises(FileFormatError, match=told):
         GetupPolicy.load(path)
+
+
+def test_poses_without_any_are_refused(policy: GetupPolicy, tmp_path: Path) -> None:
+    keys = KeyPoses(poses=np.zeros((2, 0, 20)), durations_s=np.ones((2, 1)))
+    dataclasses.replace(policy, keys=keys).save(tmp_path / "getup.npz")
+    with pytest.raises(FileFormatError, match="K at least 1"):
+        GetupPolicy.load(tmp_path / "getup.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("rest_s", float("nan"), "GetupConfig: rest_s is nan, expected 0 to 60"),
+        ("rest_s", "0.5", "GetupConfig: rest_s is '0.5', expected a number"),
+        ("up_rad", -1.0, r"GetupConfig: up_rad is -1\.0, expected 0 to 3\.14159"),
+        ("down_s", float("inf"), "GetupConfig: down_s is inf, expected a finite number"),
+    ],
+)
+def test_bad_settings_are_refused(policy: GetupPolicy, tmp_path: Path, name, value, message):
+    policy.save(tmp_path / "getup.npz")
+    arrays, header = read_archive(tmp_path / "getup.npz", KIND)
+    header["getup"][name] = value
+    write_archive(tmp_path / "getup.npz", KIND, arrays, header)
+    with pytest.raises(FileFormatError, match=rf"getup\.npz: {message}"):
+        GetupPolicy.load(tmp_path / "getup.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("stand_s", -1.0, "a finite number of at least 0"),
+        ("stand_weight", 1.5, "0 to 1"),
+        ("effort_weight", float("nan"), "a finite number of at least 0"),
+        ("pool", 0, "at least 1"),
+    ],
+)
+def test_tasks_that_cannot_be_are_refused(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        GetupTaskConfig(**{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."
+
+
+def test_files_of_the_robot_as_it_was_are_refused(policy: GetupPolicy, tmp_path: Path) -> None:
+    contract = dataclasses.replace(CONTRACT, action_scale=0.25)
+    dataclasses.replace(policy, contract=contract).save(tmp_path / "getup.npz")
+    with pytest.raises(ContractError, match=r"getup\.npz: the action scale is 0\.25 rad, expected"):
+        GetupPolicy.load(tmp_path / "getup.npz", "op3")
 
 
 def test_files_of_other_robots_are_refused(policy: GetupPolicy, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
@@ -20,7 +21,7 @@ from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.symmetry import Symmetry
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks.evaluate_walk import WalkEpisodes, summarize, walk_on_commands
-from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.policy_file import KIND, TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 from legged_skills.tasks.stride_clock import StrideClock
 from legged_skills.tasks.train_policy import make_agent
@@ -342,6 +343,65 @@ def test_unfit_policies_are_refused(trained, tmp_path):
     np.savez(edited, **arrays)
     with pytest.raises(FileFormatError, match=r"weights 'log_std': .*expected"):
         TaskPolicy.load(edited)
+
+
+@pytest.mark.standard_dtypes
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h.update(decoder=[]), r"FrozenDecoder is \[\], expected its fields"),
+        (lambda h: h["decoder"].update(hidden=5), "FrozenDecoder: hidden is 5, expected a list"),
+        (lambda h: h["decoder"].update(alpha=1.0), r"FrozenDecoder: alpha is 1\.0, expected"),
+        (lambda h: h["decoder"].update(depth=5), "FrozenDecoder has no field 'depth' here"),
+        (lambda h: h.update(task_size="3"), "task_size is '3', expected a whole number"),
+        (lambda h: h.update(config=[]), r"config is \[\], expected fields with their values"),
+        (lambda h: h["config"].update(vx_range=5), "WalkConfig: vx_range is 5, expected 2 numbers"),
+        (lambda h: h.pop("summary"), "the task policy lacks 'summary'"),
+        (
+            lambda h: h["architecture"].update(memory_steps=0.0),
+            r"PolicyArchitecture: memory_steps is 0\.0, expected at least 1\.0",
+        ),
+    ],
+)
+def test_damage_is_named(trained, tmp_path, change, message):
+    arrays, header = read_archive(trained[1], KIND)
+    change(header)
+    write_archive(tmp_path / "w.npz", KIND, arrays, header)
+    with pytest.raises(FileFormatError, match=rf"w\.npz: {message}"):
+        TaskPolicy.load(tmp_path / "w.npz")
+
+
+@pytest.mark.standard_dtypes
+def test_policies_of_the_robot_as_it_was_are_refused(trained, tmp_path):
+    policy = TaskPolicy.load(trained[1])
+    contract = dataclasses.replace(policy.contract, control_period_s=0.025)
+    dataclasses.replace(policy, contract=contract).save(tmp_path / "w.npz")
+    message = r"w\.npz: the control period is 0\.025 s, expected 0\.02 s\.$"
+    with pytest.raises(ContractError, match=message):
+        TaskPolicy.load(tmp_path / "w.npz", "anymal_c", "walk")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("policy_hidden", (0,), "widths of at least 1"),
+        ("memory_steps", 0.0, "at least 1.0"),
+        ("trim_steps", -1.0, "at least 0.0"),
+        ("clock_s", float("nan"), "a finite number of at least 0"),
+        ("initial_filter", 1.0, "at least 0 and less than 1"),
+        ("initial_filter", 0.0, "more than 0"),
+        ("initial_std", 0.0, "more than 0"),
+        ("min_std", float("nan"), "a finite number of at least 0"),
+        ("correction_std", -0.1, "a finite number of at least 0"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(name, value, expected):
+    PolicyArchitecture(trim_steps=0.0, clock_s=0.0, min_std=0.0, correction_noise=0.0)
+    with pytest.raises(SettingsError) as caught:
+        PolicyArchitecture(**{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."
+    with pytest.raises(SettingsError, match=r"correction_noise is 0\.0, expected more than 0"):
+        PolicyArchitecture(correction_std=0.3, correction_noise=0.0)
 
 
 @pytest.mark.standard_dtypes

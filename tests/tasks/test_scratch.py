@@ -11,7 +11,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.module_file import SkillModule
@@ -183,3 +183,20 @@ def test_unfit_files_are_refused(trained: Path, tmp_path: Path) -> None:
     dataclasses.replace(policy, params=other).save(tmp_path / "other.npz")
     with pytest.raises(FileFormatError, match=r"weights 'action_log_std': .*expected"):
         ScratchPolicy.load(tmp_path / "other.npz", "anymal_c", "walk")
+    contract = dataclasses.replace(policy.contract, kd=(1.0, *policy.contract.kd[1:]))
+    dataclasses.replace(policy, contract=contract).save(tmp_path / "other.npz")
+    with pytest.raises(ContractError, match=r"other\.npz: the kd of LF_HAA is 1\.0 Nm s/rad"):
+        ScratchPolicy.load(tmp_path / "other.npz", "anymal_c", "walk")
+
+
+def test_networks_that_cannot_be_are_refused() -> None:
+    wrong: dict[str, Any]
+    for wrong, told in (
+        ({"memory_steps": 0.0}, r"memory_steps is 0\.0, expected at least 1\.0"),
+        ({"trim_steps": -1.0}, r"trim_steps is -1\.0, expected at least 0\.0"),
+        ({"estimator_hidden": (0,)}, r"estimator_hidden is \(0,\), expected widths"),
+        ({"policy_hidden": (8, -1)}, r"policy_hidden is \(8, -1\), expected widths"),
+        ({"persistence": 1.0}, r"persistence is 1\.0, expected"),
+    ):
+        with pytest.raises(SettingsError, match=told):
+            ScratchArchitecture(**wrong)

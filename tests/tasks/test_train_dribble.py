@@ -268,6 +268,28 @@ def test_commanders_are_gone_on_with(still_module: SkillModule, commanding: Path
         train_dribble(SPEC, still_module, config, tmp_path / "other", begun)
 
 
+def test_a_run_is_not_gone_on_with_by_another_walk(
+    still_module: SkillModule, commanding: Path
+) -> None:
+    walk = TaskPolicy.load(commanding / "walk.npz", "anymal_c", "walk")
+    params = walk.params | {"filter_logit": walk.params["filter_logit"] + np.float32(1e-3)}
+    other = dataclasses.replace(walk, params=params)
+    sizes = CommanderArchitecture(policy_hidden=(16,), critic_hidden=(16,))
+    config = dataclasses.replace(CONFIG, commander=sizes)
+    with pytest.raises(ContractError, match="checkpoint's walk is"):
+        train_dribble(SPEC, still_module, config, commanding / "dribble", other)
+
+
+def test_what_cannot_be_trained_is_refused_before_chasing_is_learned(
+    still_module: SkillModule, commanding: Path, tmp_path: Path
+) -> None:
+    walk = TaskPolicy.load(commanding / "walk.npz", "anymal_c", "walk")
+    config = dataclasses.replace(CONFIG, ppo=dataclasses.replace(CONFIG.ppo, minibatches=49))
+    with pytest.raises(SettingsError, match="minibatches is 49, expected at most the 48"):
+        train_dribble(SPEC, still_module, config, tmp_path, walk)
+    assert not any(tmp_path.iterdir())
+
+
 def test_bundles_do_what_commanders_do(commanding: Path) -> None:
     policy = load_any_policy(commanding / "dribble" / "dribble.npz")
     assert isinstance(policy, CommanderPolicy)

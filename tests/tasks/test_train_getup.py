@@ -1,6 +1,8 @@
 """From a sketch of key poses to a policy that gets up, and its figures."""
 
 import dataclasses
+import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,12 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.tracker import TrackerArchitecture
 from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks import lying
+from legged_skills.tasks.commander_file import load_any_policy
 from legged_skills.tasks.evaluate_getup import (
     GetupEvaluationConfig,
     RecoveryEpisodes,
@@ -19,10 +24,13 @@ from legged_skills.tasks.evaluate_getup import (
     get_up,
     summarize,
     summarize_recovery,
+    walk_and_recover,
 )
+from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig, shipped_policy
 from legged_skills.tasks.getup_env import GetupTaskConfig
-from legged_skills.tasks.getup_file import GetupPolicy
+from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
 from legged_skills.tasks.getup_film import fall_scenes, lying_scenes
+from legged_skills.tasks.recovering import RecoveringPolicy
 from legged_skills.tasks.search_getup import SKETCHES, Search, SearchConfig
 from legged_skills.tasks.train_getup import GetupTrainingConfig, search, train_getup
 
@@ -67,6 +75,52 @@ def test_elites_are_kept_and_their_scores_are_means() -> None:
     np.testing.assert_allclose(found.tested[0], [2, 2, 1])
 
 
+def test_an_attempt_that_diverges_is_worth_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(diverges: bool) -> tuple[np.ndarray, np.ndarray]:
+        found = Search(SPEC, FEW, 1)
+        robots_, step = found._robots, found._robots.step
+        # All get up, as far as one sees.
+        monkeypatch.setattr(lying, "standing", lambda robots, *_: np.ones(robots.num_envs, bool))
+
+        def with_nan(action: np.ndarray) -> np.ndarray:
+            if diverges:
+                robots_.sim.qvel[:2] = np.nan  # both attempts of the first candidate
+                robots_.sim.qvel[3] = np.nan  # one of the second
+            return step(action)
+
+        monkeypatch.setattr(robots_, "step", with_nan)
+        return found._try(np.tile(found.genes[:, :1], (1, FEW.candidates, 1)))
+
+    (scores, stood), (usual, _) = tried(True), tried(False)
+    assert scores[0, 0] == 0.0 and stood[0, 0] == 0.0
+    assert 0.0 < scores[0, 1] < usual[0, 1] and stood[0, 1] == 0.5
+    np.testing.assert_array_equal(scores[0, 2:], usual[0, 2:])
+    np.testing.assert_array_equal(stood[1], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("candidates", 2, "at least 3"),
+        ("pool", 0, "at least 1"),
+        ("mutation", -0.1, "a finite number of at least 0"),
+        ("time_cost", float("nan"), "a finite number of at least 0"),
+        ("seed", 2**32, "at most 4294967295"),
+    ],
+)
+def test_searches_that_cannot_be_are_refused(name: str, value: float, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        dataclasses.replace(FEW, **{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."
+
+
+def test_somebody_must_lie_on_each_side() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^pool is 1, of which none lies on its (front|back), "
+    ):
+        Search(SPEC, dataclasses.replace(FEW, pool=1), 1)
+
+
 def test_a_search_goes_on_exactly(tmp_path: Path) -> None:
     whole = search(SPEC, FEW, tmp_path / "whole", 1)
     stops = iter([False, True, True])
@@ -82,6 +136,13 @@ def test_a_search_goes_on_exactly(tmp_path: Path) -> None:
 def test_only_robots_with_a_sketch_get_up(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="anymal_c has no key poses to get up with"):
         train_getup(robots.get("anymal_c"), GetupTrainingConfig(), tmp_path)
+
+
+def test_what_cannot_be_trained_is_refused_before_poses_are_searched(tmp_path: Path) -> None:
+    config = GetupTrainingConfig(run=RunConfig(total_steps=64, num_envs=8), search=FEW)
+    with pytest.raises(SettingsError, match="total_steps is 64, expected at least the 192"):
+        train_getup(SPEC, config, tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.standard_dtypes
@@ -123,6 +184,25 @@ def test_down_is_from_the_fall_until_it_stands_for_a_while() -> None:
     np.testing.assert_array_equal(down[:, 0], [0, 1, 1, 1, 0, 0, 0, 0, 1, 1])
     slower = down_until_standing(fell, stands, rest_steps=3)
     np.testing.assert_array_equal(slower[:, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+
+
+def test_who_diverged_while_it_walked_is_down_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = partial(WalkEvaluationConfig, episode_s=1.2, command_s=0.24)
+    monkeypatch.setattr("legged_skills.tasks.evaluate_getup.WalkEvaluationConfig", short)
+    step, count = SensedRobots.step_targets, itertools.count()
+
+    def with_nan(robots: SensedRobots, targets: np.ndarray) -> np.ndarray:
+        if next(count) == 20:
+            robots.sim.qvel[0] = np.nan
+        return step(robots, targets)
+
+    monkeypatch.setattr(SensedRobots, "step_targets", with_nan)
+    walk = load_any_policy(shipped_policy("op3"), "op3", "walk")
+    both = RecoveringPolicy(policy=walk, getup=GetupPolicy.load(shipped_getup("op3"), "op3"))
+    run = walk_and_recover(SPEC, both, GetupEvaluationConfig(episodes=2), 1)
+    assert len(run.down) > 40
+    np.testing.assert_array_equal(run.down[:, 0], np.arange(len(run.down)) >= 20)
+    assert not run.down[:, 1].any()
 
 
 def test_recoveries_by_hand() -> None:

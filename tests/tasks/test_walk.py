@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -191,3 +193,26 @@ def test_exact_restore():
     for action in actions[10:]:
         np.testing.assert_array_equal(one.step(action).reward, other.step(action).reward)
     np.testing.assert_array_equal(one.command, other.command)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("velocity_kernel_mps", 0.0, "more than 0"),
+        ("yaw_kernel_radps", -0.4, "more than 0"),
+        ("average_s", 0.0, "more than 0"),
+        ("stand_kernel_share", 0.0, "more than 0"),
+        ("change_period_s", 0.0, "more than 0"),
+        ("zero_share", 1.5, "0 to 1"),
+        ("stand_share", float("nan"), "0 to 1"),
+        ("velocity_weight", float("nan"), "a finite number of at least 0"),
+        ("fall_cost", -1.0, "a finite number of at least 0"),
+        ("max_tilt_rad", float("nan"), "at least 0.0"),
+        ("max_steps", 0, "at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(name: str, value: Any, expected: str) -> None:
+    WalkConfig(yaw_weight=0.0, fall_cost=0.0, zero_share=1.0, change_period_s=1e9)
+    with pytest.raises(SettingsError) as caught:
+        WalkConfig(**{name: value})
+    assert str(caught.value) == f"{name} is {value}, expected {expected}."

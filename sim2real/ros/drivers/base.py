@@ -28,12 +28,14 @@ COMMAND_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 _ROUNDING = 1e-9
+_SENT_WITHIN_S = 0.5
+"""Sending targets that takes longer hangs [s]."""
 
 
 class Driver:
     """A robot over ROS 2. J is its number of joints.
 
-    Callbacks run in the executor's thread, ``take`` and ``publish`` in the control loop's.
+    Callbacks run in the executor's thread, ``take`` in the control loop's, ``publish`` in either.
 
     Attributes:
         joint_messages: usable joint states so far.
@@ -70,7 +72,8 @@ class Driver:
         )
         self.joint_messages = self.imu_messages = self.published = 0
         self.on_button: Callable[[str], None] = lambda name: None
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._mute = False
         self._live = SensorSnapshot(spec.num_joints)
         self._made: list[Callable[[], object]] = []
 
@@ -151,8 +154,18 @@ class Driver:
         with self._lock:
             self._live.others = max(0, others)
 
+    def mute(self, mute: bool = True) -> None:
+        """From now on ``publish`` sends nothing, or something again.
+
+        So that a control step that comes late cannot move a robot that is given up.
+        """
+        self._mute = mute
+        # What is being sent just now is over then, unless that itself hangs.
+        if self._sending.acquire(timeout=_SENT_WITHIN_S):
+            self._sending.release()
+
     def publish(self, joint_targets: np.ndarray) -> None:
-        """Sends joint targets (J,) [rad].
+        """Sends joint targets (J,) [rad], unless it is muted.
 
         Raises:
             SettingsError: one of them is no number, or out of its range; nothing is sent.
@@ -163,8 +176,11 @@ class Driver:
             name = self.spec.joint_names[int(np.argmin(safe))]
             raise SettingsError(f"the joint target of {name} is no number or out of its range.")
         values = self.joints.to_robot(joint_targets)
-        self.send(values)
-        self.published += 1
+        with self._sending:
+            if self._mute:
+                return
+            self.send(values)
+            self.published += 1
 
     def send(self, values: np.ndarray) -> None:
         """Sends the robot's angles (J,) [rad]."""
@@ -177,6 +193,9 @@ class Driver:
             One sentence that says why it cannot be; empty if all is well.
         """
         return ""
+
+    def call_off(self) -> None:
+        """Gives up what ``acquire`` has not done yet, if it is being done."""
 
     def damp(self) -> bool:
         """Lets the drives go, if that can be done; whether somebody has been told to.

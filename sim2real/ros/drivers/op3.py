@@ -3,13 +3,16 @@
 The framework holds the last target for ever, with full torque, neither clamps nor interpolates,
 and may die of a message that is too short: what is sent is checked before. Its IMU's orientation
 is not used. Joints take targets while no module of the robot moves them; entering that state sends
-the stored goal and not the measured angles, so that it is refused where the two differ.
+the stored goal and not the measured angles, so that it is refused where the two differ. Servos
+without torque, as they are after letting go, would go to their stored goals at once if they had
+it back: they are told to be where they are first.
 """
 
 import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,15 +37,19 @@ _ANSWER_S = 2.0
 _FREE_WITHIN_S = 2.0
 _APART_S = 0.05
 """Items of the servos that share a cycle of the bus, 8 ms, get each other's address."""
-_TORQUE_OFF = "torque_enable", 0
-_TIMES_OFF = 3
-"""Torque is switched off so often, since one message may be lost."""
+_TORQUE_OFF, _TORQUE_ON = ("torque_enable", 0), ("torque_enable", 1)
+_TIMES = 3
+"""Torque is switched so often, since one message may be lost."""
+_WRITTEN_WITHIN_S = 2.0
+"""Items that have not been written so long after they were wanted never are [s]."""
 _FRESH_S = 1.0
 """Angles and goals older than this say nothing."""
 _GOAL_ERROR_RAD = 0.3
 """A stored goal that is farther from the measured angle would be a jump."""
 _VOLTS = re.compile(r"Present Volt\s*:\s*([0-9]+(?:\.[0-9]+)?)\s*V")
-_TAKES_OVER = "user_long"
+_HELD = "_long"
+"""A button that is held for 2 s says its name with this, and only this."""
+_TAKES_OVER = "user" + _HELD
 """The robot's own manager does this button by taking all joints."""
 
 
@@ -66,10 +73,12 @@ class Op3Driver(Driver):
             config.joint_names, config.joint_signs, config.joint_offsets_rad, False
         )
         self._goal, self._measured = (SensorSnapshot(spec.num_joints) for _ in range(2))
-        self._freeing: Future | None = None
-        self._free_until_s = NEVER
+        self._waiting: Future | None = None
+        self._over: Callable[[], bool] = lambda: True
+        self._wait_until_s = NEVER
         # Filled by the control loop's thread too.
         self._items: deque[tuple[str, int]] = deque()
+        self._called_off = ""
         self._writing, self._written_s = threading.Lock(), NEVER
         self._enable = self.publisher(String, Op3.ENABLE_CTRL_MODULE, QoSProfile(depth=10))
         self._targets = None
@@ -79,11 +88,12 @@ class Op3Driver(Driver):
         self.set_owner(self._judge(time.monotonic()))
 
     def close(self) -> None:
-        """Ends everything, once the servos have been told what they must be."""
+        """Ends everything, once the servos have been told to let go, if they must."""
+        self.call_off()
         while self._items:
             self._write_next()
             time.sleep(_APART_S)
-        self._be_free()
+        self._go_on()
         self._modules.close()
         super().close()
 
@@ -93,7 +103,7 @@ class Op3Driver(Driver):
             self._targets.send(values)
 
     def refresh(self) -> None:
-        """Asks who moves the joints, sends a waiting item, and ends the waiting for free joints."""
+        """Asks who moves the joints, sends a waiting item, and ends the waiting for either."""
         super().refresh()
         now = time.monotonic()
         if now - self._asked_s >= _ASK_EVERY_S and self._modules.there:
@@ -101,17 +111,58 @@ class Op3Driver(Driver):
             self._modules.ask()
         self._note_owner(now)
         self._write_next()
+        self._look(now)
 
     async def acquire(self) -> str:
-        """Takes the joints from the robot's modules, and reads back that it is so."""
+        """Takes the joints from the robot's modules, and sees to it that the servos have torque."""
         if self.config.dry_run:
             return ""
-        reason = await self._free() if self.config.check_ownership else ""
         with self._writing:
+            self._called_off = ""
+        reason = await self._free() if self.config.check_ownership else ""
+        return self._called_off or reason or await self._switch_on()
+
+    def call_off(self) -> None:
+        """Gives up what ``acquire`` has not done yet; torque that is on stays on."""
+        with self._writing:
+            self._called_off = "it was called off meanwhile."
+            self._items = deque(item for item in self._items if item == _TORQUE_OFF)
+
+    async def _switch_on(self) -> str:
+        """Gives the servos torque where they are; why it cannot be, or empty."""
+        reason = self._stay()
+        if reason:
+            return reason
+        if not self._modules.listened:
+            self.node.get_logger().warning(
+                "nobody takes items of the servos: they may be without torque."
+            )
+        await self._wait(lambda: not self._items, _WRITTEN_WITHIN_S)
+        with self._writing:
+            left = "the servos could not be told to have torque." if self._items else ""
+            return self._called_off or left
+
+    def _stay(self) -> str:
+        """Makes goals of the measured angles, with torque to follow; why it cannot be, or empty."""
+        self._copy_measured()
+        measured = self._measured
+        fresh = time.monotonic() - measured.joint_time_s <= _FRESH_S
+        if not (fresh & np.isfinite(measured.joint_pos)).all():
+            return "the joints' angles are not known."
+        if self._targets is None or not self._targets.publisher.get_subscription_count():
+            return f"nobody listens on {self.command_topic}."
+        here = np.clip(measured.joint_pos, self.spec.joint_lower, self.spec.joint_upper)
+        with self._writing:
+            if self._called_off:
+                return self._called_off
+            self.publish(here)
+            # The goals have some cycles of the bus for themselves, as an item has.
+            self._written_s = time.monotonic()
             self._items.clear()
-            if not reason and self.config.position_p_gain > 0:
+            self._items.extend([_TORQUE_ON] * _TIMES)
+            if self.config.position_p_gain > 0:
                 self._items.append(("position_p_gain", self.config.position_p_gain))
-        return reason
+        return ""
 
     async def _free(self) -> str:
         now = time.monotonic()
@@ -125,24 +176,43 @@ class Op3Driver(Driver):
         self.node.get_logger().info("freeing the joints of the robot's modules.")
         self._enable.publish(String(data=FREE))
         self._asked_s = NEVER
-        self._free_until_s = now + _FREE_WITHIN_S
-        self._freeing = Future(executor=self.node.executor)
-        await self._freeing
+        await self._wait(lambda: not self._judge(time.monotonic()), _FREE_WITHIN_S)
         return self._judge(time.monotonic())
+
+    async def _wait(self, over: Callable[[], bool], within_s: float) -> None:
+        """Waits until something is over, for so long at most [s]; for one thing at a time."""
+        self._over, self._wait_until_s = over, time.monotonic() + within_s
+        self._waiting = Future(executor=self.node.executor)
+        await self._waiting
+
+    def _look(self, now_s: float) -> None:
+        """Ends the waiting, if it is over."""
+        over = self._called_off or self._over() or now_s > self._wait_until_s
+        if self._waiting is not None and over:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ends the waiting, if somebody waits."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.set_result(None)
 
     def damp(self) -> bool:
         """Switches the servos' torque off, as soon as the bus can tell it from another item."""
         if self.config.dry_run:
             return False
         with self._writing:
+            self._called_off = "the drives were told to let go meanwhile."
             self._items.clear()
-            self._items.extend([_TORQUE_OFF] * _TIMES_OFF)
+            self._items.extend([_TORQUE_OFF] * _TIMES)
         self._write_next()
         return self._modules.listened
 
     def damp_possible(self) -> bool:
-        """It is."""
-        return not self.config.dry_run
+        """Whether somebody takes the servos' items: of a real robot only with its own messages."""
+        if self.config.dry_run:
+            return False
+        return self._modules.true_messages or self._modules.listened
 
     def _write_next(self) -> None:
         """Writes an item that waits, unless another was written a moment ago."""
@@ -188,14 +258,7 @@ class Op3Driver(Driver):
     def _note_owner(self, now_s: float) -> None:
         sentence = self._judge(now_s)
         self.set_owner("" if self.config.dry_run else sentence)
-        if not sentence or now_s > self._free_until_s:
-            self._be_free()
-
-    def _be_free(self) -> None:
-        """Ends the waiting for free joints, if somebody waits."""
-        freeing, self._freeing = self._freeing, None
-        if freeing is not None:
-            freeing.set_result(None)
+        self._look(now_s)
 
     def _judge(self, now_s: float) -> str:
         """Who else is in charge of a joint, or why nobody knows; empty if nobody is."""
@@ -212,7 +275,7 @@ class Op3Driver(Driver):
         if name == _TAKES_OVER:
             self._module_of = dict.fromkeys(self.config.joint_names, "the robot's manager")
             self._note_owner(time.monotonic())
-        elif name == self.config.stop_button:
+        if name.removesuffix(_HELD) == self.config.stop_button:
             self.on_button(name)
 
     def _hear_status(self, text: str) -> None:

@@ -6,8 +6,9 @@ import pytest
 from legged_skills.robots.errors import ClipError
 from legged_skills.sim2real.deploy.differences import compare, joint_log
 from legged_skills.sim2real.deploy.log import STATES, DeploymentLog
-from legged_skills.sim2real.deploy.plots import plot
+from legged_skills.sim2real.deploy.plots import gravity_b, plot
 from legged_skills.sim2real.deploy.recorded_run import RecordedRun, read_run
+from legged_skills.sim2real.deploy.snapshot import IMU_ACCELERATION, IMU_ORIENTATION
 from legged_skills.sim2real.deploy.states import Event, State
 from legged_skills.sim2real.joint_log import read_log
 
@@ -70,6 +71,23 @@ def test_a_run_that_sent_nothing_is_no_joint_log(run):
     silent = _changed(run, publish=np.zeros(len(run), dtype=bool))
     with pytest.raises(ClipError, match="no joint targets were sent"):
         joint_log(silent)
+
+
+def test_gravity_is_drawn_in_the_base_frame(run):
+    """With the nose down x is positive, wherever the IMU looks."""
+    np.testing.assert_allclose(gravity_b(run)[-1], [0.0, 0.0, -1.0], atol=0.01)
+    imu, tilt = run.arrays["imu"].copy(), np.deg2rad(20.0)
+    # Turned by 20 degrees about the base's y: of what is felt, upwards, x is -sin 20.
+    c, s = np.cos(0.5 * tilt), np.sin(0.5 * tilt)
+    if run.header["robot"] == "anymal_c":
+        half = 0.5**0.5
+        # Then by 90 degrees about z, as the IMU is mounted: (c, 0, s, 0) (half, 0, 0, half).
+        imu[:, IMU_ORIENTATION] = half * np.array([c, s, s, c])
+    else:
+        imu[:, IMU_ACCELERATION] = 9.80665 * np.array([-np.sin(tilt), 0.0, np.cos(tilt)])
+    found = gravity_b(_changed(run, imu=imu))
+    assert found.shape == (len(imu), 3)
+    np.testing.assert_allclose(found[-1], [np.sin(tilt), 0.0, -np.cos(tilt)], atol=0.02)
 
 
 def test_plot_is_a_picture(run):

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.errors import DeploymentError
+from legged_skills.sim2real.deploy import loop as module
 from legged_skills.sim2real.deploy.config import config_of
 from legged_skills.sim2real.deploy.guards import Code
 from legged_skills.sim2real.deploy.loop import ControlLoop, Timing, creep, due
@@ -227,6 +229,38 @@ def test_step_that_hangs_is_noticed():
     gate.set()
     loop.stop()
     assert loop.trouble(0.0) == ""
+
+
+def test_step_that_never_ends_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(module, "STOP_WITHIN_S", 0.2)
+    begun, gate = threading.Event(), threading.Event()
+    steps = []
+
+    def step(now: float) -> None:
+        steps.append(now)
+        begun.set()
+        gate.wait(60.0)
+
+    loop = ControlLoop(0.001, step)
+    loop.start()
+    assert begun.wait(30.0)
+    begin = time.monotonic()
+    assert not loop.stop()
+    assert 0.2 <= time.monotonic() - begin < 30.0
+    # It is known that it still runs, and that it must not.
+    assert loop.running and loop.ending
+    assert "the control loop has hung for " in loop.trouble(0.01)
+    with pytest.raises(DeploymentError, match="the control loop is still running"):
+        loop.start()
+    gate.set()
+    thread = loop._thread
+    assert thread is not None
+    thread.join(30.0)
+    assert not loop.running and loop.trouble(0.0) == ""
+    assert loop.stop() and len(steps) == 1
+    loop.start()
+    assert not loop.ending
+    assert loop.stop() and not loop.running
 
 
 def test_figures_of_nothing_and_of_much():

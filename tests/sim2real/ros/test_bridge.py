@@ -1,6 +1,7 @@
 """The bridge with ANYmal's driver, over real DDS."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,8 @@ def make(make_rig: Callable) -> Callable:
 def test_whole_way(make, tmp_path):
     from rclpy.lifecycle import TransitionCallbackReturn
 
-    rig = make(log=str(tmp_path / "run"), figures=str(tmp_path / "figures.json"))
+    log = tmp_path / "of" / "today" / "run"
+    rig = make(log=str(log), figures=str(tmp_path / "figures.json"))
     rig.start()
     rig.state("idle")
     # Being active moves nothing.
@@ -74,7 +76,7 @@ def test_whole_way(make, tmp_path):
     from legged_skills.sim2real.bundle import Bundle
     from legged_skills.sim2real.deploy.recorded_run import read_run, replay
 
-    run = read_run(tmp_path / "run")
+    run = read_run(log)
     bundle = Bundle.load(rig.bridge.config.bundle)
     for row, output in replay(run, bundle):
         np.testing.assert_array_equal(output.joint_targets, run.arrays["joint_targets"][row])
@@ -250,6 +252,131 @@ def test_loop_that_dies_is_told(make, monkeypatch):
     rig.until(lambda: rig.bridge.output)
     rig.spin(0.3)
     assert rig.bridge.output.state.value == "fault" and len(rig.received) == count
+
+
+class _Hang:
+    """Something that does not return before ``gate`` is opened, once it was told to hang."""
+
+    def __init__(self, does: Callable[..., Any]) -> None:
+        self._does, self.hangs = does, False
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def __call__(self, *args: Any) -> Any:
+        if self.hangs:
+            self.begun.set()
+            self.gate.wait(120.0)
+        return self._does(*args)
+
+
+@pytest.fixture
+def hang(monkeypatch) -> Any:
+    """Makes a method of an object hang; in the end it does not any more."""
+    made: list[_Hang] = []
+
+    def make(owner: object, name: str) -> _Hang:
+        made.append(_Hang(getattr(owner, name)))
+        monkeypatch.setattr(owner, name, made[-1])
+        made[-1].hangs = True
+        assert made[-1].begun.wait(60.0)
+        return made[-1]
+
+    monkeypatch.setattr("legged_skills.sim2real.deploy.loop.STOP_WITHIN_S", 0.3)
+    yield make
+    for one in made:
+        one.gate.set()
+
+
+def test_loop_that_hangs_is_not_deactivated(make, hang, capfd):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.state("idle")
+    # As long as nothing moves, that a step is late is told by nobody else.
+    hung = hang(rig.bridge._parts.driver, "take")
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.FAILURE
+    said = capfd.readouterr().err
+    assert "the control loop hangs, and does not end: nothing is sent." in said
+    assert "not deactivated: the control loop hangs." in said
+    assert rig.bridge._parts.loop.running and not rig.bridge.active
+    assert rig.call("prepare") == (False, "prepare is refused: the bridge is not active.")
+    rig.state("fault")
+    rig.until(lambda: "the control loop has hung for " in rig.notices[-1])
+    hung.hangs = False
+    hung.gate.set()
+    rig.until(lambda: not rig.bridge._parts.loop.running)
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert rig.bridge.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    # Once it is not late any more.
+    rig.until(lambda: rig.bridge.output is not None and not rig.bridge.output.faults)
+    rig.bring("ready")
+    rig.until(lambda: len(rig.received) > 10)
+
+
+def test_step_that_hangs_while_it_sends_sends_nothing_when_it_comes_late(make, hang):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+    # After a fault the last target is sent over and over.
+    rig.spoil = _nan
+    rig.state("fault")
+    hung = hang(rig.bridge._parts.driver.joints, "to_robot")
+    rig.spin(0.3)
+    count, published = len(rig.received), rig.bridge._parts.driver.published
+    assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.FAILURE
+    hung.hangs = False
+    hung.gate.set()
+    rig.until(lambda: not rig.bridge._parts.loop.running)
+    rig.spin(0.3)
+    assert len(rig.received) == count and rig.bridge._parts.driver.published == published
+
+
+@pytest.mark.parametrize("where", ["take", "publish"])
+def test_all_is_ended_though_a_step_hangs(make, hang, tmp_path, where):
+    from legged_skills.sim2real.deploy.recorded_run import read_run
+
+    rig = make(log=str(tmp_path / "run"), figures=str(tmp_path / "figures.json"))
+    rig.start()
+    rig.bring("policy")
+    parts = rig.bridge._parts
+    hung = hang(parts.driver, where)
+    rig.bridge.trigger_shutdown()
+    rig.spin(0.3)
+    count, states = len(rig.received), list(rig.states)
+    assert len(read_run(tmp_path / "run")) > 10
+    assert json.loads((tmp_path / "figures.json").read_text())["steps"] > 10
+    assert rig.bridge.output is None
+    hung.gate.set()
+    rig.until(lambda: not parts.loop.running)
+    rig.spin(0.3)
+    # The step that has come late has neither moved nor told anything.
+    assert len(rig.received) == count and rig.states == states
+    assert rig.bridge.output is None
+
+
+def test_muted_driver_sends_nothing(make):
+    rig = make()
+    rig.start()
+    driver = rig.bridge._parts.driver
+    driver.mute()
+    driver.publish(rig.spec.default_joint_pos)
+    rig.spin(0.3)
+    assert rig.received == [] and driver.published == 0
+    driver.mute(False)
+    driver.publish(rig.spec.default_joint_pos)
+    rig.until(lambda: len(rig.received) == 1)
+    assert driver.published == 1
+
+
+def test_driver_that_cannot_let_go_says_so_at_the_start(make, capfd):
+    rig = make(fault_behaviour="damp")
+    rig.start()
+    words = "the drives cannot be told to let go: after a fault nothing is sent."
+    assert words not in capfd.readouterr().err
+    rig.bring("ready")
+    assert words in capfd.readouterr().err
 
 
 def test_callback_that_fails_is_a_fault(make, monkeypatch):
@@ -441,11 +568,48 @@ def test_diagnostics(make):
     assert values["policy"]["sha256"] == rig.bridge._parts.bundle.sha256
     assert values["state"]["publishing"] == "true"
     assert float(values["sensors"]["joint_states_hz"]) > 1.0
+    assert 0.0 <= float(values["sensors"]["imu_age_s"]) < 1.0
+    assert values["loop"]["limited_steps"] == "0"
     assert values["command"]["topic"] == "/cmd_vel (TwistStamped)"
     assert all(status.hardware_id == "anymal_c" for status in heard[-1].status)
     rig.spoil = _nan
     rig.until(lambda: heard[-1].status[0].level == b"\x02")
     assert "is nan" in heard[-1].status[0].message
+
+
+def test_limited_steps_and_a_silent_imu_are_reported(make):
+    from types import SimpleNamespace
+
+    rig = make()
+    rig.start()
+    parts = rig.bridge._parts
+    report = parts.report
+
+    def values() -> dict[str, str]:
+        message = report.message(rig.bridge.output, parts.sensors, parts.command, {})
+        return {v.key: v.value for status in message.status for v in status.values}
+
+    for limited in (True, False, True, True):
+        report.count(SimpleNamespace(limited=limited))
+    # Of the steps since the report before.
+    assert values()["limited_steps"] == "3"
+    assert values()["limited_steps"] == "0"
+    rig.silent = True
+    rig.spin(0.6)
+    age_s = float(values()["imu_age_s"])
+    assert 0.4 < age_s < 30.0
+    parts.controller.watch.attitude.time_s = -np.inf
+    assert values()["imu_age_s"] == "unknown"
+
+
+@pytest.mark.parametrize("name", ["", "none"])
+def test_without_a_name_there_is_no_log(make, monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    rig = make(log=name)
+    rig.start()
+    assert rig.bridge._parts.log is None
+    rig.bridge.trigger_shutdown()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parameters_describe_themselves(make):

@@ -19,6 +19,7 @@ import yaml
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.bag import bag_possible
+from legged_skills.tasks.deploy_commands import Deploy
 
 pytest.importorskip("rclpy")
 
@@ -100,6 +101,31 @@ def test_errors_of_averaged_velocities():
 
 
 @pytest.mark.parametrize(
+    ("twin", "task", "command"),
+    [
+        # 0.4 of 0.75 m/s.
+        (True, "walk", (0.3, 0.0, 0.0)),
+        (False, "walk", (0.0, 0.0, 0.0)),
+        (True, "dribble", None),
+        (False, "dribble", None),
+    ],
+)
+def test_a_real_robot_walks_only_if_it_is_told_to(bundle_files, twin, task, command):
+    bundle = Bundle.load(Path(bundle_files["anymal_c"]))
+    assert bundle.header.command[0].high == 0.75
+    assert Deploy(twin=twin, task=task)._command(bundle) == pytest.approx(command)
+
+
+def test_what_is_confirmed_says_what_is_commanded():
+    from legged_skills.sim2real.ros.deploy import handover
+
+    assert handover((0.2, 0.0, 0.1)) == (
+        "the policy takes over, commanded 0.2 m/s forward, 0 m/s left, 0.1 rad/s"
+    )
+    assert handover(None) == "the policy takes over, and follows ball and target"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--twin", "--script", "1 2"], "script is '1 2', expected three numbers"),
@@ -175,6 +201,25 @@ def test_ctrl_c_stops_softly(bundle_files, tmp_path, params):
     assert process.returncode == 130, said + complaint
     assert "Traceback" not in complaint
     assert _left_over(out) == []
+
+
+def test_all_ends_with_a_deployment_that_is_killed(bundle_files, tmp_path, params):
+    out = tmp_path / "out"
+    arguments = ["--twin", "--gap", "none", "--duration", 60, "--params", params, "--out", out]
+    process = _deploy(*arguments, "--bundle", bundle_files["anymal_c"])
+    end = time.monotonic() + PATIENCE_S
+    while not (out / "bridge.txt").exists() or "ramp" not in _states(out):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.1)
+    assert len(_left_over(out)) == 2
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    while _left_over(out):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    # In order: the robot was stopped, and the twin wrote its figures.
+    assert "stop is accepted" in (out / "bridge.txt").read_text()
+    assert json.loads((out / "twin.json").read_text())["cycles"] > 10
 
 
 def _states(out: Path) -> str:

@@ -1,3 +1,4 @@
+import os
 import socket
 
 import pytest
@@ -17,17 +18,20 @@ def test_a_free_domain_is_one_that_nobody_listens_in():
 def test_environment_of_processes(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "5")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
-    import os
-
+    monkeypatch.setenv("ROS_STATIC_PEERS", "192.168.0.7")
     settle(None, localhost=False)
     assert (os.environ["ROS_DOMAIN_ID"], os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]) == (
         "5",
         "SUBNET",
     )
+    assert os.environ["ROS_STATIC_PEERS"] == "192.168.0.7"
     settle(7)
     assert (os.environ["ROS_DOMAIN_ID"], os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]) == (
         "7",
         "LOCALHOST",
     )
+    assert "ROS_STATIC_PEERS" not in os.environ
+    # That is all there is to it where there are none.
+    settle(7)
     with pytest.raises(SettingsError, match="domain is 300"):
         settle(300)

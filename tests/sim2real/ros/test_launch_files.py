@@ -14,9 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from legged_skills.sim2real.deploy.recorded_run import read_run
+from legged_skills.tasks.twin_commands import RunTwin
 
 FILES = ("anymal", "bridge", "op3", "sim")
 SOURCES = os.environ.get("LEGGED_SKILLS_LAUNCH", "")
@@ -34,6 +37,12 @@ def test_arguments_have_descriptions_and_safe_defaults(repo_root: Path, name):
     for keys in arguments.values():
         assert ast.literal_eval(keys["description"]).endswith(".")
     assert "default_value" not in arguments["bundle"]
+    # Names of twin, keyboard and robot are in no namespace, so that the bridge's must not be.
+    assert "namespace" not in arguments
+    if name == "sim":
+        assert arguments["ball"]["default_value"] == "'false'"
+        paths = RunTwin.__annotations__["path"]
+        assert ast.literal_eval(arguments["path"]["choices"]) == list(get_args(paths))
     for switch in {"autostart", "dry_run"} & arguments.keys():
         assert arguments[switch]["default_value"] == "'false'"
         assert arguments[switch]["choices"] == "['true', 'false']"
@@ -59,7 +68,8 @@ def hear(event):
     said += event.text.decode(errors="replace")
     if not over and all(words in said for words in until.split("|")):
         over = True
-        return Shutdown(reason="the test is over")
+        # Somewhat later: what runs by then is to leave something behind.
+        return TimerAction(period=1.0, actions=[Shutdown(reason="the test is over")])
 
 if path:
     source = PythonLaunchDescriptionSource(path)
@@ -88,7 +98,8 @@ def ros2_launch(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         "legged-skills": "legged_skills",
     }.items():
         program = folder / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        lines = ("#!/bin/sh", 'echo "started: $*"', f'exec "{sys.executable}" -m {module} "$@"')
+        program.write_text("\n".join(lines) + "\n")
         program.chmod(0o755)
     environment = os.environ | {
         "AMENT_PREFIX_PATH": os.pathsep.join(
@@ -98,6 +109,7 @@ def ros2_launch(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": str(1 + (os.getpid() + 71) % 90),
         "ROS_LOG_DIR": str(tmp_path / "log"),
+        "ROS_HOME": str(tmp_path / "home"),
     }
 
     def launch(path: Path | str, *arguments: str, until: str = "") -> Any:
@@ -119,7 +131,7 @@ def ros2_launch(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.mark.parametrize(("name", "robot"), [("anymal", "anymal_c"), ("op3", "op3")])
-def test_bridge_is_started_by_launch(ros2_launch, repo_root, bundle_files, name, robot):
+def test_bridge_is_started_by_launch(ros2_launch, repo_root, tmp_path, bundle_files, name, robot):
     done = ros2_launch(
         repo_root / "launch" / f"{name}.launch.py",
         f"bundle:={bundle_files[robot]}",
@@ -131,6 +143,23 @@ def test_bridge_is_started_by_launch(ros2_launch, repo_root, bundle_files, name,
     assert done.returncode == 0, said
     assert f"{robot} walk, {bundle_files[robot]}" in said and ", dry run" in said
     assert "process has finished cleanly" in said and "too late" not in said
+    # It is recorded, unless somebody does not want that.
+    (log,) = (tmp_path / "home" / "legged_skills").glob("*/log.000.npz")
+    assert re.fullmatch(rf"\d{{8}}-\d{{6}}-{robot}", log.parent.name)
+    assert read_run(log).header["robot"] == robot
+
+
+def test_a_launch_that_is_not_recorded(ros2_launch, repo_root, tmp_path, bundle_files):
+    done = ros2_launch(
+        repo_root / "launch" / "op3.launch.py",
+        f"bundle:={bundle_files['op3']}",
+        "autostart:=true",
+        "dry_run:=true",
+        "log:=none",
+        until=", dry run",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_twin_bridge_and_keyboard_are_started_by_launch(ros2_launch, repo_root, bundle_files):
@@ -139,6 +168,9 @@ def test_twin_bridge_and_keyboard_are_started_by_launch(ros2_launch, repo_root, 
         f"bundle:={bundle_files['op3']}",
         "robot:=op3",
         "gap:=none",
+        "ball:=true",
+        "path:=slalom",
+        "log:=none",
         "autostart:=true",
         "domain:=93",
         "teleop:=true",
@@ -149,6 +181,7 @@ def test_twin_bridge_and_keyboard_are_started_by_launch(ros2_launch, repo_root, 
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "op3, seed 0, gap none, domain 93" in said
+    assert "started: twin --robot op3 --gap none --seed 0 --ball --path slalom\n" in said
     assert re.search(r"to be run: \S+/lib/legged_skills/legged-skills teleop", said)
     assert "too late" not in said
 

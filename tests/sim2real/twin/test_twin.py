@@ -215,6 +215,8 @@ def test_gap_and_pose_are_checked():
         Twin(TwinConfig(robot="spot"))
     with pytest.raises(SettingsError, match="expected none, full or a file"):
         Twin(TwinConfig(robot="op3", gap="half"))
+    with pytest.raises(SettingsError, match="seed is -1, expected at least 0"):
+        TwinConfig(robot="op3", seed=-1)
 
 
 def test_a_gap_from_a_file(tmp_path: Path):
