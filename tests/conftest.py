@@ -41,6 +41,19 @@ def _strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
             yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled() -> Iterator[None]:
+    """Drops what JAX has compiled, after each file of tests.
+
+    Each function that it compiled takes memory maps, of which Linux gives a process 65,530: all
+    tests in one process would need more, and end in a segmentation fault of the compiler.
+    """
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
     """The folder with package.xml."""
