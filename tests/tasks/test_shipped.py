@@ -78,8 +78,8 @@ COMMANDS = {
     ],
 }
 WITHIN_MPS = {"anymal_c": 0.13, "op3": 0.06}
-"""OP3's commands to the side and back are larger than this. In its first seconds it goes faster than
-told where nobody pushes it."""
+"""OP3's commands to the side and back are larger than this. In its first seconds it goes faster
+than told where nobody pushes it."""
 WITHIN_RADPS = {"anymal_c": 0.2, "op3": 0.25}
 """OP3 turns in the first seconds of going fast, before its integrator holds it."""
 
