@@ -1,11 +1,13 @@
 """The exceptions of the whole package: one base, one sentence each."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 MAX_SEED = 2**32 - 1
 """The greatest seed: JAX's random numbers are the same for any two seeds that agree in these bits.
 """
+_INFINITE = float("inf")
 
 
 class LeggedSkillsError(Exception):
@@ -79,9 +81,7 @@ def require_positive(settings: object, *names: str) -> None:
     Raises:
         SettingsError: one is not; the message names it.
     """
-    for name in names:
-        positive = 0.0 < getattr(settings, name) < float("inf")
-        _require(positive, settings, name, "more than 0")
+    _require_each(lambda value: 0.0 < value < _INFINITE, settings, names, "more than 0")
 
 
 def require_not_negative(settings: object, *names: str) -> None:
@@ -94,9 +94,8 @@ def require_not_negative(settings: object, *names: str) -> None:
     Raises:
         SettingsError: one is not; the message names it.
     """
-    for name in names:
-        fits = 0.0 <= getattr(settings, name) < float("inf")
-        _require(fits, settings, name, "a finite number of at least 0")
+    expected = "a finite number of at least 0"
+    _require_each(lambda value: 0.0 <= value < _INFINITE, settings, names, expected)
 
 
 def require_seed(settings: object, name: str = "seed") -> None:
@@ -124,9 +123,8 @@ def require_widths(settings: object, *names: str) -> None:
     Raises:
         SettingsError: one is less than 1; the message names them.
     """
-    for name in names:
-        fits = all(width >= 1 for width in getattr(settings, name))
-        _require(fits, settings, name, "widths of at least 1")
+    expected = "widths of at least 1"
+    _require_each(lambda widths: all(w >= 1 for w in widths), settings, names, expected)
 
 
 def require_share(settings: object, *names: str) -> None:
@@ -139,9 +137,16 @@ def require_share(settings: object, *names: str) -> None:
     Raises:
         SettingsError: one is not; the message names it.
     """
+    expected = "at least 0 and less than 1"
+    _require_each(lambda value: 0.0 <= value < 1.0, settings, names, expected)
+
+
+def _require_each(
+    fits: Callable[[Any], bool], settings: object, names: Iterable[str], expected: str
+) -> None:
+    """Refuses the first of some settings that does not fit."""
     for name in names:
-        share = 0.0 <= getattr(settings, name) < 1.0
-        _require(share, settings, name, "at least 0 and less than 1")
+        _require(fits(getattr(settings, name)), settings, name, expected)
 
 
 def _require(holds: bool, settings: object, name: str, expected: str) -> None:

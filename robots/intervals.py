@@ -31,11 +31,9 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
         Low and high end; NaN for fewer than two values.
     """
     known = values[np.isfinite(values)]
-    count = len(known)
-    if count < 2:
+    if len(known) < 2:
         return _NONE
-    spread = float(stdtrit(count - 1, 0.975) * known.std(ddof=1) / np.sqrt(count))
-    mean = float(known.mean())
+    mean, spread = float(known.mean()), _half_width(known)
     return mean - spread, mean + spread
 
 
@@ -53,13 +51,19 @@ def ratio_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
         Low and high end, around the sum of all over their number; NaN for fewer than two groups.
     """
     some = counts > 0
-    sums, counts, groups = sums[some], counts[some], int(some.sum())
-    if groups < 2:
+    sums, counts = sums[some], counts[some]
+    if len(counts) < 2:
         return _NONE
     mean = float(sums.sum() / counts.sum())
     off = (sums - mean * counts) / counts.mean()
-    spread = float(stdtrit(groups - 1, 0.975) * off.std(ddof=1) / np.sqrt(groups))
+    spread = _half_width(off)
     return mean - spread, mean + spread
+
+
+def _half_width(values: np.ndarray) -> float:
+    """Half the width of the interval of the mean of (n,) independent values, at least two."""
+    count = len(values)
+    return float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
 
 
 def median_interval(values: np.ndarray) -> tuple[float, float]:

@@ -116,7 +116,7 @@ class ImitationConfig:
 
 
 class TrackingError(NamedTuple):
-    """How far robots are from their reference; (N,) each."""
+    """How far robots are from their reference; (N,) each, but for vectors."""
 
     joint_squared: np.ndarray
     """Sum over joints [rad^2]."""
@@ -126,6 +126,8 @@ class TrackingError(NamedTuple):
     """Distance of the base [m]."""
     root_height: np.ndarray
     """Height of the base over the reference's [m]."""
+    root_vel: np.ndarray
+    """(N, 3) difference of the velocities of the base, each in its own base frame [m/s]."""
     root_rot: np.ndarray
     """Angle between the orientations of the base [rad]."""
     tilt: np.ndarray
@@ -303,7 +305,7 @@ class ImitationEnv(WithRobots):
         action_before = self.robots.last_action.copy()
         diverged = self.advance(action)
         error = self.tracking_error()
-        self._average_velocity()
+        self._average_velocity(error)
         reward, terms = self._reward(error, action_before)
         terminated = self.lost(error) | diverged
         truncated = (self.row >= self.reference.last[self.row]) | (self.age >= config.max_steps)
@@ -358,18 +360,15 @@ class ImitationEnv(WithRobots):
             joint_mean=np.abs(joint).mean(axis=1),
             root_pos=np.sqrt(np.square(pos - ref_qpos[:, :3]).sum(axis=1)),
             root_height=pos[:, 2] - ref_qpos[:, 2],
+            root_vel=robots.lin_vel_b - self.reference.lin_vel_b[self.row],
             root_rot=2.0 * np.arcsin(np.minimum(half_sine, 1.0)),
             tilt=np.arccos(np.clip(up_cosine, -1.0, 1.0)),
         )
 
-    def _root_vel_off(self) -> np.ndarray:
-        """(N, 3) how far the base's velocity is off the reference's, each in its frame [m/s]."""
-        return self.robots.lin_vel_b - self.reference.lin_vel_b[self.row]
-
-    def _average_velocity(self) -> None:
+    def _average_velocity(self, error: TrackingError) -> None:
         """Moves the running mean of the velocity's error on by a control step."""
         fading = min(1.0, self.spec.control_period_s / self.config.mean_vel_s)
-        self._vel_off += fading * (self._root_vel_off()[:, :2] - self._vel_off)
+        self._vel_off += fading * (error.root_vel[:, :2] - self._vel_off)
 
     def _reward(
         self, error: TrackingError, action_before: np.ndarray
@@ -378,7 +377,6 @@ class ImitationEnv(WithRobots):
         leg, speed = self.spec.leg_length_m, self.spec.froude_speed_mps
         joint_vel = robots.joint_vel - ref.qvel[self.row, 6:]
         feet = robots.feet_b() - ref.feet_b[self.row]
-        root_vel = self._root_vel_off()
         mean_vel = np.sqrt(np.square(self._vel_off / speed).sum(axis=1))
         action_rate = np.square(robots.last_action - action_before).sum(axis=1)
         terms = {
@@ -390,7 +388,9 @@ class ImitationEnv(WithRobots):
                 - config.root_height_scale * np.square(error.root_height / leg)
                 - config.root_rot_scale * np.square(error.root_rot)
             ),
-            "root_vel": np.exp(-config.root_vel_scale * np.square(root_vel / speed).sum(axis=1)),
+            "root_vel": np.exp(
+                -config.root_vel_scale * np.square(error.root_vel / speed).sum(axis=1)
+            ),
             "mean_vel": np.exp(-config.mean_vel_scale * mean_vel),
         }
         reward = (

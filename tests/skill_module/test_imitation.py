@@ -87,7 +87,7 @@ def test_the_mean_velocity_is_rewarded(env):
     speed = SPEC.froude_speed_mps
     robots_.lin_vel_b[:, :2] = env.reference.lin_vel_b[env.row, :2] + [0.3, -0.4]
     for steps in (1, 2, 3):
-        env._average_velocity()
+        env._average_velocity(env.tracking_error())
         _, terms = env._reward(env.tracking_error(), robots_.last_action)
         # Half a metre per second off since the beginning.
         mean = 0.5 * (1.0 - (1.0 - period / 0.6) ** steps)

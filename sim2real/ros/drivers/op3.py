@@ -109,9 +109,8 @@ class Op3Driver(Driver):
         if now - self._asked_s >= _ASK_EVERY_S and self._modules.there:
             self._asked_s = now
             self._modules.ask()
-        self._note_owner(now)
         self._write_next()
-        self._look(now)
+        self._note_owner(now)
 
     async def acquire(self) -> str:
         """Takes the joints from the robot's modules, and sees to it that the servos have torque."""

@@ -188,14 +188,20 @@ def test_anymal_from_the_first_process_to_the_last(tmp_path, params):
     assert (out / "x.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_ctrl_c_stops_softly(bundle_files, tmp_path, params):
-    out = tmp_path / "out"
+def _deploy_until_ramp(bundle, params, out):
+    """A deployment with a twin, which has begun to move."""
     arguments = ["--twin", "--gap", "none", "--duration", 60, "--params", params, "--out", out]
-    process = _deploy(*arguments, "--bundle", bundle_files["anymal_c"])
+    process = _deploy(*arguments, "--bundle", bundle)
     end = time.monotonic() + PATIENCE_S
     while not (out / "bridge.txt").exists() or "ramp" not in _states(out):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.1)
+    return process
+
+
+def test_ctrl_c_stops_softly(bundle_files, tmp_path, params):
+    out = tmp_path / "out"
+    process = _deploy_until_ramp(bundle_files["anymal_c"], params, out)
     os.kill(process.pid, signal.SIGINT)
     said, complaint = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, said + complaint
@@ -204,13 +210,8 @@ def test_ctrl_c_stops_softly(bundle_files, tmp_path, params):
 
 
 def test_all_ends_with_a_deployment_that_is_killed(bundle_files, tmp_path, params):
-    out = tmp_path / "out"
-    arguments = ["--twin", "--gap", "none", "--duration", 60, "--params", params, "--out", out]
-    process = _deploy(*arguments, "--bundle", bundle_files["anymal_c"])
-    end = time.monotonic() + PATIENCE_S
-    while not (out / "bridge.txt").exists() or "ramp" not in _states(out):
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.1)
+    out, end = tmp_path / "out", time.monotonic() + PATIENCE_S
+    process = _deploy_until_ramp(bundle_files["anymal_c"], params, out)
     assert len(_left_over(out)) == 2
     process.kill()
     process.communicate(timeout=PATIENCE_S)
