@@ -16,8 +16,10 @@ from legged_skills.robots.errors import DeploymentError
 
 STOP_WITHIN_S = 2.0
 """A step that takes longer when the loop is to end hangs [s]."""
-_AIM_S = 0.001
+_AIM_S = 0.0005
 """Steps shall begin so long after sensor values have arrived [s]."""
+_EARLY_S = 0.001
+"""Sensor values come by so much earlier than they should [s]."""
 _CREEP = 0.05
 _MOST_CREEP_S = 0.0001
 """The loop creeps by no more than this in a step [s]."""
@@ -92,7 +94,7 @@ def due(age_s: float, cycle_s: float) -> bool:
         age_s: of the newest ones [s].
         cycle_s: time between two of them [s]; 0 if nobody knows.
     """
-    return cycle_s > 0.0 and -_AIM_S <= age_s - cycle_s <= _AIM_S + _PATIENCE_S
+    return cycle_s > 0.0 and -_EARLY_S <= age_s - cycle_s <= _EARLY_S + _PATIENCE_S
 
 
 class ControlLoop:

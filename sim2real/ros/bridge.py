@@ -312,8 +312,14 @@ class BridgeNode(LifecycleNode):
 
     def _fail(self, parts: _Parts, sentence: str) -> None:
         """Makes a fault of what has failed outside of the controller; once of the same."""
-        with parts.deciding:
+        if not parts.deciding.acquire(timeout=_HUNG_S):
+            # A step hangs, which is told by ``_watch_loop``: who tells it must not wait for it.
+            self.get_logger().fatal(sentence)
+            return
+        try:
             self.output = output = parts.controller.fail(sentence)
+        finally:
+            parts.deciding.release()
         self._damp(parts, output)
         self._tell(output.state, parts.controller.notice)
         if sentence != self._failure:

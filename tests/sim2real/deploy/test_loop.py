@@ -76,7 +76,7 @@ def test_loop_creeps_to_the_moment_after_sensor_values():
 
     loop = ControlLoop(0.024, step, 0.008, clock, clock.sleep)
     loop.run()
-    np.testing.assert_allclose(ages[-50:], 0.001, atol=1e-4)
+    np.testing.assert_allclose(ages[-50:], 0.0005, atol=1e-4)
     errors = np.abs(np.diff(times) - 0.024)
     assert errors.max() <= 0.0001 + 1e-9
     assert loop.timing.missed == 0
@@ -85,12 +85,12 @@ def test_loop_creeps_to_the_moment_after_sensor_values():
 @pytest.mark.parametrize(
     ("age_s", "cycle_s", "expected"),
     [
-        (0.001, 0.008, 0.0),
-        (0.002, 0.008, -5e-5),
-        (0.0, 0.008, 5e-5),
-        (0.0045, 0.008, -1e-4),
-        (0.0055, 0.008, 1e-4),
-        (0.0075, 0.008, 7.5e-5),
+        (0.0005, 0.008, 0.0),
+        (0.0015, 0.008, -5e-5),
+        (0.0, 0.008, 2.5e-5),
+        (0.004, 0.008, -1e-4),
+        (0.005, 0.008, 1e-4),
+        (0.0075, 0.008, 5e-5),
         (0.002, 0.0, 0.0),
         (float("nan"), 0.008, 0.0),
         (0.5, 0.008, 0.0),

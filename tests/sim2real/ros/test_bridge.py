@@ -356,6 +356,25 @@ def test_all_is_ended_though_a_step_hangs(make, hang, tmp_path, where):
     assert rig.bridge.output is None
 
 
+def test_step_that_hangs_is_told_though_the_driver_fails_too(make, hang, monkeypatch, capfd):
+    def refresh() -> None:
+        raise ValueError("no such servo")
+
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    parts = rig.bridge._parts
+    # While it decides, when nobody else may.
+    hang(parts.controller, "tick")
+    monkeypatch.setattr(parts.driver, "refresh", refresh)
+    rig.state("fault")
+    rig.until(lambda: "the control loop has hung for " in rig.notices[-1])
+    assert "the driver failed (ValueError('no such servo'))." in capfd.readouterr().err
+    count = len(rig.received)
+    rig.spin(0.3)
+    assert len(rig.received) == count
+
+
 def test_muted_driver_sends_nothing(make):
     rig = make()
     rig.start()
