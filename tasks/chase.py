@@ -72,8 +72,6 @@ class Chase:
     """How far beside the ball it passes on the way there [m]."""
     far_m: float
     """Beyond this the robot turns where it goes, nearer the way that it shall kick [m]."""
-    slack_m: float
-    """A ball that will be within this of where it shall be is left alone; the robot lines up [m]."""
     both_ends: bool
     """Whether hind legs kick what is behind, as front legs do what is ahead."""
 
@@ -101,18 +99,16 @@ CHASES: Mapping[str, Chase] = {
         behind_m=0.76,
         aside_m=0.38,
         far_m=1.31,
-        slack_m=0.0,
         both_ends=True,
     ),
     # Found by CMA-ES under the full gap, with the first walk that had a clock and pushes of at most
-    # 6 N, from what had been found so with a walk that did not go sideways. Of lead_s and slack_m a
-    # few values were tried, on 20 episodes a way.
+    # 6 N, from what had been found so with a walk that did not go sideways.
     "op3": Chase(
         lane_m=0.05,
         lane_width_m=0.045,
         reach_m=0.045,
         passed_m=0.038,
-        lead_s=1.2,
+        lead_s=0.94,
         meet_mps=0.52,
         slowing_mps2=0.27,
         slow_kick_mps=0.13,
@@ -127,7 +123,6 @@ CHASES: Mapping[str, Chase] = {
         behind_m=0.11,
         aside_m=0.56,
         far_m=0.25,
-        slack_m=0.3,
         both_ends=False,
     ),
 }
@@ -204,9 +199,7 @@ def _ahead(points: Array, chase: Chase) -> tuple[Array, Array]:
     far = away > chase.far_m
     comes = ~beyond & (jnp.abs(off_lane) < chase.lane_m)
     velocity = jnp.where(beyond[:, None], around, kicking)
-    waits = (distance < chase.slack_m) & ~beyond
-    lines_up = waits | (far & ~comes)
-    velocity = jnp.where(lines_up[:, None], _go_to(lined_up, chase), velocity)
+    velocity = jnp.where((far & ~comes)[:, None], _go_to(lined_up, chase), velocity)
     forth = jnp.where(velocity[:, 0] < 0.0, -1.0, 1.0)
     way = jnp.arctan2(velocity[:, 1], jnp.abs(velocity[:, 0]) + 1e-6) * forth
     return velocity, jnp.where(far, way, angle)
