@@ -18,8 +18,11 @@ STOP_WITHIN_S = 2.0
 """A step that takes longer when the loop is to end hangs [s]."""
 _AIM_S = 0.0005
 """Steps shall begin so long after sensor values have arrived [s]."""
-_EARLY_S = 0.001
-"""Sensor values come by so much earlier than they should [s]."""
+_EARLY_S, _EARLY_SHARE = 0.002, 0.4
+"""They may be due so much earlier than they should come [s], or by this share of their cycle, if
+that is less: a step that begins just before they come would be told values that are a cycle old."""
+_LATE_S = 0.003
+"""Values that are later than this are not waited for [s]."""
 _CREEP = 0.05
 _MOST_CREEP_S = 0.0001
 """The loop creeps by no more than this in a step [s]."""
@@ -94,7 +97,8 @@ def due(age_s: float, cycle_s: float) -> bool:
         age_s: of the newest ones [s].
         cycle_s: time between two of them [s]; 0 if nobody knows.
     """
-    return cycle_s > 0.0 and -_EARLY_S <= age_s - cycle_s <= _EARLY_S + _PATIENCE_S
+    early_s = min(_EARLY_S, _EARLY_SHARE * cycle_s)
+    return cycle_s > 0.0 and -early_s <= age_s - cycle_s <= _LATE_S
 
 
 class ControlLoop:

@@ -139,8 +139,10 @@ def test_values_that_are_due_are_waited_for(late_s: float, waited_s: float) -> N
 @pytest.mark.parametrize(
     ("age_s", "cycle_s", "expected"),
     [
-        (0.0069, 0.008, False),
-        (0.0071, 0.008, True),
+        (0.0059, 0.008, False),
+        (0.0061, 0.008, True),
+        (0.0014, 0.0025, False),
+        (0.0016, 0.0025, True),
         (0.0109, 0.008, True),
         # Whoever is silent is not waited for.
         (0.0111, 0.008, False),
