@@ -8,6 +8,8 @@ import dataclasses
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -49,6 +51,17 @@ _HUNG_S = 1.0
 """A control loop that has been silent for so long, and for max_late_s, hangs."""
 _NO_LOG = ("", "none")
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@contextmanager
+def _unless_hung(lock: threading.Lock) -> Iterator[bool]:
+    """Holds a lock, unless a step that hangs does; whether it is held."""
+    held = lock.acquire(timeout=_HUNG_S)
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
 
 
 class _Parts:
@@ -312,16 +325,13 @@ class BridgeNode(LifecycleNode):
 
     def _fail(self, parts: _Parts, sentence: str) -> None:
         """Makes a fault of what has failed outside of the controller; once of the same."""
-        if not parts.deciding.acquire(timeout=_HUNG_S):
-            # A step hangs, which is told by ``_watch_loop``: who tells it must not wait for it.
-            self.get_logger().fatal(sentence)
-            return
-        try:
-            self.output = output = parts.controller.fail(sentence)
-        finally:
-            parts.deciding.release()
-        self._damp(parts, output)
-        self._tell(output.state, parts.controller.notice)
+        with _unless_hung(parts.deciding) as may:
+            if may:
+                self.output = output = parts.controller.fail(sentence)
+        if may:
+            self._damp(parts, output)
+            self._tell(output.state, parts.controller.notice)
+        # Otherwise ``_watch_loop`` makes a fault of the step that hangs, and must not wait for it.
         if sentence != self._failure:
             self._failure = sentence
             self.get_logger().fatal(sentence)
@@ -350,12 +360,10 @@ class BridgeNode(LifecycleNode):
             self._call_off(parts)
         if parts is None or not self.active or self.output is None:
             return Reply(False, f"{event.value} is refused: the bridge is not active.")
-        if not parts.deciding.acquire(timeout=_HUNG_S):
-            return Reply(False, f"{event.value} is refused: the control loop hangs.")
-        try:
+        with _unless_hung(parts.deciding) as may:
+            if not may:
+                return Reply(False, f"{event.value} is refused: the control loop hangs.")
             reply = parts.controller.request(event)
-        finally:
-            parts.deciding.release()
         if reply.accepted and event is Event.ENABLE:
             parts.listeners.forget_joystick()
         # Two calls: rclpy refuses a call whose severity changes from one time to the next.
