@@ -78,13 +78,14 @@ def creep(age_s: float, cycle_s: float) -> float:
     """By how much the next deadline is moved to meet sensor values that come every ``cycle_s``.
 
     Args:
-        age_s: of the newest sensor values at the beginning of a step [s].
+        age_s: of the newest sensor values at the deadline [s]; negative if they came later, and the
+            step has waited for them.
         cycle_s: time between two of them [s]; 0 if nobody knows.
 
     Returns:
         [s]; earlier if negative.
     """
-    if cycle_s <= 0.0 or not 0.0 <= age_s <= 2.0 * cycle_s:
+    if cycle_s <= 0.0 or not -cycle_s <= age_s <= 2.0 * cycle_s:
         return 0.0
     off = (age_s - _AIM_S + 0.5 * cycle_s) % cycle_s - 0.5 * cycle_s
     return float(np.clip(-_CREEP * off, -_MOST_CREEP_S, _MOST_CREEP_S))
@@ -219,9 +220,11 @@ class ControlLoop:
                 self.timing.period(now - before - self._period_s)
             before = self._begun_s = now
             age = self._step(now)
-            deadline += self._period_s
             if age is not None:
-                deadline += creep(age, self._cycle_s)
+                # Not the age that the step has met: whoever waits meets fresh values wherever the
+                # deadline is, and would never leave a deadline just before they come.
+                deadline += creep(age - (now - deadline), self._cycle_s)
+            deadline += self._period_s
             behind = self._clock() - deadline
             if behind > 0.0:
                 # Deadlines in the past are not made up for.

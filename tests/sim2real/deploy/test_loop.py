@@ -91,6 +91,9 @@ def test_loop_creeps_to_the_moment_after_sensor_values():
         (0.004, 0.008, -1e-4),
         (0.005, 0.008, 1e-4),
         (0.0075, 0.008, 5e-5),
+        (-0.0005, 0.008, 5e-5),
+        (-0.0035, 0.008, 1e-4),
+        (-0.009, 0.008, 0.0),
         (0.002, 0.0, 0.0),
         (float("nan"), 0.008, 0.0),
         (0.5, 0.008, 0.0),
@@ -134,6 +137,35 @@ def test_values_that_are_due_are_waited_for(late_s: float, waited_s: float) -> N
     deadlines = start + 0.024 * np.arange(1, 5)
     np.testing.assert_allclose(times - deadlines, [0.0, 0.0, waited_s, 0.0], atol=1e-6)
     assert (max(ages) > cycle_s) == (late_s > 0.003)
+
+
+@pytest.mark.parametrize("before_s", [0.0005, 0.0015, 0.0019, 0.0021])
+def test_a_deadline_just_before_values_come_is_left(before_s: float) -> None:
+    """Also where a look whether they have come takes longer than a deadline should be after them."""
+    clock, ages, waits = Clock(), [], []
+    clock.oversleep_s = 0.0007
+    cycle_s, first = 0.008, clock.now_s + 0.024 + before_s
+
+    def age(now: float) -> float:
+        return (now - first + 1e-9) % cycle_s
+
+    def look(now: float) -> float:
+        waits.append(now)
+        return age(now)
+
+    def step(now: float) -> float:
+        ages.append(age(now))
+        if len(ages) == 300:
+            loop._stop.set()
+        if len(ages) == 200:
+            waits.clear()
+        return ages[-1]
+
+    loop = ControlLoop(0.024, step, cycle_s, clock, clock.sleep, look)
+    loop.run()
+    # Deadlines are 0.5 ms after values, and sleeps 0.7 ms too long; nobody waits any more.
+    np.testing.assert_allclose(ages[200:], 0.0012, atol=5e-5)
+    assert len(waits) == 100
 
 
 @pytest.mark.parametrize(
