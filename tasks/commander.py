@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from legged_skills import robots
-from legged_skills.robots.errors import require_positive, require_share
+from legged_skills.robots.errors import require_positive, require_share, require_widths
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import (
     Decision,
@@ -65,6 +65,7 @@ class CommanderArchitecture:
         Raises:
             SettingsError: one is out of its range.
         """
+        require_widths(self, "policy_hidden", "critic_hidden")
         require_positive(self, "initial_std", "min_std")
         require_share(self, "alpha", "persistence")
 

@@ -165,8 +165,10 @@ def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bo
         ({"persistence": 1.0}, r"persistence is 1\.0, expected at least 0 and less than 1"),
         ({"alpha": -0.5}, r"alpha is -0\.5, expected at least 0 and less than 1"),
         ({"min_std": 0.0}, r"min_std is 0\.0, expected more than 0"),
+        ({"policy_hidden": (8, 0)}, "policy_hidden is"),
+        ({"critic_hidden": (-1,)}, "critic_hidden is"),
     ],
 )
-def test_noise_out_of_range_is_refused(setting: dict[str, Any], message: str) -> None:
+def test_numbers_out_of_range_are_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         CommanderArchitecture(**setting)
