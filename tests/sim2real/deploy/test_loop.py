@@ -141,7 +141,7 @@ def test_values_that_are_due_are_waited_for(late_s: float, waited_s: float) -> N
 
 @pytest.mark.parametrize("before_s", [0.0005, 0.0015, 0.0019, 0.0021])
 def test_a_deadline_just_before_values_come_is_left(before_s: float) -> None:
-    """Also where a look whether they have come takes longer than a deadline should be after them."""
+    """Also where each look for values takes longer than deadlines should be after them."""
     clock, ages, waits = Clock(), [], []
     clock.oversleep_s = 0.0007
     cycle_s, first = 0.008, clock.now_s + 0.024 + before_s
