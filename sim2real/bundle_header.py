@@ -21,6 +21,8 @@ HEADER_KEY = "legged_skills"
 """Key of the header in ``metadata_props``."""
 PRODUCER = "legged_skills"
 """The model's ``producer_name``, one of its first bytes: tells a damaged bundle from no bundle."""
+VELOCITY = "velocity"
+"""Name of the command that says how fast to go."""
 MAX_SIZE = 4096
 """The largest number of joints, of values in a term or latent, or of frames that is read."""
 
@@ -62,6 +64,9 @@ class BundleHeader:
     """What the command is, e.g. "velocity"."""
     command: tuple[CommandComponent, ...]
     """The components of the command, in order."""
+    rest: tuple[float, ...] | None
+    """The command that makes the robot stand, which may be beyond the ranges of training; None if
+    it cannot be told to."""
     latent_size: int
     """Length of what is carried from step to step: the latent, and what else a policy remembers."""
     joint_lower: np.ndarray
@@ -91,6 +96,7 @@ class BundleHeader:
                 "name": self.command_name,
                 "size": len(self.command),
                 "components": [asdict(component) for component in self.command],
+                "rest": None if self.rest is None else list(self.rest),
             },
             "latent_size": self.latent_size,
             **{name: getattr(self, name).tolist() for name in _LIMITS},
@@ -121,12 +127,13 @@ class BundleHeader:
         top.take("format", lambda v: _is_count(v) and v == FORMAT, str(FORMAT))
         contract = _read_contract(top, what)
         joints = len(contract.joint_names)
-        command_name, command = _read_command(top, what)
+        command_name, command, rest = _read_command(top, what)
         return cls(
             task=top.text("task"),
             contract=contract,
             command_name=command_name,
             command=command,
+            rest=rest,
             latent_size=top.count("latent_size"),
             **{name: _frozen(top.numbers(name, joints)) for name in _LIMITS},
             version=top.text("version"),
@@ -281,8 +288,10 @@ def _check_terms(fields: _Fields, joints: int, what: str) -> None:
         )
 
 
-def _read_command(top: _Fields, what: str) -> tuple[str, tuple[CommandComponent, ...]]:
-    """Name and components of the command."""
+def _read_command(
+    top: _Fields, what: str
+) -> tuple[str, tuple[CommandComponent, ...], tuple[float, ...] | None]:
+    """Name and components of the command, and the one to stand."""
     fields = _Fields(top.table("command"), what, "command")
     components = []
     for item in fields.tables("components"):
@@ -300,7 +309,16 @@ def _read_command(top: _Fields, what: str) -> tuple[str, tuple[CommandComponent,
             )
         )
     fields.take("size", lambda v: _is_count(v) and v == len(components), str(len(components)))
-    return fields.text("name"), tuple(components)
+    name = fields.text("name")
+    if "rest" not in fields.data:
+        # Bundles did not always say: velocities were zero, and nothing else could be told.
+        return name, tuple(components), (0.0,) * len(components) if name == VELOCITY else None
+
+    def fits(value: Any) -> bool:
+        return value is None or (_is_list(value, _is_number) and len(value) == len(components))
+
+    rest = fields.take("rest", fits, f"{len(components)} numbers or null")
+    return name, tuple(components), None if rest is None else tuple(map(float, rest))
 
 
 def _is_count(value: Any) -> bool:

@@ -18,6 +18,8 @@ from legged_skills.sim2real.raw_frame import newest_turning_rate
 from legged_skills.tasks.dribble_config import Sizes, task_scale
 from legged_skills.tasks.estimator import velocity_unit_mps
 
+AGE = 4
+"""Where in "task" it stands how long ago the ball was seen [s]."""
 TRACKED_SIZE = 8
 """Length of what is known: ball [m], its velocity over the floor [m/s], target [m] and its velocity
 [m/s], x and y each."""
@@ -77,7 +79,7 @@ class BallTracker:
         own = self.velocity_unit_mps * velocity[:, :2]
         turning = proprioception[:, self.gyro : self.gyro + 1] / self.gyro_scale
         ball_seen, target_seen = task[:, :2] / self.scale, task[:, 5:7] / self.scale
-        age = task[:, 4:5]
+        age = task[:, AGE : AGE + 1]
         still = jnp.zeros_like(ball_seen)
         first = jnp.concatenate([ball_seen, still, target_seen, still], axis=-1)
         known = first + carried[:, TRACKED_SIZE:] * (carried[:, :TRACKED_SIZE] - first)

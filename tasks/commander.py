@@ -34,11 +34,14 @@ from legged_skills.skill_module.symmetry import (
     join,
     mlp_layers,
 )
-from legged_skills.tasks.ball_tracker import CARRIED_SIZE, TRACKED_SIZE, BallTracker
+from legged_skills.tasks.ball_tracker import AGE, CARRIED_SIZE, TRACKED_SIZE, BallTracker
 from legged_skills.tasks.estimator import TOLD_SIZE, VELOCITY_SIZE
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import ReuseAgent
 from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, Paces, trained_paces
+
+REST_AGE_S = 3.0
+"""Whoever is told that the ball was seen so long ago, which no camera tells, stands [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +200,9 @@ class CommanderAgent(WithCritic):
             u = mean + off
             log_prob = prior.log_prob(u, mean + kept, log_std)
             record = known | {"off_tm1": off_tm1, "u": u, "log_prob": log_prob}
-        walked = walk.agent.act(walk.params, {**obs, "task": walk.task(u)}, carried, key, True)
+        rests = obs["task"][:, AGE : AGE + 1] >= REST_AGE_S
+        task = jnp.where(rests, 0.0, walk.task(u))
+        walked = walk.agent.act(walk.params, {**obs, "task": task}, carried, key, True)
         return Decision(
             walked.action, jnp.concatenate([u, off, tracked, walked.z], axis=-1), record
         )

@@ -23,6 +23,7 @@ from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.bundle_header import (
     HEADER_KEY,
     PRODUCER,
+    VELOCITY,
     BundleHeader,
     CommandComponent,
     seal,
@@ -30,6 +31,7 @@ from legged_skills.sim2real.bundle_header import (
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import read_settings
 from legged_skills.tasks.ball_tracker import (
+    AGE,
     BALL_GAIN,
     BALL_RATE,
     CARRIED_SIZE,
@@ -44,6 +46,7 @@ from legged_skills.tasks.ball_tracker import (
     TRACKED_SIZE,
     BallTracker,
 )
+from legged_skills.tasks.commander import REST_AGE_S
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
@@ -132,6 +135,7 @@ def _header(policy: Exported, spec: RobotSpec, timing: Mapping[str, Any] | None)
         contract=policy.contract,
         command_name=command.name,
         command=command.components,
+        rest=command.rest,
         latent_size=policy.agent.carried_size,
         joint_lower=spec.joint_lower,
         joint_upper=spec.joint_upper,
@@ -152,6 +156,8 @@ class _Command(NamedTuple):
     """Its numbers, with the ranges of training."""
     scale: np.ndarray
     """(C,) what they are multiplied by."""
+    rest: tuple[float, ...] | None
+    """(C,) what makes the robot stand; None if nothing does."""
 
 
 def _command(policy: Exported) -> _Command:
@@ -176,7 +182,7 @@ def _walk_command(policy: Exported) -> _Command:
             ("yaw_rate", "rad/s", "yaw_range"),
         )
     ]
-    return _Command("velocity", tuple(components), COMMAND_SCALE)
+    return _Command(VELOCITY, tuple(components), COMMAND_SCALE, (0.0,) * len(components))
 
 
 def _dribble_command(policy: Exported) -> _Command:
@@ -195,7 +201,16 @@ def _dribble_command(policy: Exported) -> _Command:
             ("target_y", "m", -far, far),
         )
     ]
-    return _Command("ball_and_target", tuple(components), task_scale(sizes))
+    rest = np.zeros(len(components))
+    rest[AGE] = REST_AGE_S
+    commander = policy.policy if isinstance(policy, RecoveringPolicy) else policy
+    rests = isinstance(commander, CommanderPolicy)
+    return _Command(
+        "ball_and_target",
+        tuple(components),
+        task_scale(sizes),
+        tuple(rest.tolist()) if rests else None,
+    )
 
 
 def command_scale(policy: Exported) -> np.ndarray:
@@ -355,7 +370,11 @@ def _add_commander(
         graph.add("Mul", [forth, fastest], "told_forth"),
         graph.add("Mul", [back, slowest], "told_back"),
     ]
-    walk_task = graph.add("Add", parts, "walk_task")
+    walk_task = graph.add("Add", parts, "walk_goes")
+    age = graph.slice(task, AGE, AGE + 1, "rest_age")
+    rests = graph.add("GreaterOrEqual", [age, graph.constant("rest_from", [[REST_AGE_S]])], "rests")
+    stand = graph.constant("walk_stands", np.zeros((1, COMMAND_SIZE)))
+    walk_task = graph.add("Where", [rests, stand, walk_task], "walk_task")
     action = _add_latent_policy(
         graph, policy.walk, sensed, velocity, walk_task, walk_from, "walk_carried"
     )
@@ -388,7 +407,7 @@ def _add_tracker(
     own = times(own, number("unit", tracker.velocity_unit_mps), "own_mps")
     turning = graph.slice(sensed, tracker.gyro, tracker.gyro + 1, "turning_scaled")
     turning = graph.add("Div", [turning, number("gyro", tracker.gyro_scale)], "turning")
-    age = graph.slice(task, 4, 5, "ball_age")
+    age = graph.slice(task, AGE, AGE + 1, "ball_age")
 
     def turned(vector: str, name: str) -> str:
         """How fast the turning robot makes a vector change."""

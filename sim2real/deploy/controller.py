@@ -12,6 +12,7 @@ import numpy as np
 from legged_skills import robots
 from legged_skills.robots.errors import ContractError
 from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.bundle_header import VELOCITY
 from legged_skills.sim2real.deploy import guards
 from legged_skills.sim2real.deploy.config import DeployConfig
 from legged_skills.sim2real.deploy.guards import SILENCING, Code, Fault
@@ -29,8 +30,6 @@ from legged_skills.sim2real.deploy.states import (
 from legged_skills.sim2real.deploy.watch import Watch, merged
 from legged_skills.sim2real.runtime import Runtime
 
-VELOCITY = "velocity"
-"""Name of the command whose zero means to stand."""
 RESET_AFTER_S = 0.5
 """A fault can be reset when its cause has been gone for so long [s]."""
 _NOT_FOR_IDLE = (Code.OTHER_OWNER,)
@@ -115,6 +114,7 @@ class Controller:
         self._lower, self._upper = header.joint_lower, header.joint_upper
         self._low = np.array([component.low for component in header.command])
         self._high = np.array([component.high for component in header.command])
+        self._rest = np.zeros(len(header.command)) if header.rest is None else np.array(header.rest)
         self._default = self.spec.default_joint_pos
         self._period_s = self.spec.control_period_s
         self.watch = Watch(self.spec, config, (self._lower, self._upper))
@@ -306,7 +306,8 @@ class Controller:
             self._limited_steps, self._policy_s = 0, 0.0
         elif state is State.STOPPING:
             self._ramp = None
-            self._policy_rests = before is State.POLICY and not self.needs_target
+            can_rest = self.bundle.header.rest is not None
+            self._policy_rests = before is State.POLICY and can_rest
             self._at_rest = before is not State.POLICY
         elif state is State.IDLE:
             self._held = False
@@ -349,16 +350,14 @@ class Controller:
 
     def _take_command(self, command: CommandSnapshot) -> bool:
         """Puts the command into the runtime; without one, or at the end, the robot shall stand."""
-        values = self.runtime.command[0]
-        if self.needs_target:
-            values[:] = np.clip(np.nan_to_num(command.values), self._low, self._high)
-            return self._target_known()
+        config, values = self.config, self.runtime.command[0]
+        timeout_s = config.target_timeout_s if self.needs_target else config.command_timeout_s
         in_force = (
             self.state is State.POLICY
-            and self._command_age_s <= self.config.command_timeout_s
+            and self._command_age_s <= timeout_s
             and bool(np.isfinite(command.values).all())
         )
-        values[:] = np.clip(command.values, self._low, self._high) if in_force else 0.0
+        values[:] = np.clip(command.values, self._low, self._high) if in_force else self._rest
         return in_force
 
     def _step_policy(self, sensors: SensorSnapshot) -> bool:

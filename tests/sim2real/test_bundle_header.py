@@ -63,6 +63,7 @@ def test_round_trip_at_full_precision(bundle):
     read = BundleHeader.from_text(header.to_text(), "x")
     assert read.contract == header.contract
     assert read.command == header.command
+    assert read.rest == header.rest == (0.0, 0.0, 0.0)
     np.testing.assert_array_equal(read.torque_limit, third)
     np.testing.assert_array_equal(read.joint_lower, header.joint_lower)
     assert read.timing == {"delay_s": 0.1 / 3.0}
@@ -84,6 +85,7 @@ def test_header_names_everything(data, policy):
         {"name": "vy", "unit": "m/s", "low": -0.35, "high": 0.35},
         {"name": "yaw_rate", "unit": "rad/s", "low": -1.1, "high": 1.1},
     ]
+    assert data["command"]["rest"] == [0.0, 0.0, 0.0]
     assert data["velocity_limit"] == [7.5] * 12
     assert data["timing"] is None
 
@@ -98,6 +100,8 @@ def test_header_names_everything(data, policy):
         (("robot",), "op3", "'robot' in the bundle's header is \"op3\", expected 'anymal_c'"),
         (("command", "size"), 2, "'size' in the bundle's command is 2, expected 3"),
         (("command", "components", 0, "high"), -0.6, "is -0.6, expected a number, at least -0.5"),
+        (("command", "rest"), [0.0], r"'rest' in .* is \[0.0\], expected 3 numbers or null"),
+        (("command", "rest", 1), None, r"'rest' in .*, expected 3 numbers or null"),
         (("contract", "kp", 0), None, "'kp' in the bundle's contract .* expected 12 numbers"),
         (("contract", "action_scale"), 0.0, "is 0.0, expected a number above 0"),
         (("contract", "terms", 2, "size"), 11, "'joint_pos' has 11 values, expected one for each"),
@@ -111,6 +115,24 @@ def test_wrong_entries_are_named(data, path, value, message):
     _at(edited, path[:-1])[path[-1]] = value
     with pytest.raises(FileFormatError, match=message):
         BundleHeader.from_text(json.dumps(edited), "x")
+
+
+def test_standing_is_a_command_or_none(data):
+    edited = copy.deepcopy(data)
+    edited["command"]["rest"] = [0.0, 1.0 / 3.0, 9]
+    read = BundleHeader.from_text(json.dumps(edited), "x")
+    assert read.rest == (0.0, 1.0 / 3.0, 9.0)
+    assert BundleHeader.from_text(read.to_text(), "x").rest == read.rest
+    read = dataclasses.replace(read, rest=None)
+    assert BundleHeader.from_text(read.to_text(), "x").rest is None
+
+
+@pytest.mark.parametrize(("name", "rest"), [("velocity", (0.0,) * 3), ("ball", None)])
+def test_older_headers_do_not_say_how_to_stand(data, name, rest):
+    edited = copy.deepcopy(data)
+    del edited["command"]["rest"]
+    edited["command"]["name"] = name
+    assert BundleHeader.from_text(json.dumps(edited), "x").rest == rest
 
 
 def test_edited_contract_is_refused(data):

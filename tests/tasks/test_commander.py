@@ -10,9 +10,11 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
+from legged_skills.sim2real.ball_camera import CameraConfig
 from legged_skills.skill_module.symmetry import Symmetry, join
-from legged_skills.tasks.ball_tracker import BallTracker, ball_tracker
+from legged_skills.tasks.ball_tracker import AGE, BallTracker, ball_tracker
 from legged_skills.tasks.commander import (
+    REST_AGE_S,
     CommanderAgent,
     CommanderArchitecture,
     FrozenWalk,
@@ -157,6 +159,25 @@ def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bo
         np.testing.assert_array_equal(done.record["u"], u)
         found = agent.evaluate(params, obs, done.record)
         np.testing.assert_allclose(found.log_prob, done.record["log_prob"], atol=1e-3)
+
+
+def test_a_ball_seen_too_long_ago_makes_the_walk_stand(walk: TaskPolicy) -> None:
+    assert CameraConfig().max_age_s < REST_AGE_S
+    agent = CommanderAgent(CommanderArchitecture(), FrozenWalk.of(walk), _tracker(walk), 7, 3)
+    params = jax.tree.map(lambda x: x + 0.1, agent.init(jax.random.key(0)))
+    rng = np.random.default_rng(1)
+    obs = {
+        "proprioception": jnp.asarray(0.1 * rng.standard_normal((3, walk.contract.size))),
+        "task": jnp.zeros((3, 7)).at[:, AGE].set(jnp.array([0.1, CameraConfig().max_age_s, 3.0])),
+    }
+    z = jnp.asarray(0.1 * rng.standard_normal((3, agent.carried_size)))
+    done = agent.act(params, obs, z, jax.random.key(0), True)
+    stands = {**obs, "task": jnp.zeros((3, 3))}
+    still = walk.agent.act(walk.params, stands, z[:, 15:], jax.random.key(0), True)
+    differences = np.abs(done.action - still.action).max(axis=1)
+    assert (differences[:2] > 1e-3).all()
+    assert differences[2] < 1e-6
+    np.testing.assert_allclose(done.z[2, 15:], still.z[2], atol=1e-6)
 
 
 @pytest.mark.parametrize(

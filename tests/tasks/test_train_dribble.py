@@ -84,6 +84,7 @@ def test_bundles_do_what_the_policy_does(trained):
     assert [c.unit for c in header.command] == ["m", "m", "m/s", "m/s", "s", "m", "m"]
     assert (header.command[0].low, header.command[0].high) == (-6.0, 6.0)
     assert (header.command[4].low, header.command[4].high) == (0.0, 2.0)
+    assert header.rest is None
     runtime = Runtime(bundle)
     runtime.signals["gravity"][:] = [0.0, 0.0, -1.0]
     runtime.signals["joint_pos"][:] = SPEC.default_joint_pos
@@ -296,6 +297,8 @@ def test_bundles_do_what_commanders_do(commanding: Path) -> None:
     bundle, contract, rng = policy_bundle(policy), policy.contract, np.random.default_rng(0)
     raw = rng.standard_normal((500, contract.history, contract.frame_size), dtype=np.float32)
     told = rng.standard_normal((500, 7), dtype=np.float32)
+    assert bundle.header.rest == (0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0)
+    told[::10] = bundle.header.rest
     z_tm1 = rng.standard_normal((500, bundle.header.latent_size), dtype=np.float32)
     signals = {name: raw[..., where] for name, where in term_slices(contract).items()}
     obs = {

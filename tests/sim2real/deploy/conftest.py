@@ -119,11 +119,11 @@ def robot(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_bench(bundles: dict[str, Bundle], robot: str) -> Iterator[Callable[..., Bench]]:
-    """Makes a bench with some settings; in the end nothing wrong may have left any of them."""
+    """Makes a bench with some policy and settings; in the end none may have sent anything wrong."""
     made: list[Bench] = []
 
-    def make(**settings: object) -> Bench:
-        made.append(Bench(bundles[robot], **settings))
+    def make(bundle: Bundle = bundles[robot], **settings: object) -> Bench:
+        made.append(Bench(bundle, **settings))
         return made[-1]
 
     yield make

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -242,6 +243,60 @@ def test_stop_lets_the_policy_stand_first(bench, monkeypatch):
     bench.until(State.IDLE)
     steps = np.abs(np.diff(bench.published[begin - 1 :], axis=0))
     assert 0.0 < steps.max() <= bench.config.ramp_speed_radps * bench.period_s * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("reason", ["operator", "no target", "a target that is no number"])
+@pytest.mark.parametrize("rest", [(0.1, -9.0, 7.5), None])
+def test_policies_with_a_target_stand_first_if_they_can(
+    bundles, robot, make_bench, monkeypatch, rest, reason
+):
+    bundle = bundles[robot]
+    header = dataclasses.replace(bundle.header, command_name="ball_and_target", rest=rest)
+    bench = make_bench(dataclasses.replace(bundle, header=header))
+    assert bench.controller.needs_target
+    bench.bring(State.READY)
+    reply = bench.controller.request(Event.ENABLE)
+    assert not reply.accepted and "there is no ball or no target" in reply.sentence
+    bench.command.time_s = bench.now_s
+    bench.tick()
+    bench.ask(Event.ENABLE)
+    assert bench.tick().state is State.POLICY
+    runtime = bench.controller.runtime
+    commands, step = [], runtime.step
+
+    def counted():
+        commands.append(runtime.command[0].copy())
+        return step()
+
+    monkeypatch.setattr(runtime, "step", counted)
+    bench.command.values[:] = told = [0.2, 0.1, -0.1]
+    bench.command.time_s = bench.now_s + bench.period_s
+    output = bench.tick()
+    assert (output.state, output.commanded) == (State.POLICY, True)
+    np.testing.assert_allclose(commands, [told], atol=1e-6)
+    if reason == "operator":
+        bench.ask(Event.STOP)
+    elif reason == "no target":
+        bench.command.time_s = bench.now_s - bench.config.target_timeout_s
+    else:
+        # It stands while it waits for a number, which may come yet.
+        bench.command.values[1] = np.nan
+        output = bench.tick()
+        assert (output.state, output.commanded) == (State.POLICY, False)
+        expected = (0.0, 0.0, 0.0) if rest is None else rest
+        np.testing.assert_allclose(commands[1], expected, atol=1e-6)
+        bench.ask(Event.STOP)
+    commands.clear()
+    output = bench.tick()
+    assert (output.state, output.commanded) == (State.STOPPING, False)
+    bench.until(State.IDLE)
+    if rest is None:
+        assert commands == []
+    else:
+        settle = round(bench.config.settle_s / bench.period_s)
+        assert settle - 1 <= len(commands) <= settle + 1
+        np.testing.assert_allclose(commands, [rest] * len(commands), atol=1e-6)
+    assert ("target" in bench.controller.notice) == (reason == "no target")
 
 
 def test_second_stop_changes_nothing(make_bench):
