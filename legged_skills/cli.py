@@ -339,20 +339,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_fail(f"{where}{error.strerror or error}."))
+    except MemoryError as error:
+        sys.exit(_fail(f"there is not enough memory for that ({error})."))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _require_files(chosen: object) -> None:
-    """Checks that what a command shall write at its end is no folder, before it does its work.
+    """Checks where a command shall write at its end, before it does its work.
 
     Raises:
-        FileFormatError: it is one.
+        FileFormatError: a folder is where a file shall be, or the other way round.
     """
-    for name in ("json", "plot", "picture", "video"):
-        path = getattr(chosen, name, None)
-        if isinstance(path, Path) and path.is_dir():
-            raise FileFormatError(f"{path}: is a folder, expected a file for --{name}.")
+    files = {"json", "plot", "picture", "video", "joint_log"}
+    if isinstance(chosen, Export | Identify):
+        files.add("out")
+    for name in sorted(files | {"out"}):
+        path, option = getattr(chosen, name, None), "--" + name.replace("_", "-")
+        if not isinstance(path, Path) or path == STDOUT:
+            continue
+        if name in files and path.is_dir():
+            raise FileFormatError(f"{path}: is a folder, expected a file for {option}.")
+        folder = path.parent if name in files else path
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir():
+            raise FileFormatError(f"{path}: {folder} is a file, expected a folder for {option}.")
 
 
 def _robot(arguments: Sequence[str]) -> str:

@@ -69,15 +69,19 @@ class Retarget(_Source):
     def run(self) -> int:
         """Retargets all files; 1 if nothing usable was in them."""
         from legged_skills import robots
+        from legged_skills.mocap.formats.read import clip_name
         from legged_skills.mocap.identify import load_map
-        from legged_skills.mocap.pipeline import retarget_file, write_clips
+        from legged_skills.mocap.pipeline import (
+            clip_stem,
+            outdated_clips,
+            retarget_file,
+            write_clips,
+        )
 
         spec = robots.get(self.robot)
         if not self.files:
             raise SettingsError("no motion files were named; expected at least one.")
-        for name, count in Counter(file.stem for file in self.files).items():
-            if count > 1:
-                raise SettingsError(f"{count} files are called {name}: so would be their clips.")
+        _require_different([clip_name(file) for file in self.files])
         if self.films < 0:
             raise SettingsError(f"films is {self.films}, expected 0 or more.")
         own = load_map(self.map) if self.map is not None else None
@@ -93,10 +97,15 @@ class Retarget(_Source):
             )
             for file in self.files
         ]
+        _require_different([clip_stem(result.motion) for result in results])
         rows: list[list[str]] = []
         figures: list[dict[str, Any]] = []
         for file, result in zip(self.files, results, strict=True):
+            outdated = outdated_clips(result, self.out)
             paths = write_clips(result, self.out)
+            for path in outdated:
+                path.unlink()
+                rows.append([path.name, "", "removed: of an earlier run"])
             rows += [
                 [path.name, f"{clip.duration_s:.1f}", "kept" + _slowed(clip)]
                 for path, clip in zip(paths, result.clips, strict=True)
@@ -116,6 +125,13 @@ class Retarget(_Source):
             OUT.print(f"report: {path}")
         write_json(self.json, {"files": figures, "clips": kept})
         return 0 if kept else 1
+
+
+def _require_different(names: Sequence[str]) -> None:
+    """Checks that no clips would overwrite those of another recording."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise SettingsError(f"{count} recordings are called {name}: so would be their clips.")
 
 
 def _slowed(clip: "RobotClip") -> str:

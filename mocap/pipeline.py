@@ -1,5 +1,6 @@
 """From a motion capture file to robot clips: the whole way, as the command line runs it."""
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from legged_skills.mocap.skeletons import ROLES, Skeleton
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.mocap.stretch import RetargetSettings, Stretch
 from legged_skills.robots import rotations
+from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
 
@@ -163,8 +165,7 @@ def retarget_motion(
     parts, reasons = usable_parts(result, spec, settings.segment)
     kept: list[Stretch] = []
     clips: list[RobotClip] = []
-    # A clip of a collection is named after itself: the file's name is that of all of them.
-    stem = motion.source.get("clip") or Path(motion.source.get("file", "motion")).stem
+    stem = clip_stem(motion)
     for part in parts:
         error = np.linalg.norm(part.feet_w - part.fitted_feet_w, axis=-1)
         ends = [error] + ([part.limb_errors] if part.limb_errors.size else [])
@@ -199,6 +200,40 @@ def retarget_motion(
         time_scale=result.fit.time_scale,
         standing_s=float(result.posture.upright.mean()) * motion.duration_s,
     )
+
+
+def clip_stem(motion: SourceMotion) -> str:
+    """What the clips of a motion are called, but for a number.
+
+    One of a collection is named after itself: the file's name is that of all of them.
+    """
+    return motion.source.get("clip") or Path(motion.source.get("file", "motion")).stem
+
+
+def outdated_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
+    """Clips in a folder that another run made of the same file, and this one did not.
+
+    Args:
+        result: from ``retarget_file``.
+        folder: where its clips are written; may be missing.
+
+    Returns:
+        Those that bear its name and a higher number, in order. Other files are not among them,
+        whatever they are called.
+    """
+    name = re.compile(re.escape(clip_stem(result.motion)) + r"_(\d\d+)\.npz")
+    found = [(name.fullmatch(path.name), path) for path in Path(folder).glob("*.npz")]
+    higher = [path for match, path in found if match and int(match[1]) >= len(result.clips)]
+    return sorted(path for path in higher if _made_of(path, result.motion))
+
+
+def _made_of(path: Path, motion: SourceMotion) -> bool:
+    """Whether a file is a clip of a motion."""
+    try:
+        source = RobotClip.load(path).source
+    except LeggedSkillsError:
+        return False
+    return all(source.get(name) == motion.source.get(name) for name in ("file", "clip"))
 
 
 def write_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:

@@ -7,6 +7,8 @@ from typing import Any
 MAX_SEED = 2**32 - 1
 """The greatest seed: JAX's random numbers are the same for any two seeds that agree in these bits.
 """
+MAX_COUNT = 1_000_000
+"""The most episodes, robots or calls that can be asked for: no machine has memory for more."""
 _INFINITE = float("inf")
 
 
@@ -54,6 +56,21 @@ def require_at_least(settings: object, **least: float) -> None:
     """
     for name, value in least.items():
         _require(getattr(settings, name) >= value, settings, name, f"at least {value}")
+
+
+def require_count(settings: object, *names: str, least: int = 1) -> None:
+    """Checks how many of something are asked for, among some settings.
+
+    Args:
+        settings: what has the numbers as attributes.
+        names: of those.
+        least: that they may be.
+
+    Raises:
+        SettingsError: one is less, or more than ``MAX_COUNT``; the message names it.
+    """
+    _require_each(lambda count: count >= least, settings, names, f"at least {least}")
+    _require_each(lambda count: count <= MAX_COUNT, settings, names, f"at most {MAX_COUNT}")
 
 
 def require_within(settings: object, **ends: tuple[float, float]) -> None:

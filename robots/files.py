@@ -71,9 +71,9 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` as UTF-8, atomically."""
+    r"""Writes ``text`` as UTF-8, atomically; bytes of file names that are none as "\udcxx"."""
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def write_archive(

@@ -88,6 +88,8 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         FileFormatError: it is missing, empty, damaged, too large, or holds pickled objects.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileFormatError(f"{path}: is a folder, expected a file.")
     if not path.is_file():
         raise FileFormatError(f"{path}: there is no such file.")
     if path.stat().st_size == 0:

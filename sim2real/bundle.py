@@ -173,6 +173,8 @@ def read_bytes(path: str | Path) -> bytes:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            raise FileFormatError(f"{path}: is a folder, expected a policy bundle.")
         if not path.is_file():
             raise FileFormatError(f"{path}: there is no such file.")
         with path.open("rb") as file:

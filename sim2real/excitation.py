@@ -19,6 +19,7 @@ from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.held_robot import UPRIGHT_WXYZ, DriveParameters, HeldRobot, held_mean
+from legged_skills.sim2real.joint_log import MOST_SECONDS
 from legged_skills.sim2real.loads import Load
 
 Array = NDArray[np.floating]
@@ -84,8 +85,10 @@ def excitation(
         SettingsError: it is too short or far too long, the default pose itself is not clear, or
             the loads are on no links of the robot or too heavy.
     """
-    if not 10.0 <= seconds <= 3600.0:
-        raise SettingsError(f"excitation of {seconds:g} s was asked for, expected 10 to 3600 s.")
+    if not 10.0 <= seconds <= MOST_SECONDS:
+        raise SettingsError(
+            f"excitation of {seconds:g} s was asked for, expected 10 to {MOST_SECONDS:g} s."
+        )
     limits = ExcitationLimits() if limits is None else limits
     rng = np.random.default_rng(seed)
     times_s = np.arange(round(seconds / spec.control_period_s)) * spec.control_period_s

@@ -8,6 +8,7 @@ motor model of ANYmal C. Numbers without a source are our estimates.
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -410,7 +411,8 @@ def _same_kind(name: str, value: Any, old: Any) -> Any:
             return value
         raise SettingsError(f"{name} is {value!r}, expected text like {old!r}.")
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not np.isfinite(value):
+    # Python's whole numbers may be of any size.
+    if not number or not abs(value) <= sys.float_info.max:
         raise SettingsError(f"{name} is {value!r}, expected a finite number.")
     if isinstance(old, int) and value != int(value):
         raise SettingsError(f"{name} is {value!r}, expected a whole number.")

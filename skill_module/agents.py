@@ -5,6 +5,7 @@ of pure functions over a parameter tree. ``act`` runs at every control step and 
 what PPO needs to evaluate the same decision again.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,6 +98,15 @@ class Agent(Actor, Protocol):
         """The part of a gradient that keeps what holds of all parameters, such as symmetry."""
         ...
 
+    def bounded(self, params: Params) -> Params:
+        """The parameters, none of them beyond its bounds."""
+        ...
+
+
+def log_of(std: float) -> float:
+    """The logarithm of a standard deviation, of which 0 means any."""
+    return math.log(std) if std > 0.0 else -math.inf
+
 
 class WithCritic:
     """What agents with a critic and mirrored networks have in common; a base of dataclasses."""
@@ -114,6 +124,19 @@ class WithCritic:
     def project(self, gradient: Params) -> Params:
         """The equivariant part of a gradient, if networks are mirrored."""
         return self.equivariance.project(gradient)
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """By name of a parameter, its least and its greatest value; none by default."""
+        return {}
+
+    def bounded(self, params: Params) -> Params:
+        """The parameters, none of them beyond its bounds.
+
+        One that a step takes beyond has to be brought back: where a function of it is cut off, its
+        gradient is zero, and it would stay there for ever.
+        """
+        return params | {name: jnp.clip(params[name], *ends) for name, ends in self.bounds.items()}
 
     def value(self, params: Params, privileged: Array) -> Array:
         """(B,) the critic's estimate."""
@@ -245,6 +268,11 @@ class ImitationAgent(WithCritic):
         both = jnp.concatenate([proprioception, z], axis=-1)
         action: Any = self.decoder.apply({"params": params["decoder"]}, both)
         return action
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Of the exploration."""
+        return {"action_log_std": (log_of(self.architecture.min_action_std), math.inf)}
 
     def action_log_std(self, params: Params) -> Array:
         """(J,) log standard deviation of the exploration on the action."""

@@ -9,7 +9,7 @@ import numpy as np
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.library import recording
 from legged_skills.mocap.walking import travel_speeds
-from legged_skills.robots.errors import SettingsError, require_seed
+from legged_skills.robots.errors import require_count, require_seed
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.skill_module import evaluate
@@ -52,11 +52,11 @@ class SkillEvaluationConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: the number of plays is less than 1, or the seed is out of its range.
+            SettingsError: the number of plays or the seed is out of its range.
         """
         require_seed(self)
-        if self.plays is not None and self.plays < 1:
-            raise SettingsError(f"plays is {self.plays}, expected at least 1.")
+        if self.plays is not None:
+            require_count(self, "plays")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -294,7 +294,7 @@ def descend(
         )
         steps, opt_state = adam.update(agent.project(gradient), carry.opt_state)
         rate = step_share * carry.learning_rate
-        params = jax.tree.map(lambda p, s: p - rate * s, carry.params, steps)
+        params = agent.bounded(jax.tree.map(lambda p, s: p - rate * s, carry.params, steps))
         after = adapted(carry.learning_rate, figures)
         return carry._replace(params=params, opt_state=opt_state, learning_rate=after), figures
 
@@ -354,6 +354,9 @@ def update(
             1.0 / 1.5,
             jnp.where(figures["kl_update"] < 0.5 * config.target_kl, 1.5, 1.0),
         )
+        # Steps that shall shrink must not be enlarged because they are small.
+        shrinks = jnp.asarray(schedule.step_share) < 1.0
+        factor = jnp.where(shrinks, jnp.minimum(factor, 1.0), factor)
         after = jnp.clip(rate * factor, config.min_learning_rate, config.max_learning_rate)
         # A policy that does not move says nothing of how large its steps should be.
         return jnp.where(jnp.asarray(schedule.policy_share) > 0.0, after, rate)

@@ -11,7 +11,7 @@ from jax import Array
 
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import travel_speeds, turning_rates
-from legged_skills.robots.errors import require_at_least, require_seed
+from legged_skills.robots.errors import require_at_least, require_count, require_seed
 from legged_skills.robots.intervals import mean_interval, median_interval, wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -47,7 +47,8 @@ class PriorConfig:
             SettingsError: there are no robots, the seed is out of its range, or the time is too
                 short.
         """
-        require_at_least(self, robots=1, seconds=1.0)
+        require_count(self, "robots")
+        require_at_least(self, seconds=1.0)
         require_seed(self)
 
 

@@ -5,6 +5,7 @@ reference's own joints. It learns in a fraction of the time that encoder and dec
 end, and then says, in every state that these get into, what they should have done.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from legged_skills.skill_module.agents import (
     Observations,
     Params,
     WithCritic,
+    log_of,
 )
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
@@ -176,11 +178,16 @@ class TrackerAgent(WithCritic):
         lasts = jnp.arange(count) < round(sizes.lasting_share * count)
         return jnp.where(lasts, jnp.float32(sizes.persistence), 0.0)[:, None]
 
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Of the exploration."""
+        sizes = self.architecture
+        most = math.inf if sizes.max_action_std is None else math.log(sizes.max_action_std)
+        return {"action_log_std": (log_of(sizes.min_action_std), most)}
+
     def _log_std(self, params: Params, rho: Array) -> Array:
         """(N, J) of what is new in a step: so that all robots' noise is as wide in the long run."""
-        sizes = self.architecture
-        most = None if sizes.max_action_std is None else jnp.log(sizes.max_action_std)
-        log_std = jnp.clip(params["action_log_std"], jnp.log(sizes.min_action_std), most)[None, :]
+        log_std = jnp.clip(params["action_log_std"], *self.bounds["action_log_std"])[None, :]
         return log_std + 0.5 * jnp.log1p(-jnp.square(rho))
 
 

@@ -443,10 +443,7 @@ def shown_pushes(config: SkillTrainingConfig) -> SkillTrainingConfig:
 
 def _without(config: SkillTrainingConfig, seconds: float) -> SkillTrainingConfig:
     """The settings with so much less of the time that there is, if there is a limit."""
-    if config.run.minutes is None:
-        return config
-    left = max(0.0, config.run.minutes - seconds / 60.0)
-    return replace(config, run=replace(config.run, minutes=left))
+    return replace(config, run=training.after(config.run, seconds))
 
 
 def train_tracker(

@@ -25,6 +25,7 @@ from legged_skills.robots.errors import (
     FileFormatError,
     SettingsError,
     require_at_least,
+    require_count,
     require_seed,
     require_within,
 )
@@ -76,12 +77,20 @@ class RunConfig:
             SettingsError: a number is out of its range.
         """
         require_seed(self)
+        require_count(self, "num_envs")
         require_at_least(self, num_threads=0, checkpoint_minutes=0.0)
         if self.minutes is not None:
             require_at_least(self, minutes=0.0)
         require_within(
             self, kl_ramp_share=(0.0, 1.0), critic_share=(0.0, 1.0), settle_share=(0.0, 1.0)
         )
+
+
+def after(run: RunConfig, seconds: float) -> RunConfig:
+    """What is left of a run, whose limit of time holds for all of its stages, after so long."""
+    if run.minutes is None:
+        return run
+    return replace(run, minutes=max(0.0, run.minutes - seconds / 60.0))
 
 
 def require_same_networks(found: Any, wanted: Any, what: str, free: Collection[str] = ()) -> None:
@@ -191,8 +200,6 @@ def count_iterations(settings: PpoConfig | DistilConfig, run: RunConfig) -> int:
     Raises:
         SettingsError: there is not one, or what one collects cannot be cut into minibatches.
     """
-    if run.num_envs < 1:
-        raise SettingsError(f"environments is {run.num_envs}, expected at least 1.")
     steps = settings.steps * run.num_envs
     if run.total_steps < steps:
         raise SettingsError(

@@ -5,6 +5,7 @@ of the ball. A commander leaves walking to a policy that has learned it, and say
 go: three numbers instead of a latent. What it tries out changes slowly, as latents do.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from legged_skills.skill_module.agents import (
     Observations,
     Params,
     WithCritic,
+    log_of,
 )
 from legged_skills.skill_module.networks import Mlp
 from legged_skills.skill_module.symmetry import (
@@ -170,6 +172,11 @@ class CommanderAgent(WithCritic):
             {"params": params["policy"]}, jnp.concatenate(inputs, axis=-1)
         )
         return mean
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Of the exploration."""
+        return {"log_std": (log_of(self.architecture.min_std), math.inf)}
 
     def log_std(self, params: Params) -> Array:
         """(3,) log standard deviation of the exploration."""

@@ -16,6 +16,7 @@ from legged_skills.robots.errors import (
     ClipError,
     SettingsError,
     require_at_least,
+    require_count,
     require_ending,
     require_positive,
 )
@@ -190,6 +191,7 @@ class Benchmark:
         spec = robots.get(self.robot)
         require_positive(self, "seconds")
         require_at_least(self, threads=0)
+        require_count(self, "envs", "calls", "times")
         if self.what == "retarget":
             from legged_skills.mocap.benchmark import benchmark_retarget
 

@@ -270,7 +270,7 @@ def _sweep(what: Compared, found: Mapping[str, Mapping[str, Any]]) -> list[dict[
         if run.module is None:
             continue
         summary, figures = what.modules[run.module].summary, found[run.name]
-        if summary.get("ppo", {}).get("encoder_only"):
+        while summary.get("ppo", {}).get("encoder_only"):
             # The decoder is what a policy is trained on.
             summary = summary["start"]
         rows.append(

@@ -99,6 +99,7 @@ class Compare:
             training = replace(
                 self._sized(training, recipe.clip_steps + recipe.run.total_steps),
                 architecture=recipe.architecture,
+                policy_trim_steps=recipe.policy_trim_steps,
                 gap_factor=recipe.gap_factor,
                 **{self.task: getattr(recipe, self.task)},
             )

@@ -1,11 +1,12 @@
 """The commands ``deploy`` and ``teleop``; ``legged_skills/cli.py`` puts all commands together."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from legged_skills.robots.console import OUT, known, write_bytes, write_json
+from legged_skills.robots.console import OUT, STDOUT, known, write_bytes, write_json
 from legged_skills.robots.errors import FileFormatError, SettingsError, require_seed
 
 if TYPE_CHECKING:
@@ -92,26 +93,33 @@ class Deploy:
         # A copy of the policy, where ``replay`` finds it; of a run that is refused nothing is left.
         write_bytes(run.bundle_file, data)
         figures = deploy(run, OUT.print)
-        _print(figures)
-        self._bag(out)
-        OUT.print(f"log and output: {out}")
-        write_json(self.json, figures)
+        # All files first: the terminal may be gone by now.
+        unwritten = self._bag(out)
+        if self.json != STDOUT:
+            write_json(self.json, figures)
+        with contextlib.suppress(OSError):
+            _print(figures)
+            if unwritten:
+                OUT.print(f"no bag was written: {unwritten}")
+            OUT.print(f"log and output: {out}")
+            if self.json == STDOUT:
+                write_json(self.json, figures)
         if figures["interrupted"]:
             return 130
         whole = figures["seconds"] >= self.duration - 0.1
         return 0 if whole and (self.recover or not figures["falls"]) else 1
 
-    def _bag(self, out: Path) -> None:
-        """Writes the log once more as a bag, if that is possible; it is no reason to fail."""
+    def _bag(self, out: Path) -> str:
+        """Writes the log once more as a bag; why not, if that is not possible."""
         from legged_skills.sim2real.deploy.bag import bag_possible, write_bag
 
         if not bag_possible():
-            OUT.print("no bag was written: rosbags is missing, which legged_skills[ros] brings.")
-            return
+            return "rosbags is missing, which legged_skills[ros] brings."
         try:
             write_bag(out / "log", out / "bag")
         except FileFormatError as error:
-            OUT.print(f"no bag was written: {error}")
+            return str(error)
+        return ""
 
     def _bundle(self) -> tuple["Bundle", bytes]:
         """The policy's bundle, and its file's content."""
@@ -208,7 +216,7 @@ class Teleop:
     what the policy was trained for."""
 
     def run(self) -> int:
-        """Drives until q is pressed."""
+        """Drives until Q is pressed."""
         from legged_skills.sim2real.ros.environment import require_rclpy, settle
 
         require_rclpy()

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from legged_skills.robots.ball import BALLS
-from legged_skills.robots.errors import require_at_least, require_seed
+from legged_skills.robots.errors import require_count, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import mean_interval, wilson
 from legged_skills.robots.spec import RobotSpec
@@ -61,7 +61,7 @@ class DribbleEvaluationConfig:
         Raises:
             SettingsError: there is no episode for each way, or the seed is out of its range.
         """
-        require_at_least(self, episodes=len(PATHS))
+        require_count(self, "episodes", least=len(PATHS))
         require_seed(self)
 
 

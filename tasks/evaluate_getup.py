@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import require_at_least, require_seed
+from legged_skills.robots.errors import require_count, require_seed
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
@@ -48,7 +48,7 @@ class GetupEvaluationConfig:
         Raises:
             SettingsError: there are no episodes, or the seed is out of its range.
         """
-        require_at_least(self, episodes=1)
+        require_count(self, "episodes")
         require_seed(self)
 
 

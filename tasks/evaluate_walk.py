@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from legged_skills.robots.errors import require_at_least, require_seed
+from legged_skills.robots.errors import SettingsError, require_count, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
@@ -55,9 +55,9 @@ class WalkEvaluationConfig:
         """Checks what the command line offers.
 
         Raises:
-            SettingsError: there are no episodes, or the seed is out of its range.
+            SettingsError: there are no episodes, or a number is out of its range.
         """
-        require_at_least(self, episodes=1, held_episodes=1, standing_episodes=1)
+        require_count(self, "episodes", "held_episodes", "standing_episodes")
         require_seed(self)
 
     def ranges(self, robot: str) -> dict[str, tuple[float, float]]:
@@ -120,9 +120,14 @@ def walk_on_commands(
         num_threads: of the physics; 0 takes all cores.
         gap: what is between policy and physics; None for nothing.
         seed: of what the gap draws.
+
+    Raises:
+        SettingsError: velocities cannot be averaged over so much of a command.
     """
     episodes, count, _ = commands.shape
     hold = round(command_s / spec.control_period_s)
+    if not 0.0 < average_s <= command_s:
+        raise SettingsError(f"average_s is {average_s:g}, expected 0 to {command_s:g}.")
     window = round(average_s / spec.control_period_s)
     steps = hold * count
     env = WalkEnv(

@@ -93,6 +93,8 @@ class PlayConfig:
         """
         if self.track and self.clip is None:
             raise SettingsError("track is set, but no clip is given to follow.")
+        if self.skills is not None and not self.track:
+            raise SettingsError("skills are given, but not --track, which is what they are for.")
         if self.task != "walk" and self.clip is not None:
             raise SettingsError(f"task is {self.task}, but a clip is given to show.")
         if self.task != "walk" and self.picture is not None:

@@ -132,7 +132,7 @@ def _train_commander(
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
-        config = replace(config, run=run)
+        config = replace(config, run=training.after(run, learned.seconds))
         env = make_env(spec, module, config)  # as at the start, gap and all
     return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
 

@@ -217,7 +217,8 @@ def check_start(
         raise ContractError(f"{what} is for {start.task}, expected {task}.")
     module.contract.require_same(start.contract, what)
     # Exploration, what has no weights, and what begins with doing nothing.
-    free = ("initial_filter", "initial_std", "min_std", "trim_steps", "correction_noise")
+    exploration = ("initial_std", "min_std", "correction_noise")
+    free = (*exploration, "alpha", "initial_filter", "trim_steps")
     if not start.agent.corrects:
         free += ("correction_std", "correction_hidden")
     training.require_same_networks(start.architecture, architecture, what, free)

@@ -46,6 +46,7 @@ def train_scratch(
     """
     contract = env.robots.contract
     architecture = ScratchArchitecture.like(config.architecture, module.architecture)
+    written = ScratchArchitecture.like(config.policy_architecture, module.architecture)
     agent = make_agent(task, env, task_size, architecture)
     identity = {
         "task": f"{task} from scratch",
@@ -62,7 +63,7 @@ def train_scratch(
             task=task,
             contract=contract,
             task_size=task_size,
-            architecture=architecture,
+            architecture=written,
             params=to_numpy(result.learner.average),
             config=dict(settings),
             summary=training.summary(result, config.run, config.ppo) | {"gap": identity["gap"]},

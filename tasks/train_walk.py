@@ -51,7 +51,8 @@ _BASE = WalkTrainingConfig()
 RECIPES: Mapping[str, WalkTrainingConfig] = {
     "anymal_c": replace(
         _BASE,
-        architecture=replace(_BASE.architecture, trim_steps=125.0),
+        # The prior of the module forgets more quickly.
+        architecture=replace(_BASE.architecture, trim_steps=125.0, alpha=0.95),
         policy_trim_steps=60.0,
         clip_commands=ClipCommandConfig(steps=1_000_000),
     ),
@@ -151,6 +152,7 @@ def train_walk(
         if not done.finished or done.interrupted:
             return done
         initial = without_critic(done)
+        config = replace(config, run=training.after(config.run, done.seconds))
     told = None if initial is None else asdict(first)
     return train_policy(
         "walk", env, COMMAND_SIZE, settings(env), module, config, out, start, initial, told

@@ -8,6 +8,7 @@ import numpy as np
 from tyro.conf import UseAppendAction
 
 from legged_skills.robots.console import OUT, write_json
+from legged_skills.robots.errors import require_ending, require_not_negative, require_positive
 
 if TYPE_CHECKING:
     from legged_skills.sim2real.twin.ball import Path as TargetPath
@@ -56,6 +57,11 @@ class RunTwin:
 
     def run(self) -> int:
         """Runs the twin, and prints how well it kept time."""
+        require_not_negative(self, "speed")
+        if self.seconds is not None:
+            require_positive(self, "seconds")
+        if self.video is not None:
+            require_ending(self.video, "video", [".mp4"])
         from legged_skills.sim2real.deploy.realtime import TWIN_PRIORITY, take_priority
         from legged_skills.sim2real.ros.environment import require_rclpy, settle
         from legged_skills.sim2real.twin.twin import TwinConfig

@@ -23,6 +23,7 @@ from legged_skills.robots.errors import (
     ContractError,
     SettingsError,
     require_at_least,
+    require_count,
     require_seed,
 )
 from legged_skills.robots.spec import RobotSpec
@@ -66,7 +67,8 @@ class ValidateConfig:
         Raises:
             SettingsError: there are no episodes, or a number is out of its range.
         """
-        require_at_least(self, episodes=1, threads=0)
+        require_count(self, "episodes")
+        require_at_least(self, threads=0)
         require_seed(self)
 
 

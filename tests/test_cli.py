@@ -188,13 +188,23 @@ def test_retargeting_of_bad_files(
     assert not out.exists() and not figures.exists()
 
 
+def test_no_memory_is_no_failed_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: object) -> int:
+        raise MemoryError("97 GiB")
+
+    monkeypatch.setattr("legged_skills.tasks.commands.Validate.run", run)
+    assert "there is not enough memory for that (97 GiB)" in refusal(capsys, "validate")
+
+
 def test_retargeting_of_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file, out = tmp_path / "dog.txt", tmp_path / "clips"
     assert str(file) in refusal(capsys, "retarget", file, "--out", out)
     assert "no motion files" in refusal(capsys, "retarget", "--out", out)
     # The clips of one would take the place of the other's.
     said = refusal(capsys, "retarget", file, tmp_path / "other" / "dog.txt", "--out", out)
-    assert "2 files are called dog" in said
+    assert "2 recordings are called dog" in said
     assert not out.exists()
 
 
@@ -319,7 +329,9 @@ def test_benchmark_of_the_simulation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--envs", 0, "environments is 0"),
+        ("--envs", 0, "envs is 0"),
+        ("--envs", 10**9, "envs is 1000000000, expected at most 1000000"),
+        ("--times", 0, "times is 0, expected at least 1"),
         ("--seconds", 0, "seconds is 0.0"),
         ("--seconds", "nan", "seconds is nan"),
     ],
@@ -334,7 +346,7 @@ def test_benchmark_of_nothing(
     ("option", "value", "said"),
     [
         ("--run.seed", -1, "seed is -1, expected at least 0"),
-        ("--run.num-envs", 0, "environments is 0, expected at least 1"),
+        ("--run.num-envs", 0, "num_envs is 0, expected at least 1"),
         ("--run.total-steps", 95, "total_steps is 95, expected at least the 96"),
         ("--ppo.steps", 0, "steps is 0, expected at least 1"),
         ("--ppo.minibatches", 0, "minibatches is 0, expected at least 1"),
@@ -609,6 +621,24 @@ def test_from_a_policy_to_a_validated_bundle(
         (["replay", "nowhere"], "nowhere: there is no such deployment log"),
         (["replay", __file__], "test_cli.py: is no deployment log"),
         (["evaluate", "walk", "--json", "."], ".: is a folder, expected a file for --json"),
+        (["evaluate", "walk", "--policy", "."], ".: is a folder, expected a file."),
+        (["validate", "."], ".: is a folder, expected a policy bundle."),
+        (["identify", "x.npz", "--out", "."], ".: is a folder, expected a file for --out"),
+        (["demo", "--out", __file__], "test_cli.py is a file, expected a folder for --out"),
+        (
+            ["play", "--video", f"{__file__}/films/x.mp4"],
+            "test_cli.py is a file, expected a folder for --video",
+        ),
+        (
+            ["evaluate", "walk", "--episodes", str(10**9)],
+            "episodes is 1000000000, expected at most",
+        ),
+        (["evaluate", "skills", "--prior-robots", str(10**9)], "robots is 1000000000"),
+        (["twin", "--seconds", "nan"], "seconds is nan, expected more than 0"),
+        (["twin", "--speed", "-1"], "speed is -1.0, expected a finite number of at least 0"),
+        (["twin", "--video", "x.avi"], "x.avi: expected a video file name that ends in .mp4"),
+        (["play", "--clip", "x.npz", "--skills", "y.npz"], "skills are given, but not --track"),
+        (["identify", "x.npz", "--simulate", "900"], "expected 10 to 600 s"),
         (
             ["export", "--out", "walk.npz"],
             "walk.npz: expected a bundle file name that ends in .onnx",

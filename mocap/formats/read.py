@@ -83,6 +83,12 @@ def read_motion(
     return motion
 
 
+def clip_name(path: Path) -> str:
+    """What the motion in a file is called: as the file, or as the clip that "file#clip" names."""
+    path, clip = _split_clip(path)
+    return path.stem if clip is None else clip
+
+
 def _split_clip(path: Path) -> tuple[Path, str | None]:
     """The file and the clip in it that "file#clip" names; a file may have a "#" in its name."""
     name, mark, clip = str(path).rpartition(_CLIP_MARK)

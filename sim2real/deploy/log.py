@@ -1,5 +1,8 @@
 """What happened in a deployment, step by step: enough to decide every step once more, exactly.
 
+What went wrong outside of a step, in the driver or as the loop ended, is not in it: of that the
+states tell only, and deciding once more stays in the state before.
+
 A log is one ``.npz`` archive for every minute or so: ``name.000.npz``, ``name.001.npz``, ... Each
 holds T control steps, the K IMU samples that came in between, and a header with robot, bundle,
 joint names and settings. J is the number of joints, C the size of the command.
@@ -13,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.files import write_archive
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.config import DeployConfig
@@ -120,7 +124,12 @@ class DeploymentLog:
             config: the controller's settings.
             part_s: time in one file [s].
             wait: wait for a slow disk rather than lose steps, as may be where time is simulated.
+
+        Raises:
+            SettingsError: the path names no file.
         """
+        if not Path(path).name:
+            raise SettingsError(f"log is {str(path)!r}, expected the name of files.")
         self.path = _free(Path(path))
         self.error, self.lost, self._wait = "", 0, wait
         contract = bundle.contract

@@ -91,6 +91,14 @@ class RecordedRun:
         return np.cumsum(self.arrays["num_imu"])
 
 
+def parts_of(path: Path) -> list[Path]:
+    """The files of a log, by its name without number and ".npz", in order."""
+    found = path.parent.glob(f"{glob.escape(path.name)}.*.npz")
+    numbers = {part: part.name.split(".")[-2] for part in found}
+    numbered = [part for part, number in numbers.items() if number.isdecimal()]
+    return sorted(numbered, key=lambda part: int(numbers[part]))
+
+
 def read_run(path: str | Path) -> RecordedRun:
     """Reads a log.
 
@@ -104,7 +112,7 @@ def read_run(path: str | Path) -> RecordedRun:
         FileFormatError: there is no such log, or a file is missing, damaged or of another log.
     """
     given, path = path, Path(re.sub(r"\.\d{3,}\.npz$", "", str(path)))
-    parts = sorted(path.parent.glob(f"{glob.escape(path.name)}.[0-9]*.npz"))
+    parts = parts_of(path)
     if not parts:
         there = Path(given).is_file()
         raise FileFormatError(

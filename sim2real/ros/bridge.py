@@ -17,6 +17,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
@@ -120,7 +121,10 @@ class BridgeNode(LifecycleNode):
             additional_constraints="One of: " + ", ".join(robots.names()) + ".",
             read_only=True,
         )
-        robot = str(self.declare_parameter("robot", robot, about).value)
+        try:
+            robot = str(self.declare_parameter("robot", robot, about).value)
+        except InvalidParameterTypeException as error:
+            raise SettingsError(f"robot: {error}") from error
         deploy, config = config_of(robot), bridge_config_of(robot)
         known = {"deploy": {}, "bridge": {}}
         for name, value in overrides.items():

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLInvalidROSArgsError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -113,14 +114,14 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
 
 def main() -> int:
     """The command ``policy_bridge``, which launch files start."""
-    # Launch files may leave an argument empty.
-    arguments = [argument for argument in remove_ros_args(sys.argv)[1:] if argument]
-    if any(argument != "--autostart" for argument in arguments):
-        print(USAGE, file=sys.stderr)
-        return 2
     try:
+        # Launch files may leave an argument empty.
+        arguments = [argument for argument in remove_ros_args(sys.argv)[1:] if argument]
+        if any(argument != "--autostart" for argument in arguments):
+            print(USAGE, file=sys.stderr)
+            return 2
         return start("anymal_c", "--autostart" in arguments, sys.argv[1:])
-    except LeggedSkillsError as error:
+    except (LeggedSkillsError, RCLInvalidROSArgsError) as error:
         print(error, file=sys.stderr)
         return 2
 

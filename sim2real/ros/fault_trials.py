@@ -476,10 +476,11 @@ def fault_trials(
         DeploymentError: a process did not start.
     """
     unknown = set(only) - {trial.name for trial in TRIALS}
-    if unknown or times < 1:
+    if unknown:
         names = ", ".join(trial.name for trial in TRIALS)
-        what = f"there is no trial {min(unknown)!r}, expected some of {names}."
-        raise SettingsError(what if unknown else f"times is {times}, expected at least 1.")
+        raise SettingsError(f"there is no trial {min(unknown)!r}, expected some of {names}.")
+    if times < 1:
+        raise SettingsError(f"times is {times}, expected at least 1.")
     out.mkdir(parents=True, exist_ok=True)
     spec = robots.get(bundle.robot)
     forward = bundle.header.command[0].high

@@ -1,5 +1,6 @@
 """What keys of a terminal mean to a robot; no rclpy here."""
 
+import contextlib
 import os
 import select
 import sys
@@ -84,7 +85,9 @@ class Keys:
         return self
 
     def __exit__(self, *_: object) -> None:
-        termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+        # A terminal that is gone needs nothing back.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     def read(self) -> str:
         """The keys that were pressed since; an escape sequence counts as nothing."""

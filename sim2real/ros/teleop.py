@@ -1,5 +1,7 @@
 """Drives a robot with the keyboard and shows what the bridge says, live; needs rclpy."""
 
+import contextlib
+import shutil
 import sys
 import time
 
@@ -26,11 +28,7 @@ _SHOWN = (
 
 
 class Display:
-    """One line about everything, written over itself.
-
-    Attributes:
-        answer: the last answer of the bridge.
-    """
+    """One line about everything, written over itself; what the bridge says stands above it."""
 
     def __init__(self, operator: Operator) -> None:
         """Begins to listen to diagnostics.
@@ -41,7 +39,7 @@ class Display:
         self._operator = operator
         self._values: dict[str, str] = {}
         self._heard_s = -float("inf")
-        self.answer = ""
+        self._notice = ""
         operator.node.create_subscription(DiagnosticArray, DIAGNOSTICS, self._hear, 10)
 
     def _hear(self, message: DiagnosticArray) -> None:
@@ -52,7 +50,7 @@ class Display:
         self._values = {v.key: v.value for status in ours for v in status.values}
 
     def line(self, velocity: Velocity) -> str:
-        """State, command, ages, and the last answer."""
+        """State, command and ages."""
         operator = self._operator
         state = operator.state.value if operator.state is not None else "no bridge is heard"
         vx, vy, turning = velocity.values
@@ -61,8 +59,21 @@ class Display:
         if age < 60.0:
             parts += [f"{name} {self._values[name]}" for name in _SHOWN if name in self._values]
             parts.append(f"told {age:.1f} s ago")
-        parts.append(operator.notice or self.answer)
-        return "  ".join(part for part in parts if part)
+        return "  ".join(parts)
+
+    def show(self, velocity: Velocity) -> None:
+        """Writes the line, and what the bridge has noticed since."""
+        before, self._notice = self._notice, self._operator.notice
+        if self._notice and self._notice != before:
+            say(self._notice)
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write("\r\x1b[K" + self.line(velocity)[:width])
+        sys.stdout.flush()
+
+
+def say(sentence: str) -> None:
+    """Writes a sentence in place of the line, which comes below it."""
+    print(f"\r\x1b[K{sentence}", flush=True)
 
 
 def teleop(most: tuple[float, float, float]) -> None:
@@ -80,36 +91,31 @@ def teleop(most: tuple[float, float, float]) -> None:
         try:
             operator = Operator("teleop")
             display = Display(operator)
-            print(HELP)
             try:
-                while not stop.asked and not _take(keys.read(), velocity, operator, display):
-                    operator.command = velocity.values
-                    operator.until(lambda: False, _SHOW_S)
-                    sys.stdout.write("\r\x1b[K" + display.line(velocity)[: _columns()])
-                    sys.stdout.flush()
+                # A terminal that is gone, when its window is closed, is no reason not to stop.
+                with contextlib.suppress(OSError):
+                    print(HELP)
+                    while not stop.asked and not _take(keys.read(), velocity, operator):
+                        operator.command = velocity.values
+                        operator.until(lambda: False, _SHOW_S)
+                        display.show(velocity)
                 operator.command = None
                 if operator.state in (State.RAMP, State.READY, State.POLICY):
-                    display.answer = operator.ask(Event.STOP).sentence
-                    print(f"\n{display.answer}")
+                    answer = operator.ask(Event.STOP).sentence
+                    with contextlib.suppress(OSError):
+                        say(answer)
             finally:
                 operator.close()
-                print()
         finally:
             try_shutdown()
 
 
-def _take(pressed: str, velocity: Velocity, operator: Operator, display: Display) -> bool:
+def _take(pressed: str, velocity: Velocity, operator: Operator) -> bool:
     """Does what keys ask for; whether to quit."""
     for key in pressed:
         if key in QUIT:
             return True
         velocity.press(key)
         if key in EVENTS:
-            display.answer = operator.ask(EVENTS[key], 2.0).sentence
+            say(operator.ask(EVENTS[key], 2.0).sentence)
     return False
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns - 1

@@ -15,7 +15,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy import init
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -60,7 +59,7 @@ class TwinNode:
 
         Args:
             twin: the robot.
-            faults: those it begins with; the ROS parameter ``faults`` comes before.
+            faults: those it begins with, each a line as on the topic.
 
         Raises:
             SettingsError: a fault is not in the grammar.
@@ -86,11 +85,7 @@ class TwinNode:
         self._second = (self.pace.deadline_s, 0)
         self._rtf_last = float("nan")
         self._cpu_s = time.process_time()
-        descriptor = ParameterDescriptor(
-            description="Faults to begin with, each a line as for ~/inject.", read_only=True
-        )
-        start = node.declare_parameter("faults", faults or [""], descriptor).value or []
-        for text in filter(None, start):
+        for text in faults or ():
             self.twin.inject(text)
 
     def _heard(self) -> None:

@@ -180,22 +180,27 @@ class Op3Face:
         self._hear(String, Op3StandIn.SET_JOINT_CTRL_MODULES, self._set_modules_json, 10)
         self._hear(String, Op3StandIn.SYNC_WRITE_ITEM, self._sync_write_json, 10)
 
-    def _fields(self, text: str, *names: str) -> list[Any] | None:
-        """The fields of a message in JSON; None, and a warning, if it is not one."""
+    def _fields(self, text: str, **fit: Callable[[Any], bool]) -> list[Any] | None:
+        """The fields of a message in JSON; None, and a warning, if they do not fit."""
         try:
             data = json.loads(text)
-            return [data[name] for name in names]
+            fields = [data[name] for name in fit]
+            if all(fits(field) for fits, field in zip(fit.values(), fields, strict=True)):
+                return fields
         except (ValueError, KeyError, TypeError):
-            self._node.get_logger().warning(f"no JSON with {', '.join(names)}: {text[:80]}")
-            return None
+            pass
+        self._node.get_logger().warning(f"no JSON with {', '.join(fit)}: {text[:80]}")
+        return None
 
     def _set_modules_json(self, message: String) -> None:
-        fields = self._fields(message.data, "joint_name", "module_name")
+        fields = self._fields(message.data, joint_name=_are_texts, module_name=_are_texts)
         if fields is not None:
             self._manager.set_joint_ctrl_modules(*fields)
 
     def _sync_write_json(self, message: String) -> None:
-        fields = self._fields(message.data, "item_name", "joint_name", "value")
+        fields = self._fields(
+            message.data, item_name=_is_text, joint_name=_are_texts, value=_are_numbers
+        )
         if fields is not None:
             self._manager.sync_write_item(*fields)
 
@@ -223,3 +228,15 @@ class Op3Face:
 
     def slow(self, now: Time) -> None:
         """Nothing is sent once a second."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, int | float) for item in value)

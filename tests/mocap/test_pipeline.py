@@ -1,6 +1,7 @@
 """From a source to clips: a known motion comes back, and the real data keeps its bars."""
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from legged_skills.mocap.pipeline import (
     PipelineSettings,
     RetargetedFile,
     fitted_feet,
+    outdated_clips,
     retarget_file,
     retarget_motion,
     write_clips,
@@ -86,6 +88,15 @@ def test_unusable_parts_are_cut_with_a_reason(dog, spec: RobotSpec, tmp_path: Pa
         loaded.check_robot(spec)
         np.testing.assert_allclose(loaded.qpos, clip.qpos, atol=1e-5)
     json.dumps(result.to_json(), allow_nan=False)
+    # Of an earlier run, of which there were more; of files of other names, of another, and of none.
+    out = tmp_path / "out"
+    for name in ("synthetic_10", "synthetic_02", "synthetic_00_02", "synthetic_2", "synthetic"):
+        shutil.copy(paths[1], out / f"{name}.npz")
+    clip = RobotClip.load(paths[1])
+    replace(clip, source={**clip.source, "file": "other.txt"}).save(out / "synthetic_03.npz")
+    (out / "synthetic_04.npz").touch()
+    assert outdated_clips(result, out) == [out / "synthetic_02.npz", out / "synthetic_10.npz"]
+    assert outdated_clips(result, tmp_path / "nowhere") == []
 
 
 def test_motions_that_are_too_fast_are_slowed_down(dog, spec: RobotSpec) -> None:

@@ -7,6 +7,7 @@ import pytest
 from legged_skills.robots.errors import (
     SettingsError,
     require_at_least,
+    require_count,
     require_not_negative,
     require_seed,
     require_share,
@@ -16,6 +17,13 @@ from legged_skills.robots.errors import (
 
 def test_what_is_least_is_enough() -> None:
     require_at_least(SimpleNamespace(episodes=1, seed=0), episodes=1, seed=0)
+
+
+def test_as_many_as_a_machine_has_memory_for() -> None:
+    require_count(SimpleNamespace(episodes=1, robots=1_000_000), "episodes", "robots")
+    for count, expected in ((3, "at least 4"), (1_000_001, "at most 1000000")):
+        with pytest.raises(SettingsError, match=rf"^plays is {count}, expected {expected}\.$"):
+            require_count(SimpleNamespace(plays=count), "plays", least=4)
 
 
 @pytest.mark.parametrize("seconds", [0.9, float("nan")])

@@ -138,3 +138,9 @@ def test_headers_of_other_things_are_named(tmp_path, header):
         FileFormatError, match=r"a\.npz: expected a thing, but the header is damaged"
     ):
         files.read_archive(path, "thing")
+
+
+def test_file_names_that_are_no_utf_8_can_be_written_about(tmp_path: Path) -> None:
+    name = os.fsdecode(b"L\xe4ufer.bvh")
+    files.write_text(tmp_path / "report.html", f"{name}, \u00e4")
+    assert (tmp_path / "report.html").read_bytes() == b"L\\udce4ufer.bvh, \xc3\xa4"

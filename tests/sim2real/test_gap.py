@@ -55,6 +55,10 @@ def test_a_file_changes_what_it_names(tmp_path: Path):
         ("ranges: {paylod_kg: [0, 2]}", "unknown field 'paylod_kg', expected one of .*payload_kg"),
         ("ranges: {payload_kg: [0]}", r"payload_kg is \[0\], expected 2 numbers."),
         ("ranges: {payload_kg: [0, heavy]}", "payload_kg is 'heavy', expected a finite number."),
+        (
+            f"ranges: {{payload_kg: [0, {10**400}]}}",
+            f"payload_kg is {10**400}, expected a finite number.",
+        ),
         ("ranges: {payload_kg: [3, 2]}", "payload_kg is .*, expected a low and a high end."),
         ("ranges: 3", "ranges is 3, expected fields with their values."),
         ("[1, 2]", "expected fields of the gap with their values."),

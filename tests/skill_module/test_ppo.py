@@ -176,6 +176,37 @@ def test_steps_shrink_as_the_schedule_says():
 
 
 @pytest.mark.standard_dtypes
+def test_steps_that_shrink_are_not_enlarged_again():
+    # Nothing moves the policy, so that a step of any size is smaller than is wanted.
+    config = PpoConfig(epochs=2, minibatches=2, learning_rate=1e-4, kl_weight=0.0)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _batch(learner.params, 4, 64, lambda a: 0.0 * a[..., 0])
+    rates = []
+    for share in (1.0, 0.9, 0.1):
+        schedule = ppo.Schedule(0.0, share)
+        after, _ = ppo.update(AGENT, config, learner, batch, schedule, jax.random.key(1))
+        rates.append(float(after.learning_rate))
+    np.testing.assert_allclose(rates, [1e-4 * 1.5**4, 1e-4, 1e-4], rtol=1e-5)
+
+
+@pytest.mark.standard_dtypes
+def test_exploration_that_is_beyond_its_floor_comes_back():
+    floor = np.log(AGENT.architecture.min_action_std)
+    config = PpoConfig(epochs=1, minibatches=1, entropy_weight=1.0, learning_rate=1e-3)
+    learner = ppo.init(AGENT, config, jax.random.key(0))
+    learner.params["action_log_std"] = jnp.full(2, floor - 0.01)
+    batch = _batch(learner.params, 4, 64, lambda a: 0.0 * a[..., 0])
+    found = []
+    for _ in range(5):
+        schedule = ppo.Schedule(0.0, 1.0)
+        learner, _ = ppo.update(AGENT, config, learner, batch, schedule, jax.random.key(1))
+        found.append(np.asarray(learner.params["action_log_std"]))
+    # First at the floor, where there is a gradient again, which is that of more entropy.
+    np.testing.assert_allclose(found[0], floor, atol=1e-6)
+    assert (found[-1] > floor + 2e-3).all()
+
+
+@pytest.mark.standard_dtypes
 def test_the_policy_waits_for_the_critic():
     config = PpoConfig(epochs=1, minibatches=2, target_kl=1.0)
     learner = ppo.init(AGENT, config, jax.random.key(0))

@@ -17,6 +17,7 @@ from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.sim2real.gap import GAPS
+from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationConfig
@@ -443,3 +444,11 @@ def test_pushes_without_a_gap_are_refused():
         dataclasses.replace(DISTIL, gap="none", catching=CatchingConfig(steps=96))
     # What is trained end to end has no tracker that could catch itself.
     dataclasses.replace(SMALL, gap="none", catching=CatchingConfig(steps=96))
+
+
+def test_a_limit_of_time_holds_for_all_stages():
+    run = RunConfig(total_steps=1, minutes=10.0)
+    assert training.after(run, 540.0) == dataclasses.replace(run, minutes=1.0)
+    assert training.after(run, 601.0).minutes == 0.0
+    free = RunConfig(total_steps=1)
+    assert training.after(free, 540.0) == free

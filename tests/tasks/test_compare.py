@@ -264,6 +264,7 @@ def test_recipes_of_the_package(tmp_path: Path) -> None:
     assert isinstance(scratch, WalkTrainingConfig)
     assert scratch.run.total_steps == steps and scratch.clip_commands.steps == 0
     assert scratch.walk == recipe.walk and scratch.gap_factor == recipe.gap_factor
+    assert scratch.policy_architecture == recipe.policy_architecture
     assert scratch.ppo == WalkTrainingConfig().ppo != recipe.ppo
     assert {clip.robot for clip in what.clips} == {"op3"}
     with pytest.raises(SettingsError, match="no recipe for dribble of op3"):

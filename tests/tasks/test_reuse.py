@@ -163,6 +163,21 @@ def test_estimator_learns_the_velocity_and_nothing_of_the_task(module):
     assert np.abs(other - agent.mean(params, obs, {"z_tm1": z, "mean_velocity": mean})).max() > 1e-6
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, 0.95), (0.6, 0.6)])
+def test_divergence_is_from_the_prior_that_is_named(module, given: float | None, used: float):
+    assert module.architecture.alpha == 0.95
+    sizes = dataclasses.replace(SMALL, alpha=given, min_std=0.0)
+    agent = ReuseAgent(sizes, FrozenDecoder.of(module), 3, 52)
+    params, obs = agent.init(jax.random.key(1)), _observations(5)
+    params["log_std"] = jnp.full(4, np.log(0.2))
+    done = agent.act(params, obs, jnp.ones((5, 7)), jax.random.key(3), False)
+    off = np.asarray(agent.mean(params, obs, done.record)) - used
+    # Of Gaussians as wide as 0.2 and (1 - alpha^2)^0.5, by dimension.
+    wide = 1.0 - used**2
+    kl = 0.5 * ((0.2**2 + off**2) / wide - 1.0 - np.log(0.2**2 / wide)).sum(axis=1)
+    np.testing.assert_allclose(agent.evaluate(params, obs, done.record).kl, kl, rtol=1e-4)
+
+
 def test_told_velocity_is_near_one_in_a_walk():
     env = WalkEnv(BatchSim(SPEC, 1, 1), proprioception(SPEC), WalkConfig(start_noise=0.0))
     qvel = np.zeros(18)
@@ -389,6 +404,7 @@ def test_policies_of_the_robot_as_it_was_are_refused(trained, tmp_path):
         ("trim_steps", -1.0, "at least 0.0"),
         ("clock_s", float("nan"), "a finite number of at least 0"),
         ("initial_filter", 1.0, "at least 0 and less than 1"),
+        ("alpha", 1.0, "at least 0 and less than 1"),
         ("initial_filter", 0.0, "more than 0"),
         ("initial_std", 0.0, "more than 0"),
         ("min_std", float("nan"), "a finite number of at least 0"),
@@ -419,6 +435,8 @@ def test_episodes_are_deterministic_and_follow_the_course(trained):
     # The average over the last 0.2 s of the first command: steps 10 to 19.
     wanted = runs[0].velocity[10:20, 0].mean(axis=0)
     np.testing.assert_allclose(runs[0].achieved[0, 0], wanted, rtol=1e-5)
+    with pytest.raises(SettingsError, match=r"average_s is 0\.5, expected 0 to 0\.4"):
+        walk_on_commands(SPEC, policy, commands, command_s=0.4, average_s=0.5)
 
 
 def test_summary_by_hand():

@@ -299,6 +299,53 @@ def test_policies_with_a_target_stand_first_if_they_can(
     assert ("target" in bench.controller.notice) == (reason == "no target")
 
 
+def test_a_target_is_waited_for_longer_than_a_velocity(bundles, robot, make_bench):
+    header = dataclasses.replace(bundles[robot].header, command_name="ball_and_target")
+    bench = make_bench(dataclasses.replace(bundles[robot], header=header))
+    config = bench.config
+    assert config.command_timeout_s < 1.0 < config.target_timeout_s
+    bench.command.time_s = bench.now_s + 100.0
+    bench.bring(State.POLICY)
+    bench.command.values[:] = 0.1
+    bench.command.time_s = bench.now_s - 1.0
+    output = bench.tick()
+    assert (output.state, output.commanded) == (State.POLICY, True)
+    np.testing.assert_allclose(bench.controller.runtime.command, 0.1, atol=1e-6)
+
+
+def test_a_second_start_is_as_the_first(make_bench, monkeypatch):
+    bench = make_bench(blend_in_s=1.0)
+    bench.bring(State.POLICY)
+    bench.ticks(2.0)
+    bench.ask(Event.STOP)
+    bench.until(State.IDLE)
+    bench.joint_pos = bench.spec.default_joint_pos + 0.1
+    bench.bring(State.READY)
+    ready = bench.published[-1].copy()
+    resets, runtime = [], bench.controller.runtime
+    reset = runtime.reset
+    monkeypatch.setattr(runtime, "reset", lambda: (resets.append(1), reset()))
+    # The policy would like to be elsewhere at once.
+    wanted = (bench.spec.default_joint_pos + 0.3).astype(np.float32)[None]
+    monkeypatch.setattr(runtime, "step", lambda: wanted)
+    bench.ask(Event.ENABLE)
+    bench.tick()
+    assert resets == [1]
+    share = bench.period_s / 1.0
+    assert 0.0 < np.abs(bench.published[-1] - ready).max() < 0.3 * share
+
+
+def test_after_a_fault_that_silenced_it_is_not_silent(bench):
+    bench.bring(State.POLICY)
+    output = bench.tick(lambda sensors: setattr(sensors, "others", 1))
+    assert output.state is State.FAULT and not output.publish
+    bench.sensors.others = 0
+    bench.ticks(1.0)
+    bench.ask(Event.RESET)
+    bench.until(State.IDLE)
+    assert bench.bring(State.READY).publish
+
+
 def test_second_stop_changes_nothing(make_bench):
     one, two = make_bench(), make_bench()
     for bench in (one, two):

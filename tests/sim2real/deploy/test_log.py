@@ -3,10 +3,10 @@ import threading
 import numpy as np
 import pytest
 
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.sim2real.deploy.log import CODES, KIND, STATES, DeploymentLog
-from legged_skills.sim2real.deploy.recorded_run import read_run, replay
+from legged_skills.sim2real.deploy.recorded_run import parts_of, read_run, replay
 from legged_skills.sim2real.deploy.states import Event, State
 
 
@@ -169,6 +169,19 @@ def test_logs_that_are_none(bench, bundles, tmp_path):
     (tmp_path / "walk.003.npz").unlink()
     with pytest.raises(FileFormatError, match="part 3 of the deployment log is missing"):
         read_run(tmp_path / "walk")
+
+
+def test_files_are_in_the_order_of_their_numbers(tmp_path):
+    names = [f"walk.{number:03d}.npz" for number in range(1003)]
+    for name in [*names, "walk.config.npz", "walk-2.000.npz"]:
+        (tmp_path / name).touch()
+    assert [part.name for part in parts_of(tmp_path / "walk")] == names
+
+
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_folder_is_no_name(bench, path):
+    with pytest.raises(SettingsError, match=r"log is .*, expected the name of files"):
+        DeploymentLog(path, bench.controller.bundle, bench.config)
 
 
 def test_name_with_special_characters(bench, tmp_path):

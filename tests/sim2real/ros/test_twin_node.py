@@ -299,8 +299,12 @@ def test_op3_stand_in_of_modules_torque_and_texts(op3: Process):
     assert json.loads(low.data)["status_msg"].startswith("Present Volt : 1")
     op3.inject("button name=mode")
     assert op3.next(Op3.BUTTON).data == "mode"
-    # What is not JSON stops nothing.
+    # What is not JSON stops nothing, nor what is not of the right kinds.
     op3.send(Op3StandIn.SYNC_WRITE_ITEM, String(data="torque off, please"))
+    for joints, values in ((["l_knee"], ["800"]), (["l_knee"], None), ([1], [800]), (3, [800])):
+        wrong = {"item_name": "position_p_gain", "joint_name": joints, "value": values}
+        op3.send(Op3StandIn.SYNC_WRITE_ITEM, String(data=json.dumps(wrong)))
+    op3.send(Op3StandIn.SET_JOINT_CTRL_MODULES, String(data=json.dumps(dict.fromkeys(fields))))
     off = {"item_name": "torque_enable", "joint_name": ["l_sho_roll"], "value": [0]}
     _free(op3)
     # The arm falls down, while its goal stays.
