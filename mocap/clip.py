@@ -69,7 +69,7 @@ class RobotClip:
     foot_contact: NDArray[np.bool_]
     """Which feet stand, (T, F)."""
     source: dict[str, Any] = field(default_factory=dict)
-    """Where the motion comes from: "file", "format", "licence", "frames"."""
+    """Where the motion comes from: "file", its "sha256", "format", "licence", "frames"."""
     retarget: dict[str, Any] = field(default_factory=dict)
     """How it was made: scale, time scale, offsets, settings."""
     quality: dict[str, Any] = field(default_factory=dict)
@@ -311,7 +311,8 @@ def _json(path: str | Path, arrays: dict[str, np.ndarray], name: str) -> dict[st
         return {}
     try:
         value = json.loads(_text(path, arrays, name))
-    except json.JSONDecodeError as error:
+    # Numbers of thousands of digits, and nesting beyond Python's limit, are no JSON either.
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: field {name} is not JSON ({error}).") from error
     if not isinstance(value, dict):
         raise FileFormatError(f"{path}: field {name} is not a JSON object.")

@@ -75,6 +75,7 @@ class Retarget(_Source):
             clip_stem,
             outdated_clips,
             retarget_file,
+            strange_clips,
             write_clips,
         )
 
@@ -98,6 +99,10 @@ class Retarget(_Source):
             for file in self.files
         ]
         _require_different([clip_stem(result.motion) for result in results])
+        for strange in (path for result in results for path in strange_clips(result, self.out)):
+            raise SettingsError(
+                f"{strange}: is a clip of another recording; remove it, or write to another folder."
+            )
         rows: list[list[str]] = []
         figures: list[dict[str, Any]] = []
         for file, result in zip(self.files, results, strict=True):

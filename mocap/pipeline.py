@@ -68,6 +68,8 @@ class RetargetedFile:
     """The parts of the source that are in no clip."""
     scale: float
     """Metres of the robot's motion for one metre of the source's."""
+    floor_m: float
+    """Height of the source's floor, see ``Posture`` [m]."""
     time_scale: float
     """Seconds of the robot's motion for one second of the source's, before slowing down."""
     standing_s: float
@@ -197,6 +199,7 @@ def retarget_motion(
         stretches=kept,
         cuts=explain(result.posture, reasons, kept, motion.fps),
         scale=result.fit.scale,
+        floor_m=result.posture.floor_m,
         time_scale=result.fit.time_scale,
         standing_s=float(result.posture.upright.mean()) * motion.duration_s,
     )
@@ -227,13 +230,30 @@ def outdated_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
     return sorted(path for path in higher if _made_of(path, result.motion))
 
 
-def _made_of(path: Path, motion: SourceMotion) -> bool:
-    """Whether a file is a clip of a motion."""
+def strange_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
+    """Clips in a folder that those of a file would overwrite, though they are of another.
+
+    Args:
+        result: from ``retarget_file``.
+        folder: where its clips are to be written; may be missing.
+
+    Returns:
+        The clips, in order.
+    """
+    paths = [Path(folder) / f"{clip.name}.npz" for clip in result.clips]
+    return [path for path in paths if _made_of(path, result.motion) is False]
+
+
+def _made_of(path: Path, motion: SourceMotion) -> bool | None:
+    """Whether a file is a clip of a motion; None if it is no clip."""
     try:
         source = RobotClip.load(path).source
     except LeggedSkillsError:
-        return False
-    return all(source.get(name) == motion.source.get(name) for name in ("file", "clip"))
+        return None
+    # Clips of before have no digest.
+    digests = {source.get("sha256"), motion.source.get("sha256")} - {None}
+    same = all(source.get(name) == motion.source.get(name) for name in ("file", "clip"))
+    return same and len(digests) < 2
 
 
 def write_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
@@ -265,7 +285,8 @@ def fitted_feet(
 ) -> NDArray[np.floating]:
     """The scaled, offset-fitted feet of the source, in the world of a clip made from it.
 
-    The distance of the robot's feet from them is ``Quality.marker_error_m``.
+    ``Quality.marker_error_m`` is the mean distance of the robot's feet from them, or that of its
+    limbs, whichever is greater.
 
     Args:
         clip: the clip.

@@ -69,6 +69,9 @@ class PostureSettings:
     a galloping dog has 4.3."""
     jump_speed: float = 8.0
     """A marker that moves faster than this between frames has jumped [sqrt(g leg)]."""
+    first_step: float = 0.25
+    """Whatever the frame rate, a marker that moves farther than this from the first frame to the
+    second [leg], and then four times less, has jumped: some files begin with a pose apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +138,8 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     low = feet[..., 2] < rest + settings.contact_height * height
     contact = _tidy(slow & low, feet, settings.gap_max_move * height, motion.fps, settings)
     problems["off the floor"] = _flight(low, motion.fps, settings)
-    problems["jump in the data"] = _jumps(motion, mapping, settings.jump_speed * unit_speed)
+    far = settings.first_step * height
+    problems["jump in the data"] = _jumps(motion, mapping, settings.jump_speed * unit_speed, far)
     heading, foot_pitch = _foot_angles(motion, mapping, trunk, feet, contact, settings)
     # A robot's sole is rigid: it begins its step when the source's heel has left the floor.
     contact = contact & (foot_pitch > -settings.heel_rise_rad)
@@ -160,15 +164,20 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     )
 
 
-def _jumps(motion: SourceMotion, mapping: Mapping, most_mps: float) -> Mask:
+def _jumps(motion: SourceMotion, mapping: Mapping, most_mps: float, first_m: float) -> Mask:
     """Frames before and after a step of a marker that no body makes, (T,).
 
-    Lost markers jump; so does the pose with stretched arms that some files begin with.
+    Lost markers jump; so does the pose with stretched arms that some files begin with, though at
+    few frames a second not faster than one can move.
     """
     names = [*mapping.front, *mapping.rear, *mapping.feet]
     names += [name for limb in mapping.limbs for name in limb.markers]
     steps = np.diff(motion.positions_w[:, [motion.index(name) for name in names]], axis=0)
-    far = np.any(np.linalg.norm(steps, axis=-1) * motion.fps > most_mps, axis=1)
+    size = np.linalg.norm(steps, axis=-1)
+    far = np.any(size * motion.fps > most_mps, axis=1)
+    after = size[1:4]
+    if len(after):
+        far[0] |= np.any((size[0] > first_m) & (size[0] > 4.0 * after.max(axis=0)))
     return np.append(far, False) | np.insert(far, 0, False)
 
 

@@ -123,7 +123,7 @@ class SideBySide:
         """
         clip, stretch = self._result.clips[index], self._result.stretches[index]
         rows = self._settings.rows(clip.num_frames, clip.fps)
-        source_w = scaled_source(self._result, clip, stretch.source_frame[rows], self._spec)
+        source_w = scaled_source(self._result, stretch.source_frame[rows])
         view = self._view(stretch.qpos[rows], source_w)
         follower = TrackingCamera(view, height=view.lookat[2])
         for picture, row in enumerate(rows):
@@ -214,21 +214,15 @@ def _spots(feet_w: Array, radius_m: float) -> Faces:
     return discs(feet_w, radius_m, np.tile(_STANDS_RGB, (len(feet_w), 1)))
 
 
-def scaled_source(
-    result: RetargetedFile, clip: RobotClip, source_frame: Array, spec: RobotSpec
-) -> Array:
+def scaled_source(result: RetargetedFile, source_frame: Array) -> Array:
     """The source in the world of its stretches: scaled, with the floor at height 0.
 
     Args:
         result: the retargeted source.
-        clip: one of its clips, whose notes say how high the source's feet rest.
         source_frame: frames of the source, with fractions, (N,).
-        spec: the robot.
 
     Returns:
         Its points [m], (N, M, 3).
     """
-    # The offset of a foot lifts it from the height at which it rests to that of the robot's.
-    rest = spec.foot_radius_m - np.array(clip.retarget["foot_offsets_h"])[:, 2]
     points = signals.sample(result.motion.positions_w, source_frame)
-    return lift(points * result.scale, float(rest.mean()))
+    return lift(points * result.scale, result.floor_m * result.scale)

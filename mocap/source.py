@@ -74,7 +74,8 @@ class SourceMotion:
     parents: tuple[int, ...] | None = None
     """Index of each marker's parent, -1 for a root, (M,), if the format has a hierarchy."""
     source: dict[str, str] = field(default_factory=dict)
-    """Where it comes from: "file" (name only), "format", "licence", "unit", "up_axis"."""
+    """Where it comes from: "file" (name only) and its "sha256", "format", "licence", "unit",
+    "up_axis"."""
 
     def __post_init__(self) -> None:
         """Checks shapes and values.

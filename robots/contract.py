@@ -127,7 +127,8 @@ class ObservationContract:
         if self.hash == other.hash:
             return
         mine, theirs = self.to_json(), other.to_json()
-        name = next(name for name in mine if mine[name] != theirs[name])
+        # As texts, as in the hash: 80 and 80.0 are equal otherwise.
+        name = next(name for name in mine if json.dumps(mine[name]) != json.dumps(theirs[name]))
         raise ContractError(
             f"{what}: its observation contract {other.hash} is not {self.hash}: "
             f"{name} is {_brief(theirs[name])}, expected {_brief(mine[name])}."

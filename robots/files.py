@@ -137,7 +137,7 @@ def read_archive_of(
     try:
         header = json.loads(str(arrays.pop(HEADER_KEY)))
         found = header.pop("kind")
-    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, AttributeError, TypeError) as error:
         raise FileFormatError(f"{path}: expected a {wanted}, but the header is damaged.") from error
     if found not in kinds:
         raise FileFormatError(f"{path}: expected a {wanted}, found a {found}.")

@@ -54,11 +54,13 @@ class AttitudeFilter:
         """Takes the accelerometer's word, as when the robot stands still.
 
         Args:
-            acceleration_b: (n, 3) what the accelerometer shows [m/s^2]; upwards at rest.
+            acceleration_b: (n, 3) what the accelerometer shows [m/s^2]; upwards at rest. One that
+                shows nothing, as in free fall, says nothing: the vector stays as it was.
             ids: which robots.
         """
         size = np.linalg.norm(acceleration_b, axis=1, keepdims=True)
-        self.gravity_b[ids] = -acceleration_b / np.maximum(size, 1e-6)
+        down = -acceleration_b / np.maximum(size, 1e-6)
+        self.gravity_b[ids] = np.where(size > 1e-6, down, self.gravity_b[ids])
 
     def update(
         self, angular_velocity_b: np.ndarray, acceleration_b: np.ndarray, period_s: float

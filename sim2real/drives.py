@@ -35,10 +35,10 @@ class Drives:
         spec, n = sim.spec, sim.num_envs
         self.gap, self.sim = gap, sim
         fit = gap.fit
-        # What the fit calls damping is the drive's and the joint's together; the joint's share is
-        # in the model, so kd stays.
         self._kp = spec.kp if fit is None else fit.kp
-        self._kd = spec.kd
+        # What the fit calls damping is the drive's and the joint's together: what it has beyond kd
+        # is the joint's, and in the model.
+        self._kd = spec.kd if fit is None else np.minimum(fit.damping, spec.kd)
         self._ramp = setpoint_ramp(gap, spec.control_period_s, substeps)
         longest = gap.ranges.command_delay_s[1] + (fit.command_delay_s if fit else 0.0)
         self._line = DelayLine(n, spec.num_joints, round(longest / sim.step_s))

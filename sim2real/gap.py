@@ -357,9 +357,14 @@ def load_gap(choice: str, robot: str, gaps: Mapping[str, Gap] = GAPS) -> Gap | N
     if gap.robot != robot:
         raise SettingsError(f"{path}: robot is {gap.robot}, expected {robot}.")
     if fit is not None:
+        from legged_skills import robots
         from legged_skills.sim2real.identified import Identified
 
-        gap = dataclasses.replace(gap, fit=Identified.load(path.parent / str(fit), robot))
+        drives = path.parent / str(fit)
+        found = Identified.load(drives, robot)
+        if found.joint_names != robots.get(robot).joint_names:
+            raise SettingsError(f"{drives}: joint_names are not those of {robot}, in its order.")
+        gap = dataclasses.replace(gap, fit=found)
     return gap
 
 
@@ -370,8 +375,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"gap is {str(path)!r}, expected none, full or a file of settings.")
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path}: neither YAML nor JSON ({error}).") from error
+    # ValueError: bytes that are no text, dates that are none, numbers of thousands of digits.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{path}: neither YAML nor JSON ({reason}).") from error
     if not isinstance(settings, dict):
         raise SettingsError(f"{path}: expected fields of the gap with their values.")
     return settings

@@ -55,7 +55,7 @@ class Ranges:
     """The battery's voltage without load over the nominal one."""
     battery_resistance_ohm: Range = _per("robot", nominal=0.0, low=0.0)
     """Resistance of battery and wires; the voltage sags with the current [ohm]."""
-    floor_friction: Range = _per("robot", nominal=np.nan, low=0.0)
+    floor_friction: Range = _per("robot", nominal=np.nan, low=0.01)
     """Sliding friction between feet and floor; nominal is the robot's own."""
     slope_rad: Range = _per("robot", nominal=0.0, low=0.0)
     """Inclination of the floor; downhill is in a direction drawn uniformly [rad]."""
@@ -121,7 +121,7 @@ class BallRanges(Ranges):
     """Factor on the ball's mass and inertia."""
     ball_radius: Range = _per("robot", nominal=1.0, low=0.1)
     """Factor on its radius."""
-    ball_friction: Range = _per("robot", nominal=1.0, low=0.0)
+    ball_friction: Range = _per("robot", nominal=1.0, low=0.01)
     """Factor on its sliding friction."""
     ball_rolling: Range = _per("robot", nominal=1.0, low=0.0)
     """Factor on its rolling resistance."""

@@ -276,7 +276,7 @@ class ImitationAgent(WithCritic):
 
     def action_log_std(self, params: Params) -> Array:
         """(J,) log standard deviation of the exploration on the action."""
-        return jnp.maximum(params["action_log_std"], jnp.log(self.architecture.min_action_std))
+        return self.bounded(params)["action_log_std"]
 
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool

@@ -187,7 +187,7 @@ class TrackerAgent(WithCritic):
 
     def _log_std(self, params: Params, rho: Array) -> Array:
         """(N, J) of what is new in a step: so that all robots' noise is as wide in the long run."""
-        log_std = jnp.clip(params["action_log_std"], *self.bounds["action_log_std"])[None, :]
+        log_std = self.bounded(params)["action_log_std"][None, :]
         return log_std + 0.5 * jnp.log1p(-jnp.square(rho))
 
 

@@ -180,7 +180,7 @@ class CommanderAgent(WithCritic):
 
     def log_std(self, params: Params) -> Array:
         """(3,) log standard deviation of the exploration."""
-        return jnp.maximum(params["log_std"], jnp.log(self.architecture.min_std))
+        return self.bounded(params)["log_std"]
 
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool

@@ -55,7 +55,7 @@ class Deploy:
     domain: int | None = None
     """ROS_DOMAIN_ID; with --twin one that nobody uses, otherwise that of the environment."""
     out: Path | None = None
-    """Folder for bundle, log and what the processes print; by default deployments/DATE."""
+    """Folder for bundle, log and what the processes print; deployments/DATE-ROBOT-TASK if None."""
     json: Path | None = None
     """Write the figures to this file too; "-" or nothing is standard output."""
 
@@ -154,6 +154,8 @@ class Deploy:
     def _parameters(self, path: Path) -> Path:
         if not path.is_file():
             raise FileFormatError(f"{path}: there is no such parameter file.")
+        if self.task == "walk":
+            _require_heard(path)
         return path.resolve()
 
     def _ball(self) -> tuple[float, float]:
@@ -169,6 +171,25 @@ class Deploy:
         if self.task == "dribble":
             words += ["--ball", "--path", self.path, "--speed", f"{self._ball()[0]:g}"]
         return tuple(words)
+
+
+def _require_heard(path: Path) -> None:
+    """Checks that a bridge with these parameters hears what this command tells it."""
+    import yaml
+
+    from legged_skills.sim2real.ros.topics import CMD_VEL
+
+    try:
+        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
+        groups = [node["ros__parameters"] for node in nodes.values()]
+        found = {name: value for group in groups for name, value in group.items()}
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return  # Of another shape than this: the bridge says what it makes of it.
+    for name, wanted in (("cmd_vel_topic", CMD_VEL), ("cmd_vel_stamped", True)):
+        if found.get(name, wanted) != wanted:
+            raise SettingsError(
+                f"{path}: {name} is {found[name]}, expected {wanted}: deploy sends its commands so."
+            )
 
 
 def _numbers(script: str | None) -> tuple[float, ...] | None:

@@ -320,7 +320,7 @@ class ReuseAgent(WithCritic):
 
     def log_std(self, params: Params) -> Array:
         """(L,) log standard deviation of the exploration in the latent."""
-        return jnp.maximum(params["log_std"], jnp.log(self.architecture.min_std))
+        return self.bounded(params)["log_std"]
 
     def act(
         self, params: Params, obs: Observations, z_tm1: Array, key: Array, deterministic: bool

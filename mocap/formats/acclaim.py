@@ -205,9 +205,10 @@ def _parse_motion(path: Path, text: str) -> _Motion:
     for i, line in enumerate(lines):
         if "#" in line:
             line = lines[i] = without_comment(line)
-        name, _, rest = line.strip().partition(" ")
-        if not name:
+        words = line.split(None, 1)
+        if not words:
             continue
+        name, rest = words[0], words[-1]
         where = f"{path}: line {i + 1}"
         if name[0] == ":":
             keyword = name[1:].lower()

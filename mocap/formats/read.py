@@ -1,5 +1,6 @@
 """Reads a motion capture file of any known format, told apart by content, not by name."""
 
+import hashlib
 from pathlib import Path
 from types import ModuleType
 
@@ -80,6 +81,10 @@ def read_motion(
         motion.source["licence"] = licence
     else:
         motion.source.setdefault("licence", _licence_near(path))
+    # Which of several recordings of the same name; in a collection clips have their own names.
+    if module is not dm_control_cmu:
+        with path.open("rb") as file:
+            motion.source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return motion
 
 

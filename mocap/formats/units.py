@@ -44,7 +44,9 @@ _AXIS_INDEX = {"y": 1, "z": 2}
 _Y_UP_TO_WORLD_WXYZ = np.array([0.5, 0.5, 0.5, 0.5])
 # Words begin at capitals, but those of an abbreviation, and after anything but a letter.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_ANIMAL_WORD = re.compile(r"tail|.*paw|hind.*|hock|hoof|fetlock|stifle")
+_ANIMAL_WORD = re.compile(r"tail|.*paw|hind(?!foot).*|hock|hoof|fetlock|stifle")
+# People have these; their hindfoot is a heel.
+_NO_TAIL = re.compile(r"(pony|pig|coat)[ _-]*tails?", re.IGNORECASE)
 # The other axis must look this many times more like the vertical to be believed.
 _CLEARLY = 2.0
 # An unevenness of the floor below this share of the body says nothing about an axis.
@@ -183,7 +185,7 @@ def is_animal(names: Sequence[str]) -> bool:
     Returns:
         True if one word of one name is of an animal.
     """
-    words = (word.lower() for name in names for word in _WORD.findall(name))
+    words = (word.lower() for name in names for word in _WORD.findall(_NO_TAIL.sub("", name)))
     return any(_ANIMAL_WORD.fullmatch(word) for word in words)
 
 

@@ -189,6 +189,8 @@ def _arrays(clip: RobotClip, path: Path) -> dict[str, np.ndarray]:
         (lambda a: a.update(robot=np.array(3)), "field robot has type int64, expected a text"),
         (lambda a: a.update(joint_names=np.arange(12)), "field joint_names has type int64"),
         (lambda a: a.update(source=np.array("{")), "field source is not JSON"),
+        (lambda a: a.update(source=np.array("1" * 5000)), "field source is not JSON"),
+        (lambda a: a.update(source=np.array("[" * 100_000)), "field source is not JSON"),
         (lambda a: a.update(source=np.array("[]")), "field source is not a JSON object"),
     ],
 )

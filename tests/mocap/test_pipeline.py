@@ -21,6 +21,7 @@ from legged_skills.mocap.pipeline import (
     outdated_clips,
     retarget_file,
     retarget_motion,
+    strange_clips,
     write_clips,
 )
 from legged_skills.mocap.posture import PostureSettings, analyse
@@ -97,6 +98,29 @@ def test_unusable_parts_are_cut_with_a_reason(dog, spec: RobotSpec, tmp_path: Pa
     (out / "synthetic_04.npz").touch()
     assert outdated_clips(result, out) == [out / "synthetic_02.npz", out / "synthetic_10.npz"]
     assert outdated_clips(result, tmp_path / "nowhere") == []
+
+
+def test_clips_of_another_recording_are_not_overwritten(
+    dog, spec: RobotSpec, tmp_path: Path
+) -> None:
+    def of(name: str, digest: str) -> RetargetedFile:
+        source = {**dog.motion.source, "file": name, "sha256": digest}
+        return retarget_motion(replace(dog.motion, source=source), spec)
+
+    mine = of("dog.txt", "1f")
+    paths = write_clips(mine, tmp_path)
+    assert strange_clips(mine, tmp_path) == []
+    # Another file of that name, and one of another name that gives the same names.
+    for result in (of("dog.txt", "2e"), of("dog.bvh", "1f")):
+        assert strange_clips(result, tmp_path) == paths
+        assert outdated_clips(replace(result, clips=[]), tmp_path) == []
+    assert outdated_clips(replace(mine, clips=[]), tmp_path) == paths
+    # Clips of before do not say of which of them they are; what is no clip is in nobody's way.
+    clip = RobotClip.load(paths[0])
+    replace(clip, source={k: v for k, v in clip.source.items() if k != "sha256"}).save(paths[0])
+    assert strange_clips(of("dog.txt", "2e"), tmp_path) == []
+    paths[0].write_bytes(b"")
+    assert strange_clips(of("dog.txt", "2e"), tmp_path) == []
 
 
 def test_motions_that_are_too_fast_are_slowed_down(dog, spec: RobotSpec) -> None:

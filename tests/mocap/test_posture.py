@@ -134,6 +134,11 @@ def test_hands_that_jump_are_found(human, op3: RobotSpec) -> None:
     # As from the pose with stretched arms that some files begin with.
     posture = _analyse(_move(human.motion, ("left_wrist",), slice(0, 1), [0, 0.8, 0.6]), op3)
     assert np.flatnonzero(posture.problems["jump in the data"]).tolist() == [0, 1]
+    # With few frames a second it is no faster than one can move, but farther than what follows.
+    seldom = replace(human.motion, positions_w=human.motion.positions_w[::4], fps=30.0)
+    posture = _analyse(_move(seldom, ("left_wrist",), slice(0, 1), [0, 0.4, 0.3]), op3)
+    assert np.flatnonzero(posture.problems["jump in the data"]).tolist() == [0, 1]
+    assert not _analyse(seldom, op3).problems["jump in the data"].any()
 
 
 def _foot(motion: SourceMotion, side: str, frames: slice, pitch: float, yaw: float) -> SourceMotion:

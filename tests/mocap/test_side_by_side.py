@@ -44,8 +44,8 @@ def test_films_are_at_real_speed_and_cut() -> None:
 
 
 def test_the_scaled_source_has_its_feet_at_the_robots(dog, result, spec: RobotSpec) -> None:
-    clip, stretch = result.clips[0], result.stretches[0]
-    points = scaled_source(result, clip, stretch.source_frame, spec)
+    stretch = result.stretches[0]
+    points = scaled_source(result, stretch.source_frame)
     assert points.shape == (len(stretch.qpos), len(dog.motion.marker_names), 3)
     paws = points[:, [dog.motion.index(name) for name in PAWS]]
     # On the floor when they stand, and beside the robot's by what was added to the source's.

@@ -86,6 +86,7 @@ def test_damage_is_named(changes, message):
         {"control_period_s": 0.024},
         {"action_scale": 0.25},
         {"kp": (81.0, *CONTRACT.kp[1:])},
+        {"kp": tuple(round(kp) for kp in CONTRACT.kp)},
         {"default_joint_pos": (1e-9, *CONTRACT.default_joint_pos[1:])},
         {"joint_names": CONTRACT.joint_names[::-1]},
         {"terms": CONTRACT.terms[::-1]},

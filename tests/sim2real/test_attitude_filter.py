@@ -42,6 +42,15 @@ def test_reset_takes_the_accelerometer_and_stays_of_unit_length():
     np.testing.assert_allclose(np.linalg.norm(attitude.gravity_b, axis=1), 1.0, atol=1e-6)
 
 
+def test_an_accelerometer_that_shows_nothing_says_nothing():
+    attitude = AttitudeFilter(2)
+    attitude.reset(np.array([[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]]))
+    wanted = [[0, -0.6, -0.8], [0, 0, -1]]
+    np.testing.assert_allclose(attitude.gravity_b, wanted, atol=1e-6)
+    attitude.update(np.zeros((2, 3)), np.zeros((2, 3)), 0.008)
+    np.testing.assert_allclose(attitude.gravity_b, wanted, atol=1e-6)
+
+
 def test_a_robot_needs_neither_mujoco_nor_jax_for_it():
     code = (
         "import sys, legged_skills.sim2real.attitude_filter\n"

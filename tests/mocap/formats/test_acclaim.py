@@ -312,6 +312,8 @@ def test_rates(folder: Path) -> None:
     assert motion.source["fps_text"] == "120 (CMU's; the file has no frame rate)"
     stated = _read(folder, AMC.replace(":DEGREES", ":DEGREES\n:SAMPLES-PER-SECOND 60"))
     assert (stated.fps, stated.source["fps_text"]) == (60, "60 (from the file)")
+    tabbed = _read(folder, AMC.replace(":DEGREES", ":DEGREES\n:SAMPLES-PER-SECOND\t60"))
+    assert tabbed.fps == 60
     given = _read(folder, options=ReadOptions(fps=30))
     assert (given.fps, given.source["fps_text"]) == (30, "30 (as given)")
     with pytest.raises(ClipError, match="a frame rate of 3 frames/s is not plausible"):

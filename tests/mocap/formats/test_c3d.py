@@ -56,6 +56,7 @@ def test_points_labels_unit_and_rate(tmp_path: Path) -> None:
         "unit": "0.001 m (from the file: skeleton 1.65 m high)",
         "up_axis": "z (inferred)",
         "licence": "not stated",
+        "sha256": motion.source["sha256"],
     }
 
 

@@ -63,6 +63,7 @@ def test_origin_and_licence_come_along(tmp_path: Path, wiggling_clip: RobotClip)
         **{"file": "wiggle.npz", "format": "robot clip", "unit": "m", "up_axis": "z"},
         **{"robot": "anymal_c", "licence": "CC0"},
         **{"original_file": "dog.txt", "original_frames": "[0.0, 9.5]"},
+        "sha256": motion.source["sha256"],
     }
     assert read_motion(path, licence="mine").source["licence"] == "mine"
     assert read_motion(path, ReadOptions(fps=25)).fps == 25.0

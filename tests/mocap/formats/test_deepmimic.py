@@ -1,5 +1,6 @@
 """DeepMimic's frames: the order of the numbers, the kinematics, the durations, the damage."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,11 @@ def _at(motion: SourceMotion, name: str, frame: int = 0) -> np.ndarray:
 
 
 def test_rest_pose_by_hand(tmp_path: Path) -> None:
-    motion = read_motion(_write(tmp_path / "a.txt", [_frame(), _frame()]))
+    path = _write(tmp_path / "a.txt", [_frame(), _frame()])
+    motion = read_motion(path)
     assert motion.fps == 50.0
     assert motion.source == {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         **{"file": "a.txt", "format": "DeepMimic", "loop": "wrap", "unit": "m", "up_axis": "y"},
         "licence": "not stated",
     }

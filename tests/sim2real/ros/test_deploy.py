@@ -116,6 +116,33 @@ def test_a_real_robot_walks_only_if_it_is_told_to(bundle_files, twin, task, comm
     assert Deploy(twin=twin, task=task)._command(bundle) == pytest.approx(command)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"cmd_vel_stamped": False}, "cmd_vel_stamped is False, expected True: deploy sends its"),
+        ({"cmd_vel_topic": "/nav/cmd_vel"}, "cmd_vel_topic is /nav/cmd_vel, expected /cmd_vel"),
+        ({"cmd_vel_topic": "/cmd_vel", "log": "x"}, None),
+        ({}, None),
+    ],
+)
+def test_a_bridge_that_would_not_hear_its_commands_is_refused(tmp_path, parameters, message):
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump({"policy_bridge": {"ros__parameters": parameters}}))
+    assert Deploy(task="dribble")._parameters(path) == path.resolve()
+    if message is None:
+        assert Deploy()._parameters(path) == path.resolve()
+    else:
+        with pytest.raises(SettingsError, match=f"site.yaml: {message}"):
+            Deploy()._parameters(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "bridge: 3", "bridge: {ros__parameters: [1]}"])
+def test_parameters_of_another_shape_are_left_to_the_bridge(tmp_path, text):
+    path = tmp_path / "site.yaml"
+    path.write_text(text)
+    assert Deploy()._parameters(path) == path.resolve()
+
+
 def test_what_is_confirmed_says_what_is_commanded():
     from legged_skills.sim2real.ros.deploy import handover
 
