@@ -1,7 +1,10 @@
 """What all tests share. This file is read before any test imports NumPy, JAX or MuJoCo."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +17,18 @@ if TYPE_CHECKING:
 # One thread each: the tests are many and small, and machines that run them have few cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# What is compiled here runs a few times: to compile it takes longer than what its speed gains.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    "XLA_FLAGS",
+    "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    " --xla_backend_optimization_level=0",
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Each function is compiled once, for all tests and for the commands that they start.
+_COMPILED = tempfile.mkdtemp(prefix="legged_skills_compiled_")
+atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 # Silent broadcasting hides mistakes in shapes. JAX reads this when it is imported, also in the
 # commands that tests start.
