@@ -99,9 +99,10 @@ class Retarget(_Source):
             for file in self.files
         ]
         _require_different([clip_stem(result.motion) for result in results])
-        for strange in (path for result in results for path in strange_clips(result, self.out)):
+        strange = [path for result in results for path in strange_clips(result, self.out)]
+        if strange:
             raise SettingsError(
-                f"{strange}: is a clip of another recording; remove it, or write to another folder."
+                f"{strange[0]}: is a clip of another recording; remove it, or choose another --out."
             )
         rows: list[list[str]] = []
         figures: list[dict[str, Any]] = []

@@ -208,7 +208,7 @@ def _parse_motion(path: Path, text: str) -> _Motion:
         words = line.split(None, 1)
         if not words:
             continue
-        name, rest = words[0], words[-1]
+        name, rest = words[0], "".join(words[1:])
         where = f"{path}: line {i + 1}"
         if name[0] == ":":
             keyword = name[1:].lower()
@@ -222,8 +222,7 @@ def _parse_motion(path: Path, text: str) -> _Motion:
                 raise ClipError(f"{where}: frame {number} follows frame {last}.")
             frames, last = frames + 1, number
         else:
-            # A tab may be what ends the name.
-            key = name.split(None, 1)[0].lower()
+            key = name.lower()
             found = rows.setdefault(key, [])
             if not frames:
                 raise ClipError(f"{where} is {shown(line)}, expected the number of a frame.")
