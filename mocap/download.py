@@ -4,7 +4,6 @@ A download grows in a ``.part`` file. What is there already is kept and only the
 a range request (RFC 9110, sections 13.1.5 and 14). In the end size and SHA-256 decide.
 """
 
-import hashlib
 import http.client
 import os
 import re
@@ -19,6 +18,7 @@ from typing import Any
 
 from legged_skills.mocap.catalogue import DataFile, is_web
 from legged_skills.robots.errors import DownloadError, SettingsError
+from legged_skills.robots.files import sha256_of
 
 MIN_RATE = 1000.0
 """A transfer slower than this is given up as stuck [B/s]."""
@@ -233,12 +233,6 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _etag_path(part: Path) -> Path:

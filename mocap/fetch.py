@@ -24,9 +24,9 @@ from rich.progress import (
 )
 
 from legged_skills.mocap.catalogue import LICENCE_FILE, DataFile, DataSet, find, is_web
-from legged_skills.mocap.download import FetchOptions, discard, download, sha256_of
+from legged_skills.mocap.download import FetchOptions, discard, download
 from legged_skills.robots.errors import DownloadError, FileFormatError, SettingsError
-from legged_skills.robots.files import write_text
+from legged_skills.robots.files import sha256_of, write_text
 
 
 def cache_dir(cache: str | Path | None = None) -> Path:

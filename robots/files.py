@@ -4,6 +4,7 @@ An archive is an ordinary ``.npz`` without pickles. Besides its arrays it holds 
 text under the key ``header``, whose ``kind`` says what the file is.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -142,6 +143,12 @@ def read_archive_of(
     if found not in kinds:
         raise FileFormatError(f"{path}: expected a {wanted}, found a {found}.")
     return found, arrays, header
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def package_file(package: str, name: str, what: str) -> Path:

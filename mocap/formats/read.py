@@ -1,6 +1,5 @@
 """Reads a motion capture file of any known format, told apart by content, not by name."""
 
-import hashlib
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +18,7 @@ from legged_skills.mocap.formats import (
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import npz
 from legged_skills.robots.errors import ClipError, FileFormatError
+from legged_skills.robots.files import sha256_of
 
 TEXT_FORMATS: tuple[ModuleType, ...] = (bvh, acclaim, deepmimic, dog_keypoints, key_points)
 """Modules with FORMAT, sniff(head) and read(path, text, options); the first that sniffs reads."""
@@ -83,8 +83,7 @@ def read_motion(
         motion.source.setdefault("licence", _licence_near(path))
     # Which of several recordings of the same name; in a collection clips have their own names.
     if module is not dm_control_cmu:
-        with path.open("rb") as file:
-            motion.source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        motion.source["sha256"] = sha256_of(path)
     return motion
 
 
