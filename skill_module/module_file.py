@@ -1,6 +1,6 @@
 """The skill module as a file: encoder, decoder, prior, and the contract they were trained with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +10,10 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from legged_skills import robots
+from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import (
+    ClipError,
     ContractError,
     FileFormatError,
     SettingsError,
@@ -22,6 +24,7 @@ from legged_skills.robots.kinds import require_kind, require_kinds
 from legged_skills.robots.npz import damage_reported
 from legged_skills.sim2real.agreement import require_robot
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.digests import clip_digest
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
 
 KIND = "skill module"
@@ -44,12 +47,30 @@ class SkillModule:
     clips: tuple[str, ...]
     """Names of the clips it was trained on."""
     summary: dict[str, Any]
-    """How it was trained: steps, seconds, seed, versions, last figures."""
+    """How it was trained: steps, seconds, seed, versions, last figures, digests of the clips."""
 
     @property
     def robot(self) -> str:
         """Name of the robot."""
         return self.contract.robot
+
+    def known(self, clips: Iterable[RobotClip]) -> list[RobotClip]:
+        """Those of some clips that it was trained on.
+
+        Modules of before their summary had digests know clips by their names only.
+
+        Raises:
+            ClipError: one has the name of one of its clips, and is another motion.
+        """
+        found = [clip for clip in clips if clip.name in self.clips]
+        digests = self.summary.get("clips", {})
+        for clip in found:
+            if digests.get(clip.name, own := clip_digest(clip)) != own:
+                raise ClipError(
+                    f"{clip.name} is another motion than the clip of that name that the skill "
+                    "module was trained on; give the folder of those (--clips)."
+                )
+        return found
 
     @property
     def agent(self) -> ImitationAgent:

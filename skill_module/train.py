@@ -516,7 +516,7 @@ def _train_module(
         if tracked is not None and config.distil.encoder_only and initial is not None:
             # To the last bit, which a running mean of what does not change is not.
             params |= {"decoder": initial["decoder"]}
-        more = ("mirrored", "front_back", "steered", "gap", "free")
+        more = ("clips", "mirrored", "front_back", "steered", "gap", "free")
         SkillModule(
             contract=env.robots.contract,
             architecture=with_prior(agent.architecture, config.prior_alpha),

@@ -169,11 +169,12 @@ def learn_clip_commands(
         The result; its learner's average holds the weights, the critic's are of no use.
 
     Raises:
-        ClipError: the clips cannot be used.
+        ClipError: the clips cannot be used, or are others than those of these names that the
+            module was trained on.
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
     """
-    known = [clip for clip in clips if clip.name in module.clips]
+    known = module.known(clips)
     if module.summary.get("steered", False):
         known += steered(known, spec)
     stride_s, free = architecture.clock_s, config.free

@@ -34,8 +34,9 @@ class Compare:
     sweep: tuple[float, ...] = ()
     """Weights of the divergence from the prior in reuse, per nat: a training for each, and a plot
     of error against torque^2."""
-    steps: int = 8_000_000
-    """Control steps of each training, without ``--recipe``."""
+    steps: int | None = None
+    """Control steps of each training, those that a recipe learns from clips among them; by default
+    8 million, with ``--recipe`` as many as it has."""
     recipe: bool = False
     """With skills, train as the package's own policy was trained: walks first learn to go as clips
     go. From scratch the task is the same, and there are as many steps in all."""
@@ -88,16 +89,24 @@ class Compare:
         if self.envs < 1:
             raise SettingsError(f"envs is {self.envs}, expected at least 1.")
         paths = self.skills or (shipped_module(self.robot),)
-        training, reuse = self._sized(task.training(), self.steps), None
+        training, reuse, steps = task.training(), None, self.steps
+        training = self._sized(training, training.run.total_steps if steps is None else steps)
         if self.recipe:
             if self.robot not in task.recipes:
                 raise SettingsError(
                     f"there is no recipe for {self.task} of {self.robot} that moves the decoder."
                 )
             recipe = task.recipes[self.robot]
-            reuse = self._sized(recipe, recipe.run.total_steps)
+            if steps is None:
+                steps = recipe.clip_steps + recipe.run.total_steps
+            if steps <= recipe.clip_steps:
+                raise SettingsError(
+                    f"steps is {steps}, expected more than the {recipe.clip_steps} that the recipe "
+                    f"of {self.robot} learns from clips."
+                )
+            reuse = self._sized(recipe, steps - recipe.clip_steps)
             training = replace(
-                self._sized(training, recipe.clip_steps + recipe.run.total_steps),
+                self._sized(training, steps),
                 architecture=recipe.architecture,
                 policy_trim_steps=recipe.policy_trim_steps,
                 gap_factor=recipe.gap_factor,

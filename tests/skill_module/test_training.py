@@ -19,6 +19,7 @@ from legged_skills.robots.errors import ContractError, FileFormatError, Settings
 from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Architecture
+from legged_skills.skill_module.digests import clip_digest
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.imitation import ImitationConfig
 from legged_skills.skill_module.matching import FreeConfig
@@ -86,7 +87,7 @@ def trained(wiggling_clip, tmp_path_factory):
     return train_skills(SPEC, [wiggling_clip], SMALL, out), out
 
 
-def test_writes_module_checkpoint_config_and_logs(trained):
+def test_writes_module_checkpoint_config_and_logs(trained, wiggling_clip):
     result, out = trained
     assert result.finished and result.steps == 192
     lines = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
@@ -99,6 +100,7 @@ def test_writes_module_checkpoint_config_and_logs(trained):
     module = SkillModule.load(out / "skills.npz", robot="anymal_c")
     assert module.clips == ("wiggle",)
     assert module.summary["steps"] == 192
+    assert module.summary["clips"] == {"wiggle": clip_digest(wiggling_clip)}
     assert (module.summary["mirrored"], module.summary["front_back"]) == (True, False)
     wanted = jax.tree.leaves(result.learner.average["decoder"])
     for found, leaf in zip(jax.tree.leaves(module.params["decoder"]), wanted, strict=True):

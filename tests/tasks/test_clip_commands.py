@@ -16,6 +16,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.errors import ClipError, ContractError
 from legged_skills.robots.rotations import from_yaw
 from legged_skills.skill_module import ppo
+from legged_skills.skill_module.digests import clip_digest
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import Batch, PpoConfig, Schedule
@@ -167,6 +168,20 @@ def test_clips_of_other_modules_are_not_followed(
     other = dataclasses.replace(still_module, clips=("another",))
     with pytest.raises(ClipError, match="there are no clips"):
         train_walk(SPEC, other, CONFIG, tmp_path, clips=[wiggling_clip])
+
+
+def test_another_motion_of_the_same_name_is_refused(
+    still_module: SkillModule, wiggling_clip: RobotClip
+) -> None:
+    summary = dict(still_module.summary) | {"clips": {"wiggle": clip_digest(wiggling_clip)}}
+    module = dataclasses.replace(still_module, summary=summary)
+    unknown = dataclasses.replace(wiggling_clip, name="unknown")
+    assert module.known([unknown, wiggling_clip]) == [wiggling_clip]
+    faster = dataclasses.replace(wiggling_clip, qvel=wiggling_clip.qvel * 1.01)
+    with pytest.raises(ClipError, match="wiggle is another motion than the clip of that name"):
+        module.known([faster])
+    # A module of before there were digests knows names only.
+    assert still_module.known([faster]) == [faster]
 
 
 @pytest.mark.standard_dtypes

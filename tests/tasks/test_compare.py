@@ -267,6 +267,11 @@ def test_recipes_of_the_package(tmp_path: Path) -> None:
     assert scratch.policy_architecture == recipe.policy_architecture
     assert scratch.ppo == WalkTrainingConfig().ppo != recipe.ppo
     assert {clip.robot for clip in what.clips} == {"op3"}
+    longer = dataclasses.replace(command, steps=5_000_000)._what()
+    assert longer.training.run.total_steps == 5_000_000 and longer.reuse is not None
+    assert longer.reuse.clip_steps == 4_200_000 and longer.reuse.run.total_steps == 800_000
+    with pytest.raises(SettingsError, match="more than the 4200000 that the recipe of op3"):
+        dataclasses.replace(command, steps=4_200_000)._what()
     with pytest.raises(SettingsError, match="no recipe for dribble of op3"):
         dataclasses.replace(command, task="dribble")._what()
 
