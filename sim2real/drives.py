@@ -11,6 +11,7 @@ import numpy as np
 from legged_skills.robots.simulation import Motion, Physics
 from legged_skills.sim2real.delay_line import DelayLine
 from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.identified import split_damping
 from legged_skills.sim2real.ranges import Factors
 
 _SAG_TIME_S = 0.01
@@ -36,9 +37,8 @@ class Drives:
         self.gap, self.sim = gap, sim
         fit = gap.fit
         self._kp = spec.kp if fit is None else fit.kp
-        # What the fit calls damping is the drive's and the joint's together: what it has beyond kd
-        # is the joint's, and in the model.
-        self._kd = spec.kd if fit is None else np.minimum(fit.damping, spec.kd)
+        # The joint's share of the damping is in the model.
+        self._kd = spec.kd if fit is None else split_damping(fit.damping, spec.kd)[0]
         self._ramp = setpoint_ramp(gap, spec.control_period_s, substeps)
         longest = gap.ranges.command_delay_s[1] + (fit.command_delay_s if fit else 0.0)
         self._line = DelayLine(n, spec.num_joints, round(longest / sim.step_s))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.identified import split_damping
 from legged_skills.sim2real.loads import Load, check_links
 
 Array = NDArray[np.floating]
@@ -175,12 +176,11 @@ class HeldRobot:
             tables: (B, J, 4) see ``DriveParameters.table``.
         """
         kp, damping, friction, armature = np.moveaxis(tables, -1, 0)
-        # A drive's own damping counts towards its torque limit, that of the joint does not.
-        of_drive = np.minimum(damping, self.spec.kd)
+        of_drive, of_joint = split_damping(damping, self.spec.kd)
         self._gain[:, self._actuators, 0] = kp
         self._bias[:, self._actuators, 1] = -kp
         self._bias[:, self._actuators, 2] = -of_drive
-        self._damping[:, self._dofs] = damping - of_drive
+        self._damping[:, self._dofs] = of_joint
         self._friction[:, self._dofs] = friction
         half_step = 0.5 * self.step_s * damping
         self._armature[:, self._dofs] = np.maximum(armature - half_step, 1e-6)

@@ -25,6 +25,22 @@ _PER_JOINT = (*PARAMETERS, *(f"{name}_error" for name in PARAMETERS), "residual_
 _NUMBERS = ("command_delay_s", "command_delay_error_s", "seconds")
 
 
+def split_damping(damping: Array, kd: Array) -> tuple[Array, Array]:
+    """Whose a damping is that a drive and its joint have together.
+
+    The drive's own counts towards its torque limit, that of the joint does not.
+
+    Args:
+        damping: (..., J) of both [Nm s/rad].
+        kd: (J,) the velocity gain that the drive is set to [Nm s/rad].
+
+    Returns:
+        (..., J) the drive's, at most ``kd``, and what it has beyond that, the joint's.
+    """
+    of_drive = np.minimum(damping, kd)
+    return of_drive, damping - of_drive
+
+
 @dataclass(frozen=True, kw_only=True)
 class Identified:
     """What was fitted, with one standard error of each value. J joints, in the robot's order.

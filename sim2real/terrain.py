@@ -6,6 +6,7 @@ import numpy as np
 from legged_skills.robots.ball import Ball, add_ball, set_rolling
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
+from legged_skills.sim2real.identified import split_damping
 
 _MARK = "randomised"
 _BASE_M = 0.5
@@ -57,7 +58,7 @@ def gap_model(
         model.geom(floor_name(level)).contype = model.geom(floor_name(level)).conaffinity = 0
     if gap.fit is not None:
         joints = slice(6, 6 + spec.num_joints)
-        model.dof_damping[joints] = np.maximum(gap.fit.damping - spec.kd, 0.0)
+        model.dof_damping[joints] = split_damping(gap.fit.damping, spec.kd)[1]
         model.dof_frictionloss[joints] = gap.fit.friction
         model.dof_armature[joints] = gap.fit.armature
     if ball is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from legged_skills.robots.errors import FileFormatError
-from legged_skills.sim2real.identified import Identified
+from legged_skills.sim2real.identified import Identified, split_damping
 
 TWO = np.array([1.25, 2.0 / 3.0])
 
@@ -82,6 +82,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         path.write_text(json.dumps({key: fields[key] for key in fields if key != name}))
         with pytest.raises(FileFormatError):
             Identified.load(path)
+
+
+def test_what_a_drive_is_not_set_to_is_the_joints() -> None:
+    of_drive, of_joint = split_damping(np.array([[1.5, 2.5], [2.0, 0.0]]), np.array([2.0, 2.0]))
+    assert of_drive.tolist() == [[1.5, 2.0], [2.0, 0.0]]
+    assert of_joint.tolist() == [[0.0, 0.5], [0.0, 0.0]]
 
 
 def test_it_is_read_without_mujoco() -> None:
