@@ -54,7 +54,7 @@ def assess_walk(
     run = walk_at_random(spec, policy, config, num_threads, gap, keep=config.episodes)
     figures = summarize(run) | {"naturalness": naturalness(spec, run, walking)}
     figures["ranges"] = {name: list(ends) for name, ends in config.ranges(spec.name).items()}
-    # Without a gap all start alike and nothing is drawn: one episode says it all.
+    # Without a gap all start nearly alike and nothing is drawn: one episode says it all.
     held, standing = (
         1 if gap is None else count for count in (config.held_episodes, config.standing_episodes)
     )

@@ -11,12 +11,19 @@ import numpy as np
 from legged_skills.robots.errors import SettingsError, require_count, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import wilson
+from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.policy_file import Policy
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
+
+
+START_NOISE_RAD = 0.02
+"""Standard deviation of the joint angles at the start where there is no gap that draws them [rad].
+Networks that are mirrored as the robot is do the mirror image of mirror images: a robot that stands
+as its own, exactly, does not know which leg to lift, and stays until rounding has told it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +47,8 @@ class WalkEvaluationConfig:
     seed: int = 12345
     """Of the commands, and of what the gap draws; the policy is deterministic."""
     held_episodes: int = 50
-    """Episodes of each of the robot's ``HELD_COMMANDS``; without a gap, where all would be the
-    same, there is one."""
+    """Episodes of each of the robot's ``HELD_COMMANDS``; without a gap, where all would be nearly
+    the same, there is one."""
     held_s: float = 8.0
     """Time such a command is given, from standing [s]."""
     settle_s: float = 2.0
@@ -119,7 +126,7 @@ def walk_on_commands(
         keep: number of episodes whose states are kept.
         num_threads: of the physics; 0 takes all cores.
         gap: what is between policy and physics; None for nothing.
-        seed: of what the gap draws.
+        seed: of what the gap draws, and of the joint angles at the start without one.
 
     Raises:
         SettingsError: velocities cannot be averaged over so much of a command.
@@ -138,7 +145,11 @@ def walk_on_commands(
         gap=gap,
     )
     env.robots.draw_factors(seed)
-    env.robots.reset(np.arange(episodes), spec.home_qpos, np.zeros(6 + spec.num_joints))
+    start = np.tile(spec.home_qpos, (episodes, 1))
+    if gap is None:
+        noise = np.random.default_rng(seed).standard_normal((episodes, spec.num_joints))
+        start[:, ROOT_QPOS:] += START_NOISE_RAD * noise
+    env.robots.reset(np.arange(episodes), start, np.zeros(6 + spec.num_joints))
     agent, key = policy.agent, jax.random.key(0)
     z = np.zeros((episodes, agent.carried_size), np.float32)
     velocity = np.empty((steps, episodes, 3), np.float32)

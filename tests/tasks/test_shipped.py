@@ -16,6 +16,7 @@ from legged_skills.tasks.evaluate_getup import GetupEvaluationConfig, get_up
 from legged_skills.tasks.evaluate_getup import summarize as summarize_getup
 from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.walk import WalkConfig
 
 SPEC = robots.get("anymal_c")
 
@@ -91,6 +92,13 @@ def test_walks_as_commanded(robot, policy):
     error = np.abs(run.achieved[:, 0] - commands)
     assert error[:, :2].max() < WITHIN_MPS[robot]
     assert error[:, 2].max() < WITHIN_RADPS[robot]
+
+
+def test_begins_to_walk_at_once_where_nothing_tells_left_from_right(robot, policy):
+    vx = 0.5 * WalkConfig().paces(robot).vx_range[1]
+    commands, spec = np.array([[[vx, 0.0, 0.0]]]), robots.get(robot)
+    run = evaluate_walk.walk_on_commands(spec, policy, commands, 1.5, 0.5, num_threads=1)
+    assert run.achieved[0, 0, 0] > 0.5 * vx
 
 
 @pytest.mark.parametrize("robot", ["anymal_c"], indirect=True)
