@@ -323,7 +323,8 @@ def _notes(
     return {
         "scale": fit.scale,
         "time_scale": fit.time_scale,
-        "slowdown_mean": float(part.slowdown.mean()),
+        # Over the source's time: the clip takes so many times as long.
+        "slowdown_mean": float(1.0 / np.mean(1.0 / part.slowdown)),
         "slowdown_max": float(part.slowdown.max()),
         "body_markers": [m.marker for m in mapping.body_markers],
         "body_offsets_b": fit.body_offsets_b.tolist(),

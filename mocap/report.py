@@ -148,7 +148,7 @@ def _file(result: RetargetedFile) -> list[str]:
         )
         if key in source
     ]
-    slowed = [clip.retarget["slowdown_mean"] * clip.duration_s for clip in result.clips]
+    source_s = sum(clip.duration_s / clip.retarget["slowdown_mean"] for clip in result.clips)
     robot_s = sum(clip.duration_s for clip in result.clips)
     facts += [
         (
@@ -159,7 +159,7 @@ def _file(result: RetargetedFile) -> list[str]:
         ("time", f"1 s becomes {result.time_scale:.4f} s"),
     ]
     if result.clips:
-        text = f"on average {sum(slowed) / robot_s:.2f} times beyond that"
+        text = f"on average {robot_s / source_s:.2f} times beyond that"
         facts.append(("slowed down for the drives", text))
     facts += [
         ("kept", f"{100.0 * result.kept_share:.1f} % of the recording"),

@@ -82,7 +82,8 @@ class BundleHeader:
     training: dict[str, Any]
     """How the policy was trained; for people."""
     timing: dict[str, Any] | None
-    """Delays and setpoint handling it was trained with; None if it was trained without."""
+    """When things happen on its robot, as in the robot's full gap: periods of drives and IMU, and
+    how setpoints are handled; None if that is not said. For people."""
 
     def to_text(self) -> str:
         """The header as JSON text, with every number at full precision."""

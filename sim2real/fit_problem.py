@@ -42,10 +42,11 @@ class FitSettings:
     most_delay_s: float = 0.1
     """Longest command delay [s]."""
     most_steps: int = 12
-    """Gauss-Newton steps on the whole recording, and as many on its start."""
+    """Most Gauss-Newton steps on the recording's start, and on all of it; there as many again each
+    time that unknowns are put at nominal, as the recording does not tell them."""
     tolerance: float = 2e-3
-    """A step is the last if no unknown changes by more than this share of its standard error, or
-    by more than this share of its nominal value."""
+    """A step is the last if each unknown changes by at most a tenth of its standard error, or this
+    share of its nominal value (the delay: this share of 0.01 s)."""
     told: float = 0.1
     """A value is fitted if its standard error is below this share of it or of nominal."""
 

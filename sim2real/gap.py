@@ -176,7 +176,8 @@ class Gap:
     terrain: TerrainConfig
     """What it stands on."""
     training_level: float = 1.0
-    """Width of the ranges in training, over their full width: more than 1 is a margin."""
+    """Width of the ranges in training, over their full width: more than 1 is a margin. Delays have
+    none: they end where their ranges do."""
     ramp_share: float = 0.3
     """Share of a training over which the ranges grow from nothing to that width."""
     ramp_steps: int = 10
@@ -339,6 +340,7 @@ def load_gap(choice: str, robot: str, gaps: Mapping[str, Gap] = GAPS) -> Gap | N
 
     Raises:
         SettingsError: the file is missing, or a field in it is unknown or of the wrong kind.
+        FileFormatError: the file of its ``fit`` cannot be read.
     """
     if choice == "none":
         return None

@@ -71,7 +71,7 @@ class Reality:
     def __init__(
         self, sim: Physics, contract: ObservationContract, gap: Gap, level: float, seed: int
     ) -> None:
-        """Draws the factors of all robots; ``reset`` must follow.
+        """Draws the factors of all robots; ``start`` and ``started`` must follow.
 
         Args:
             sim: the physics.
@@ -79,6 +79,9 @@ class Reality:
             gap: the gap.
             level: width of the ranges in force, over their full width.
             seed: of everything random.
+
+        Raises:
+            SettingsError: the gap is another robot's.
         """
         if gap.robot != sim.spec.name:
             raise SettingsError(f"the gap is that of {gap.robot}, expected {sim.spec.name}.")

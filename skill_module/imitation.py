@@ -38,9 +38,10 @@ MIN_RUNWAY = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationConfig:
-    """Settings of the imitation environment. Rewards are per control step, at most 1.
+    """Settings of the imitation environment.
 
-    Lengths are over the robot's leg length, so that robots of all sizes are judged alike.
+    Rewards are per control step, at most the sum of their weights, which is 1 by default. Lengths
+    are over the robot's leg length, so that robots of all sizes are judged alike.
     """
 
     future_steps: tuple[int, ...] = (1, 2, 4, 8, 16)

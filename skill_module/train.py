@@ -235,8 +235,8 @@ def training_gap(spec: RobotSpec, config: SkillTrainingConfig) -> Gap | None:
     """What is between policy and physics in the training; None for nothing.
 
     Raises:
-        FileFormatError: the gap's file cannot be read.
-        SettingsError: there are no such pushes.
+        FileFormatError: the file of the gap's ``fit`` cannot be read.
+        SettingsError: the gap's file is missing or wrong, or there are no such pushes.
     """
     gap = widened(load_gap(config.gap, spec.name), 1.0, config.gap_ramp_share)
     if gap is None:
@@ -318,14 +318,16 @@ def train_skills(
         config: all settings.
         out: folder of the run.
         start: a module whose encoder and decoder the training begins with, e.g. one that was
-            trained without a gap. Its contract and architecture must be the same, but for noise,
-            exploration, and a history that may be shorter.
+            trained without a gap. Its contract, architecture and ``future_steps`` must be the same,
+            but for noise, exploration, the prior's alpha, and a history that may be shorter.
 
     Raises:
         ClipError: the clips cannot be used.
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
-        ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
-        SettingsError: a decoder shall be left as it is, and there is none to begin with.
+        ContractError: the checkpoint in ``out`` is of another robot, contract or configuration, or
+            ``start`` does not fit.
+        SettingsError: a decoder shall be left as it is, and there is none to begin with; or there
+            are not enough steps for an update.
     """
     if config.method == "distil" and config.distil.encoder_only and start is None:
         raise SettingsError(
@@ -572,6 +574,10 @@ def begin_with(
     """The weights of a module, for a contract with as much history or more.
 
     The decoder's weights on frames that it has not seen are zero: at first it does as before.
+
+    Raises:
+        ContractError: it has another contract but for noise and less history, other networks,
+            another filter of the encoder, or sees the reference at other steps.
     """
     what = "the module to start from"
     frames, size = start.contract.history, contract.frame_size

@@ -93,11 +93,12 @@ class Validate:
     gap: str = "full"
     """The gap whose factors are tried: full, or a file of settings."""
     max_falls: float | None = None
-    """Gate: share of episodes with a fall."""
+    """Gate: share of episodes with a fall on the engines all and bullet, and on models; 0.05 unless
+    told."""
     max_factor_falls: float | None = None
-    """Gate: the same for each single factor."""
+    """Gate: the same on the engine nominal and for each single factor, edges; 0.02 unless told."""
     max_error_ratio: float | None = None
-    """Gate: velocity error over the nominal one."""
+    """Gate: velocity error over that on the engine nominal, but for edges; 1.5 unless told."""
     out: Path | None = None
     """Folder for figures, tornado plot and report."""
     json: Path | None = None

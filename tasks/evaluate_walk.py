@@ -19,7 +19,6 @@ from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.policy_file import Policy
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
 
-
 START_NOISE_RAD = 0.02
 """Standard deviation of the joint angles at the start where there is no gap that draws them [rad].
 Networks that are mirrored as the robot is do the mirror image of mirror images: a robot that stands

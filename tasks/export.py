@@ -76,7 +76,7 @@ def export_policy(
     Args:
         policy: the policy; its latent's mean is taken at every step.
         path: the file to write, usually ``.onnx``.
-        timing: delays and setpoint handling that it was trained with, for the header.
+        timing: when things happen on its robot, for the header.
 
     Raises:
         FileFormatError: the file cannot be written, or the weights are not finite.

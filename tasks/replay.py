@@ -1,5 +1,6 @@
 """A recorded deployment through training's path: the agent in JAX instead of the bundle's graph."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -13,8 +14,8 @@ from legged_skills.sim2real.raw_frame import term_slices
 from legged_skills.sim2real.runtime import Runtime
 from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.commander_file import AnyPolicy
-from legged_skills.tasks.commands import load_policy, timing
-from legged_skills.tasks.export import command_scale, policy_bundle
+from legged_skills.tasks.commands import load_policy, recovering, timing
+from legged_skills.tasks.export import Exported, command_scale, policy_bundle
 
 
 class TracingRuntime(Runtime):
@@ -50,18 +51,21 @@ class TracingRuntime(Runtime):
         return tuple(np.stack(column) for column in zip(*self._told, strict=True))
 
 
-def policy_of(run: RecordedRun, path: Path | None = None) -> AnyPolicy | None:
-    """The task policy whose bundle a recording was made with.
+def policy_of(
+    run: RecordedRun, path: Path | None = None, getup: Path | None = None
+) -> Exported | None:
+    """The policy whose bundle a recording was made with.
 
     Args:
         run: the recording.
-        path: its file; by default the one that comes with the package is tried.
+        path: the task policy's file; by default the one that comes with the package is tried.
+        getup: that of the policy that gets up, of a bundle that has one; likewise.
 
     Returns:
         The policy, or None if no file is given and it is not the package's.
 
     Raises:
-        ContractError: the file's policy is another one.
+        ContractError: the files' policy is another one.
     """
     robot, task = str(run.header["robot"]), str(run.header["task"])
     try:
@@ -70,15 +74,26 @@ def policy_of(run: RecordedRun, path: Path | None = None) -> AnyPolicy | None:
         if path is not None:
             raise
         return None
-    bundles = (policy_bundle(policy, timing(robot)), policy_bundle(policy))
-    if run.header["bundle"] in [bundle.sha256 for bundle in bundles]:
-        return policy
-    if path is not None:
-        raise ContractError(f"{path}: {run.source} was recorded with another policy.")
+    for found in _with_and_without_getup(policy, getup):
+        for when in (timing(robot), None):
+            if policy_bundle(found, when).sha256 == run.header["bundle"]:
+                return found
+    if path is not None or getup is not None:
+        raise ContractError(f"{path or getup}: {run.source} was recorded with another policy.")
     return None
 
 
-def compare_training(policy: AnyPolicy, runtime: TracingRuntime) -> tuple[float, float, int]:
+def _with_and_without_getup(policy: AnyPolicy, getup: Path | None) -> Iterator[Exported]:
+    yield policy
+    try:
+        yield recovering(policy, getup)
+    except FileFormatError:
+        # The package has none for this robot.
+        if getup is not None:
+            raise
+
+
+def compare_training(policy: Exported, runtime: TracingRuntime) -> tuple[float, float, int]:
     """Lets the agent decide on all that a runtime was told, each step by itself.
 
     Args:

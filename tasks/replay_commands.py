@@ -33,6 +33,8 @@ class Replay:
     """The policy bundle it was made with; by default it is looked for beside the log."""
     policy: Path | None = None
     """The task policy of the bundle, for training's path; by default the package's is tried."""
+    getup: Path | None = None
+    """The policy that gets up, of a bundle made with --recover; likewise."""
     plot: Path | None = None
     """Draw the run into this PNG file."""
     joint_log: Path | None = None
@@ -73,7 +75,7 @@ class Replay:
 
             runtime = TracingRuntime(bundle)
             found, training = compare(run, bundle, runtime), None
-            policy = policy_of(run, self.policy) if len(runtime) else None
+            policy = policy_of(run, self.policy, self.getup) if len(runtime) else None
             if policy is not None:
                 training = compare_training(policy, runtime)
                 OUT.print(

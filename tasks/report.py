@@ -58,7 +58,7 @@ class DemoReport:
         return [
             webpage.paragraph(
                 f"This page shows a simulated {self.spec.name} that moves by skills learnt from "
-                "motion capture of an animal. A skill module follows clips that were retargeted to "
+                "motion capture. A skill module follows clips that were retargeted to "
                 "the robot, and a walking policy, which acts only through the frozen decoder of a "
                 "skill module, carries out velocity commands. Film, plots and figures were "
                 f"computed on this machine in {self.figures['seconds']['all']:.0f} s, without "

@@ -38,8 +38,8 @@ class RunTwin:
     """Of the ball's target [m/s]."""
     wait: bool = True
     """The gap's pushes act, and the ball's target goes its way, only while the bridge says on
-    /policy_bridge/state that a policy moves the robot; otherwise a hoist carries most of its
-    weight. --no-wait for pushes at once, and no hoist."""
+    /policy_bridge/state that a policy moves the robot; otherwise, but in a fault, a hoist carries
+    most of its weight. --no-wait for pushes at once, and no hoist."""
     fault: UseAppendAction[tuple[str, ...]] = ()
     """A fault to begin with; may be given several times."""
     seconds: float | None = None

@@ -74,7 +74,8 @@ class BallIntake:
     """Ball and target as a policy is told them: the same as ``BallCamera`` makes of pictures.
 
     Attributes:
-        rejected: positions so far that were no numbers, too old or from the future.
+        rejected: positions so far that were no numbers, too old, from the future or, of balls,
+            beyond the range.
     """
 
     def __init__(self, step_s: float, range_m: float, camera: CameraConfig | None = None) -> None:

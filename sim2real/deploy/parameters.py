@@ -78,7 +78,7 @@ def check(config: Any) -> None:
     """Checks every setting of a settings object; to be called by ``__post_init__``.
 
     Raises:
-        SettingsError: a value is of another kind than the default, out of its range, or no choice.
+        SettingsError: a value is out of its range, or no choice.
     """
     for parameter in parameters(config):
         _check(parameter)

@@ -75,7 +75,8 @@ KINDS: Mapping[str, FaultKind] = {
     ),
     "servo_off": FaultKind(effect="A servo, or all, has no torque.", keys=_keys(joint="all")),
     "push": FaultKind(
-        effect="A horizontal force on the trunk, from the front at deg=180; 0.1 s unless told.",
+        effect="A horizontal force on the trunk, towards deg from where the robot heads, to the "
+        "left: from the front at 180; 0.1 s unless told.",
         keys=_keys(n=50.0, deg=90.0),
     ),
     "battery": FaultKind(effect="The battery has this voltage without load.", keys=_keys(v=10.5)),
@@ -123,7 +124,8 @@ class Fault:
 
     def __str__(self) -> str:
         """As it would be injected, without its duration."""
-        words = [self.name, *self.streams]
+        usual = self.streams == _usual_streams(KINDS[self.name])
+        words = [self.name, *(() if usual else self.streams)]
         words += [
             f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
             for key, value in self.keys.items()
@@ -175,9 +177,14 @@ def parse(text: str, now_s: float, joint_names: tuple[str, ...]) -> Fault:
     return Fault(name, streams, keys, now_s + seconds)
 
 
+def _usual_streams(kind: FaultKind) -> tuple[str, ...]:
+    """What it spoils if nothing is named."""
+    return tuple(stream for stream in kind.streams if stream != COMMANDS)
+
+
 def _streams(name: str, kind: FaultKind, words: list[str]) -> tuple[str, ...]:
     if not words:
-        return tuple(stream for stream in kind.streams if stream != COMMANDS)
+        return _usual_streams(kind)
     if words == ["sensors"] and set(SENSORS) <= set(kind.streams):
         return SENSORS
     if len(words) > 1 or words[0] not in kind.streams:

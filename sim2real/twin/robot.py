@@ -241,6 +241,11 @@ class TwinRobot:
         return self.sim.qpos[0, :3] + self._gone_w
 
     @property
+    def heading_rad(self) -> float:
+        """Where the base's x axis points, about the vertical from the world's [rad]."""
+        return float(yaw(self.sim.qpos[0, 3:7]))
+
+    @property
     def ball_w(self) -> np.ndarray:
         """(3,) the ball's centre in the floor's frame, of a robot with a ball [m]."""
         return self.sim.objects_qpos[0, :3] + self._gone_w
@@ -276,7 +281,7 @@ class TwinRobot:
         if self.interface.orientation == "tilt":
             base = tilt_only(acceleration)
         else:
-            base = from_gravity(values[:3], float(yaw(self.sim.qpos[0, 3:7])))
+            base = from_gravity(values[:3], self.heading_rad)
         return ImuMessage(
             orientation_wxyz=multiply(base, self._mount),
             angular_velocity=rotate_inverse(self._mount, values[3:6]),

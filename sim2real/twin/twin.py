@@ -39,7 +39,8 @@ class TwinConfig:
     """Whether there is a ball, with a target and a camera."""
     wait: bool = True
     """The gap's pushes act, and the ball's target goes its way, only while a policy moves the robot
-    (``told``): what ramps and holds a pose does not balance. A hoist carries it meanwhile."""
+    (``told``): what ramps and holds a pose does not balance. A hoist carries it meanwhile, but for
+    faults."""
 
     def __post_init__(self) -> None:
         """Checks what the command line offers.
@@ -227,7 +228,7 @@ class Twin:
         """What the faults in force do to the robot."""
         force = np.zeros(3)
         for fault in self.faults.named("push"):
-            angle = np.deg2rad(fault.number("deg"))
+            angle = np.deg2rad(fault.number("deg")) + self.robot.heading_rad
             force += fault.number("n") * np.array([np.cos(angle), np.sin(angle), 0.0])
         self.robot.extra_force_w = force
         batteries = self.faults.named("battery")

@@ -132,6 +132,17 @@ def test_motions_that_are_too_fast_are_slowed_down(dog, spec: RobotSpec) -> None
     assert slow.retarget["slowdown_max"] == pytest.approx(1.0)
 
 
+def test_how_much_a_clip_is_slowed_down_tells_how_long_it_takes(dog, spec: RobotSpec) -> None:
+    # Twice as fast in its second half.
+    at = np.r_[:150, 150:299:2]
+    hurries = replace(dog.motion, fps=110.0, positions_w=dog.motion.positions_w[at])
+    clip = _one_clip(retarget_motion(hurries, spec))
+    first, last = clip.retarget["source_frame"][:: len(clip.qpos) - 1]
+    taken = clip.retarget["time_scale"] * clip.retarget["slowdown_mean"]
+    assert clip.retarget["slowdown_max"] > 2.0
+    assert taken == pytest.approx(clip.duration_s / ((last - first) / 110.0), rel=0.002)
+
+
 def test_speed_is_an_override(dog, spec: RobotSpec) -> None:
     settings = PipelineSettings(retarget=RetargetSettings(speed=0.5))
     clip = _one_clip(retarget_motion(dog.motion, spec, settings))

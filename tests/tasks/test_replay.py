@@ -7,10 +7,11 @@ from legged_skills import robots
 from legged_skills.robots.errors import ContractError
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.recorded_run import RecordedRun
-from legged_skills.tasks.commands import timing
+from legged_skills.tasks.commands import load_policy, recovering, timing
 from legged_skills.tasks.evaluate_walk import shipped_policy
 from legged_skills.tasks.export import policy_bundle
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.recovering import RecoveringPolicy
 from legged_skills.tasks.replay import TracingRuntime, compare_training, policy_of
 
 SPEC = robots.get("anymal_c")
@@ -66,3 +67,21 @@ def test_policy_of_a_recording(bundle: Bundle) -> None:
     assert policy_of(_recorded("0" * 64)) is None
     with pytest.raises(ContractError, match="recorded with another policy"):
         policy_of(_recorded("0" * 64), shipped_policy("anymal_c"))
+
+
+def test_policy_of_a_recording_that_also_gets_up() -> None:
+    policy = recovering(load_policy("op3", "walk", None))
+    bundle = policy_bundle(policy, timing("op3"))
+    header = {"robot": "op3", "task": "walk", "bundle": bundle.sha256}
+    found = policy_of(RecordedRun(header=header, arrays={}, source="log"), shipped_policy("op3"))
+    assert isinstance(found, RecoveringPolicy)
+    rng, runtime, home = np.random.default_rng(0), TracingRuntime(bundle), robots.get("op3")
+    for step in range(60):
+        lies = 20 < step < 40
+        runtime.signals["gravity"][0] = [-0.99, 0.0, 0.05] if lies else [0.05, 0.0, -0.99]
+        runtime.signals["angular_velocity"][0] = rng.normal(0.0, 0.3, 3)
+        runtime.signals["joint_pos"][0] = home.default_joint_pos + rng.normal(0.0, 0.1, 20)
+        runtime.command[0] = [0.2, 0.0, 0.2]
+        runtime.step()
+    targets_off, handed_off, _ = compare_training(found, runtime)
+    assert targets_off <= 1e-5 and handed_off <= 1e-4

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.rotations import from_yaw
 from legged_skills.sim2real.deploy.states import State
 from legged_skills.sim2real.twin.twin import Twin, TwinConfig
 
@@ -130,9 +131,11 @@ def test_gains_through_op3s_own_topic():
     assert sag(400) > 1.5 * sag(800)
 
 
-def test_a_push_from_the_right_moves_it_left():
+@pytest.mark.parametrize("heading_rad", [0.0, 2.0])
+def test_a_push_from_the_right_moves_it_left(heading_rad: float):
     twin = _clean("anymal_c")
     _cycles(twin, 100)
+    twin.robot.sim.qpos[0, 3:7] = from_yaw(np.array(heading_rad))
     twin.inject("push n=200 deg=90")
     _cycles(twin, 20)
     assert twin.robot.truth().lin_vel_b[1] > 0.05
