@@ -24,6 +24,23 @@ def test_excitation_is_safe_and_lively(name: str) -> None:
     assert np.all(np.ptp(commands, axis=0) > 0.1)
 
 
+@pytest.mark.parametrize("base_wxyz", [(1.0, 0.0, 0.0, 0.0), (0.5**0.5, 0.5**0.5, 0.0, 0.0)])
+def test_joints_that_are_excited_stay_within_their_limits(
+    base_wxyz: tuple[float, float, float, float],
+) -> None:
+    spec, limits, step_s = robots.get("anymal_c"), ExcitationLimits(), 0.00125
+    commands = excitation(spec, 10.0, 1, base_wxyz=base_wxyz)
+    times_s = np.arange(len(commands)) * spec.control_period_s
+    grid_s = np.arange(round(10.0 / step_s)) * step_s
+    robot = HeldRobot(spec, 1, step_s, base_wxyz)
+    robot.set_drives(DriveParameters.nominal(spec).table()[None])
+    course = held_mean(times_s, commands, grid_s - 0.5 * step_s, step_s)
+    q = robot.simulate(commands[0], course[None], np.zeros(1, int), grid_s)[0]
+    assert ((q >= spec.joint_lower) & (q <= spec.joint_upper)).all()
+    speed = np.abs(np.diff(q, axis=0)).max(axis=0) / step_s
+    assert (speed < 1.02 * limits.velocity_share * spec.velocity_limit).all()
+
+
 def test_the_seed_decides() -> None:
     spec = robots.get("anymal_c")
     one, same, other = (excitation(spec, 10.0, seed) for seed in (1, 1, 2))

@@ -67,6 +67,24 @@ def test_filter_is_that_of_training():
     assert np.abs(attitude.gravity_b[:2]).max() > 0.03
 
 
+def test_the_filter_is_told_what_a_mounted_imu_feels_in_the_base_frame():
+    half = 0.5**0.5
+    mounted = replaced(config_of("op3"), {"imu_mounting_wxyz": [half, 0.0, 0.0, half]})
+    attitude = Attitude(mounted)
+    # Its x axis is the base's y axis, and the base is rolled.
+    felt = 9.80665 * np.array([np.sin(0.3), 0.0, np.cos(0.3)])
+    attitude.update(_samples((1.0, [0, 0, 0], felt), (1.01, [0, 0, 0], felt)))
+    np.testing.assert_allclose(attitude.gravity_b, [0.0, -np.sin(0.3), -np.cos(0.3)], atol=1e-6)
+
+
+def test_the_filters_time_constant_is_a_setting():
+    attitude = Attitude(replaced(config_of("op3"), {"filter_time_constant_s": 0.1}))
+    felt = 9.80665 * np.array([0.1, 0.0, 0.995])
+    attitude.update(_samples((1.0, [0, 0, 0], [0.0, 0.0, 9.80665]), (1.01, [0, 0, 0], felt)))
+    # A tenth of the way in a tenth of the time.
+    assert attitude.gravity_b[0] == pytest.approx(-0.01, rel=0.05)
+
+
 def test_turning_follows_the_gyroscope_over_a_lost_sample():
     attitude = Attitude(config_of("op3"))
     attitude.update(_samples((0.0, [0, 0, 0], [0.0, 0.0, 9.80665])))

@@ -446,6 +446,16 @@ def test_reset_waits_until_the_robot_is_well(bench):
     assert bench.tick().state is State.IDLE
 
 
+def test_reset_waits_after_a_fault_of_the_policy_too(bench):
+    bench.bring(State.POLICY)
+    bench.ticks(2.0)
+    bench.controller.runtime.z[:] = np.nan
+    assert bench.tick().state is State.FAULT
+    bench.tick()
+    reply = bench.controller.request(Event.RESET)
+    assert not reply.accepted and "has been gone for" in reply.sentence
+
+
 def test_joints_in_others_charge_do_not_keep_a_fault(bench):
     # To take them is what ``prepare`` does, from IDLE.
     bench.bring(State.POLICY)
@@ -513,17 +523,23 @@ def test_policy_that_gives_nan_is_stopped_before_it_leaves(bench):
     np.testing.assert_array_equal(bench.published[-1], before)
 
 
+def _wild(bench, monkeypatch, calm=lambda: False):
+    """The policy asks for one end of the joints' ranges after the other, unless it is calm."""
+    runtime, spec = bench.controller.runtime, bench.spec
+    ends = itertools.cycle([spec.joint_lower, spec.joint_upper])
+
+    def step():
+        runtime.joint_targets[0] = bench.controller.joint_targets if calm() else next(ends)
+        return runtime.joint_targets
+
+    monkeypatch.setattr(runtime, "step", step)
+
+
 def test_policy_that_asks_for_too_much_is_limited_and_then_stopped(bench, monkeypatch):
     bench.bring(State.POLICY)
     bench.ticks(1.5)
     runtime, spec = bench.controller.runtime, bench.spec
-    ends = itertools.cycle([spec.joint_lower, spec.joint_upper])
-
-    def wild():
-        runtime.joint_targets[0] = next(ends)
-        return runtime.joint_targets
-
-    monkeypatch.setattr(runtime, "step", wild)
+    _wild(bench, monkeypatch)
     begin = len(bench.published)
     for _ in range(bench.config.max_limited_steps):
         output = bench.tick()
@@ -534,6 +550,102 @@ def test_policy_that_asks_for_too_much_is_limited_and_then_stopped(bench, monkey
     steps = np.abs(np.diff(bench.published[begin - 1 :], axis=0))
     assert steps.max() <= bench.config.target_speed_radps * bench.period_s + 1e-12
     assert steps[-1].max() == 0.0
+
+
+def test_limited_steps_count_while_they_follow_each_other(bench, monkeypatch):
+    bench.bring(State.POLICY)
+    bench.ticks(1.5)
+    steps = itertools.count(1)
+    _wild(bench, monkeypatch, lambda: next(steps) % 5 == 0)
+    for _ in range(5 * bench.config.max_limited_steps):
+        assert bench.tick().state is State.POLICY
+
+
+def _tilted(sensors, spec):
+    """Rolled by 30 degrees, whether that is told by the orientation or felt."""
+    half = np.radians(15.0)
+    sensors.imu[0, 4:7] = 9.80665 * np.array([0.0, np.sin(2.0 * half), np.cos(2.0 * half)])
+    sensors.imu[0, 7:11] = [np.cos(half), np.sin(half), 0.0, 0.0]
+
+
+def _beyond(sensors, spec):
+    sensors.joint_pos[2] = spec.joint_upper[2] + 0.1
+
+
+def _late_joints(sensors, spec):
+    sensors.joint_time_s -= 0.05
+
+
+def _late_imu(sensors, spec):
+    sensors.imu[0, 0] -= 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "spoil"),
+    [
+        ("joint_margin_rad", 0.05, Code.JOINT_RANGE, _beyond),
+        ("tilt_limit_deg", 20.0, Code.TILT, _tilted),
+        ("joint_timeout_s", 0.03, Code.STALE_JOINTS, _late_joints),
+        ("imu_timeout_s", 0.03, Code.STALE_IMU, _late_imu),
+    ],
+)
+def test_what_is_fine_by_default_is_a_fault_by_a_stricter_setting(
+    make_bench, name, value, code, spoil
+):
+    for settings in ({}, {name: value}):
+        bench = make_bench(**settings)
+        output = bench.tick(lambda sensors, bench=bench: spoil(sensors, bench.spec))
+        assert (code in _codes(output)) == bool(settings)
+
+
+def test_a_stricter_limit_of_lateness_is_obeyed(make_bench):
+    for settings in ({}, {"max_late_s": 0.03}):
+        bench = make_bench(**settings)
+        bench.tick()
+        bench.now_s += 0.05
+        assert (Code.LATE_LOOP in _codes(bench.tick())) == bool(settings)
+
+
+def test_a_stricter_limit_of_limited_steps_is_obeyed(make_bench, monkeypatch):
+    bench = make_bench(max_limited_steps=3)
+    bench.bring(State.POLICY)
+    bench.ticks(1.5)
+    _wild(bench, monkeypatch)
+    for _ in range(3):
+        assert bench.tick().state is State.POLICY
+    assert _codes(bench.tick()) == {Code.TARGET_STEPS}
+
+
+def test_a_shorter_life_of_commands_is_obeyed(make_bench):
+    bench = make_bench(command_timeout_s=0.2)
+    bench.bring(State.POLICY)
+    bench.command.time_s = bench.now_s
+    assert bench.tick().commanded
+    output = bench.ticks(0.3)
+    assert output.state is State.POLICY and not output.commanded
+
+
+def test_speed_of_the_ramp_and_time_to_settle_are_obeyed(make_bench):
+    default = make_bench()
+    slow = make_bench(
+        ramp_speed_radps=0.5 * default.config.ramp_speed_radps,
+        settle_s=default.config.settle_s + 1.0,
+    )
+    ready_s, stopped_s = [], []
+    for bench in (default, slow):
+        bench.joint_pos[:] = bench.spec.default_joint_pos
+        bench.joint_pos[0] += 0.4
+        begin_s = bench.now_s
+        bench.bring(State.READY)
+        ready_s.append(bench.now_s - begin_s)
+        bench.ask(Event.ENABLE)
+        bench.ticks(1.0)
+        bench.ask(Event.STOP)
+        begin_s = bench.now_s
+        bench.until(State.IDLE)
+        stopped_s.append(bench.now_s - begin_s)
+    assert ready_s[1] > ready_s[0] + 0.3
+    assert stopped_s[1] > stopped_s[0] + 0.9
 
 
 def test_program_that_fails_is_a_fault(bench, monkeypatch):

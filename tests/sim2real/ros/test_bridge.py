@@ -512,19 +512,71 @@ def test_dry_run_publishes_nothing(make):
 def test_forward_commands_are_in_the_controllers_order(make):
     from std_msgs.msg import Float64MultiArray
 
-    order = robots.get("anymal_c").joint_names[::-1]
+    names = robots.get("anymal_c").joint_names
+    # Not its own inverse, as the reverse is.
+    order = names[3:] + names[:3]
+    index = [names.index(name) for name in order]
     rig = make(command_mode="forward_position", forward_joints=order)
     heard = []
 
     def take(message):
         heard.append(list(message.data))
-        rig.joint_pos[:] = message.data[::-1]
+        rig.joint_pos[index] = message.data
 
     rig.node.create_subscription(Float64MultiArray, FORWARD, take, 10)
     rig.start()
     rig.bring("ready")
-    rig.until(lambda: heard and np.allclose(heard[-1], rig.spec.default_joint_pos[::-1]))
+    rig.until(lambda: heard and np.allclose(heard[-1], rig.spec.default_joint_pos[index]))
     assert rig.received == []
+
+
+@pytest.mark.parametrize("robot", ["anymal_c", "op3"])
+def test_drivers_turn_signs_and_offsets_of_joints(ros, monkeypatch, robot):
+    import rclpy
+    from sensor_msgs.msg import JointState
+
+    from legged_skills.sim2real.deploy.parameters import replaced
+    from legged_skills.sim2real.deploy.snapshot import SensorSnapshot
+    from legged_skills.sim2real.ros.bridge_config import bridge_config_of
+    from legged_skills.sim2real.ros.drivers import make as make_driver
+
+    spec, config = robots.get(robot), bridge_config_of(robot)
+    count = spec.num_joints
+    config = replaced(config, {"joint_signs": [-1.0] * count, "joint_offsets_rad": [0.3] * count})
+    node = rclpy.create_node("mirrored")
+    driver: Any = make_driver(node, spec, config)
+    try:
+        sent, pose = [], spec.default_joint_pos
+        monkeypatch.setattr(driver, "send", sent.append)
+        driver.publish(pose)
+        np.testing.assert_allclose(sent[0], 0.3 - pose)
+        message = JointState(name=list(config.joint_names), position=(0.3 - pose).tolist())
+        driver.hear_joints(message)
+        into = SensorSnapshot(count)
+        driver.take(into)
+        np.testing.assert_allclose(into.joint_pos, pose)
+        if robot == "op3":
+            driver._hear_goal(message)
+            np.testing.assert_allclose(driver._goal.joint_pos, pose)
+    finally:
+        driver.close()
+        node.destroy_node()
+
+
+def test_an_imu_that_says_it_knows_no_orientation_is_not_taken_for_upright(make):
+    rig = make()
+
+    def unknown(joints, imu):
+        imu.orientation.w, imu.orientation.z = 1.0, 0.0
+        imu.orientation_covariance[0] = -1.0
+
+    rig.spoil = unknown
+    rig.bridge.trigger_configure()
+    rig.bridge.trigger_activate()
+    rig.until(lambda: rig.bridge.output is not None and rig.bridge._parts.driver.imu_messages > 3)
+    rig.spin(0.3)
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and "no rotation" in sentence
 
 
 @pytest.mark.parametrize("stamped", [True, False])

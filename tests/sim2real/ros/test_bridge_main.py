@@ -110,10 +110,10 @@ print(sorted(heavy & {{name.partition(".")[0] for name in sys.modules}}))
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-def _walking(make_rig: Callable) -> Any:
+def _walking(make_rig: Callable, **overrides: Any) -> Any:
     from sensor_msgs.msg import JointState
 
-    rig = make_rig("anymal_c")
+    rig = make_rig("anymal_c", **overrides)
     rig.robot("/joint_states", "/imu_sensor_broadcaster/imu")
     rig.node.create_subscription(JointState, "/robot_joint_command", rig.take, 10)
     rig.start()
@@ -143,16 +143,23 @@ def _run_beside(rig: Any, each: Callable[[], object]) -> int:
         thread.join()
 
 
-def test_signal_while_moving_stops_the_robot_first(make_rig: Callable):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signal_while_moving_stops_the_robot_first(make_rig: Callable, number: int):
     rig = _walking(make_rig)
-    timer = rig.node.create_timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.signal(number, signal.SIG_IGN)
+    timer = rig.node.create_timer(0.3, lambda: os.kill(os.getpid(), number))
+    # If the signal is not heard, another one ends the test.
+    late = rig.node.create_timer(20.0, lambda: os.kill(os.getpid(), signal.SIGINT))
 
     def once() -> None:
         if rig.bridge.output.state.value != "policy":
             timer.cancel()
+            late.cancel()
 
+    begin = time.monotonic()
     assert _run_beside(rig, once) == 0
-    assert rig.bridge.output.state.value == "idle"
+    signal.signal(number, before)
+    assert rig.bridge.output.state.value == "idle" and time.monotonic() - begin < 18.0
     rig.spin(0.2)
     assert rig.states[-3:] == ["policy", "stopping", "idle"]
 
@@ -168,3 +175,18 @@ def test_a_failure_while_moving_stops_the_robot_first(make_rig: Callable):
     assert rig.bridge.output.state.value == "idle"
     rig.spin(0.2)
     assert rig.states[-3:] == ["policy", "stopping", "idle"]
+
+
+def test_a_second_signal_ends_it_at_once(make_rig: Callable):
+    rig = _walking(make_rig, settle_s=10.0)
+    sent: list[float] = []
+
+    def twice() -> None:
+        if len(sent) < 2:
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    rig.node.create_timer(0.3, twice)
+    assert _run_beside(rig, lambda: None) == 0
+    assert time.monotonic() - sent[-1] < 5.0
+    assert rig.bridge.output.state.value == "stopping"

@@ -285,3 +285,50 @@ def test_only_an_enter_after_the_question_moves_a_robot(monkeypatch, typed, goes
                 deploy._Deployment.confirm(waiting, "it walks")
     os.close(controller)
     assert len(spins) >= 3 and len(said) == 1 and "Enter goes on" in said[0]
+
+
+def test_a_robot_is_brought_to_walk_by_two_questions():
+    from legged_skills.sim2real.deploy.states import Event
+    from legged_skills.sim2real.ros import deploy
+
+    did: list[Any] = []
+    waiting: Any = types.SimpleNamespace(
+        run=types.SimpleNamespace(command=(0.0, 0.0, 0.0)),
+        operator=types.SimpleNamespace(command=None),
+        confirm=lambda what: did.append("asked"),
+        _ask=lambda event, *_: did.append(event),
+        _reach=lambda *_: None,
+    )
+    deploy._Deployment.bring(waiting)
+    assert did == ["asked", Event.PREPARE, "asked", Event.ENABLE]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("recover", [True, False])
+def test_the_bridge_is_told_of_dry_runs_and_of_getting_up(tmp_path, dry_run, recover):
+    from legged_skills.sim2real.ros import deploy
+
+    started: dict[str, Any] = {}
+    run = types.SimpleNamespace(
+        twin=None,
+        bundle=types.SimpleNamespace(robot="op3"),
+        bundle_file=tmp_path / "b.onnx",
+        out=tmp_path,
+        params=None,
+        dry_run=dry_run,
+        recover=recover,
+    )
+    waiting: Any = types.SimpleNamespace(run=run, _child=started.__setitem__, _wait=lambda *_: None)
+    deploy._Deployment.start(waiting)
+    assert f"dry_run:={str(dry_run).lower()}" in started["bridge"]
+    # Who gets up lies.
+    assert ("tilt_limit_deg:=180.0" in started["bridge"]) is recover
+
+
+def test_a_real_robot_needs_a_terminal_to_be_asked_at(bundle_files, tmp_path):
+    out = tmp_path / "out"
+    process = _deploy(
+        "--robot", "op3", "--bundle", bundle_files["op3"], "--domain", 91, "--out", out
+    )
+    _, complaint = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2 and "standard input is no terminal" in complaint

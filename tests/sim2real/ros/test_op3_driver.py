@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -386,6 +387,34 @@ def test_torque_is_off_before_the_driver_is_closed(make):
     manager.heard.clear()
     rig.bridge.trigger_shutdown()
     rig.until(lambda: manager.heard.count("torque_enable 0") == 3)
+
+
+def test_joints_that_shall_hold_are_held_when_the_driver_is_closed(make):
+    rig, manager = make()
+    rig.bring("policy")
+    manager.heard.clear()
+    rig.bridge.trigger_shutdown()
+    rig.spin(0.5)
+    assert "torque_enable 0" not in manager.heard
+
+
+def test_a_step_that_hangs_lets_the_joints_go_if_that_is_wished(make, monkeypatch):
+    rig, manager = make(fault_behaviour="damp")
+    rig.bring("policy")
+    manager.heard.clear()
+    gate, controller = threading.Event(), rig.bridge._parts.controller
+    tick = controller.tick
+
+    def hang(*args: Any) -> Any:
+        gate.wait(60.0)
+        return tick(*args)
+
+    monkeypatch.setattr(controller, "tick", hang)
+    try:
+        rig.state("fault")
+        rig.until(lambda: manager.heard.count("torque_enable 0") == 3)
+    finally:
+        gate.set()
 
 
 def test_cleanup_ends_a_start_that_waits(make):

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from legged_skills import robots
+from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.deploy.config import config_of
-from legged_skills.sim2real.deploy.parameters import parameters
+from legged_skills.sim2real.deploy.parameters import parameters, replaced
 from legged_skills.sim2real.ros.bridge_config import BRIDGES, bridge_config_of
 from legged_skills.sim2real.ros.parameter_files import (
     LAUNCHED,
@@ -78,3 +79,10 @@ def test_tables_of_the_documentation_are_those_that_the_settings_make(repo_root:
     for name, made in (("parameter_table", parameter_table()), ("fault_table", fault_table())):
         assert len(made.splitlines()) > 15
         assert made in text, f"write parameter_files.{name}() into docs/deployment.md"
+
+
+@pytest.mark.parametrize("value", [90.0, float("nan")])
+def test_each_number_of_a_list_must_be_in_range(value):
+    offsets = [0.0] * 19 + [value]
+    with pytest.raises(SettingsError, match="joint_offsets_rad is"):
+        replaced(bridge_config_of("op3"), {"joint_offsets_rad": offsets})
