@@ -1,6 +1,7 @@
 """What judges the fault trials: which targets count as wrong, and which fault as the right one."""
 
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def test_targets_that_should_not_be_on_the_wire_are_counted() -> None:
     def say(position: np.ndarray, count: int = 20, sec: int = 1) -> tuple[int, int]:
         stamp = types.SimpleNamespace(sec=sec, nanosec=0)
         header = types.SimpleNamespace(stamp=stamp)
-        message = types.SimpleNamespace(
+        message: Any = types.SimpleNamespace(
             header=header, name=list(names[:count]), position=list(position)
         )
         wire.hear(message)
@@ -40,7 +41,7 @@ def test_another_fault_is_not_the_right_one() -> None:
     from legged_skills.sim2real.ros import fault_trials
 
     notice = "the base is tilted by 80 degrees"
-    rig = types.SimpleNamespace(operator=types.SimpleNamespace(notice=notice))
+    rig: Any = types.SimpleNamespace(operator=types.SimpleNamespace(notice=notice))
     fault_trials._right_reason(rig, fault_trials.Trial(name="x", codes=(Code.TILT,)))
     with pytest.raises(fault_trials._WrongError):
         fault_trials._right_reason(rig, fault_trials.Trial(name="x", codes=(Code.STALE_IMU,)))
