@@ -209,6 +209,11 @@ def _wider_limit(model):
     weight.raw_data = np.full(12, 9.0, np.float32).tobytes()
 
 
+def _lower_limit(model):
+    weight = next(w for w in model.graph.initializer if w.name == "joint_lower")
+    weight.raw_data = np.full(12, -9.0, np.float32).tobytes()
+
+
 def _unknown_operator(model):
     model.graph.node[0].op_type = "Nonsense"
 
@@ -225,6 +230,7 @@ def _second_output(model):
         (_fix_batch, r"'observation' is a tensor\(float\) of shape \(1, 3, 42\), expected"),
         (_nan_weight, "the policy's outputs are not finite"),
         (_wider_limit, "the policy's joint targets exceed the stated limits"),
+        (_lower_limit, "the policy's joint targets exceed the stated limits"),
         (_unknown_operator, "not a readable ONNX model"),
         (lambda model: model.metadata_props.pop(), "the bundle has no header"),
         (_edit_header(lambda fields: fields.update(latent_size=5)), r"of shape \('batch', 5\)"),

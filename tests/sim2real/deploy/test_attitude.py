@@ -93,6 +93,13 @@ def test_turning_follows_the_gyroscope_over_a_lost_sample():
     np.testing.assert_allclose(attitude.gravity_b, [-0.05, 0.0, -1.0], atol=2e-3)
 
 
+def test_the_gyroscope_is_believed_over_a_tenth_of_a_second_at_most():
+    attitude = Attitude(config_of("op3"))
+    attitude.update(_samples((0.0, [0, 0, 0], [0.0, 0.0, 9.80665])))
+    attitude.update(_samples((0.5, [0.0, -1.0, 0.0], [0.0, 0.0, 0.0])))
+    np.testing.assert_allclose(attitude.gravity_b, [-np.sin(0.1), 0.0, -np.cos(0.1)], atol=2e-3)
+
+
 @pytest.mark.parametrize("robot", ["anymal_c", "op3"])
 @pytest.mark.parametrize("spoiled", [0, 1])
 def test_one_sample_that_is_no_number_among_good_ones_is_noticed(robot, spoiled):

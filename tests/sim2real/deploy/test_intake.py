@@ -138,6 +138,17 @@ def test_pictures_that_come_again_or_were_overtaken_say_nothing():
     assert thrice.rejected == 0
 
 
+def test_no_ball_is_told_to_be_faster_than_balls_are():
+    jumps, fast = BallIntake(0.02, 3.0), BallIntake(0.02, 3.0)
+    for intake, way_m in ((jumps, 2.0), (fast, 0.5)):
+        intake.ball(np.array([0.5, 0.0]), 0.0, 10.0)
+        intake.ball(np.array([0.5 + way_m, 0.0]), 0.0, 10.1)
+        intake.target(np.zeros(2), 0.0, 10.1)
+    # As one that goes 0.5 m in 0.1 s, at 5 m/s; averaged with a constant of 0.15 s.
+    for intake in (jumps, fast):
+        assert _read(intake, 10.1, 7).values[2] == pytest.approx(0.4 * 5.0)
+
+
 def test_age_of_pictures_counts():
     intake = BallIntake(0.02, 3.0)
     intake.ball(np.array([1.0, 0.5]), 0.3, 10.0)

@@ -622,6 +622,25 @@ def test_joystick(make):
     rig.until(lambda: commanded([0.0, 0.0, 0.0]))
 
 
+def test_a_stick_that_fell_silent_with_its_button_held_is_forgotten_when_a_policy_is_started(make):
+    from geometry_msgs.msg import Twist
+    from sensor_msgs.msg import Joy
+
+    rig = make(cmd_vel_stamped=False)
+    stick = rig.node.create_publisher(Joy, "/joy", 1)
+    other = rig.node.create_publisher(Twist, "/cmd_vel", 1)
+    rig.start()
+    rig.bring("ready")
+    velocity = rig.bridge._parts.listeners._intake
+    message = Joy(axes=[0.0, 1.0, 0.0, 0.5], buttons=[0, 0, 0, 0, 1])
+    rig.until(lambda: stick.publish(message) or velocity._held)
+    assert rig.call("enable")[0]
+    rig.state("policy")
+    command, told = rig.bridge._parts.controller.runtime.command, Twist()
+    told.linear.x = 0.2
+    rig.until(lambda: other.publish(told) or np.allclose(command[0], [0.2, 0.0, 0.0], atol=1e-6))
+
+
 def test_diagnostics(make):
     from diagnostic_msgs.msg import DiagnosticArray
 
