@@ -31,6 +31,8 @@ def generate_launch_description() -> LaunchDescription:
     autostart = PythonExpression(
         ["'--autostart' if '", value("autostart"), "'.lower() == 'true' else ''"]
     )
+    prefix = value("launch-prefix", default="")
+    parent = PythonExpression(["'' if '''", prefix, f"''' else '{os.getpid()}'"])
     return LaunchDescription(
         [
             DeclareLaunchArgument("robot", choices=["anymal_c", "op3"], description="Which robot."),
@@ -71,8 +73,10 @@ def generate_launch_description() -> LaunchDescription:
                 namespace="",
                 output="screen",
                 # Time for the robot to come to rest after Ctrl-C, before it is killed.
-                sigterm_timeout="40",
+                sigterm_timeout="90",
                 sigkill_timeout="10",
+                # If launch itself is killed, the robot is stopped. A prefix would be its parent.
+                additional_env={"LEGGED_SKILLS_PARENT": parent},
                 arguments=[autostart, "--ros-args", "--log-level", value("log_level")],
                 parameters=[
                     value("params_file"),

@@ -51,7 +51,7 @@ class Deploy:
     params: Path | None = None
     """ROS parameter file of the bridge, such as launch/params/op3.yaml with a site's own values."""
     dry_run: bool = False
-    """Do everything but publish to the robot."""
+    """Do everything but publish joint targets; velocities are commanded on /cmd_vel."""
     domain: int | None = None
     """ROS_DOMAIN_ID; with --twin one that nobody uses, otherwise that of the environment."""
     out: Path | None = None

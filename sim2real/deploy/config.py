@@ -9,10 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.attitude_filter import AttitudeFilterConfig
+from legged_skills.sim2real.deploy.motion import ramp_s
 from legged_skills.sim2real.deploy.parameters import check, setting
 from legged_skills.sim2real.gap import GAPS
+
+_MARGIN_S = 5.0
+"""So much longer than its ramp and settling a soft stop may take [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,7 @@ class DeployConfig:
         0.5,
         what="Greatest joint speed on the way to the default pose.",
         unit="rad/s",
-        low=0.01,
+        low=0.1,
         high=2.0,
     )
     """Greatest joint speed on the way to the default pose [rad/s]."""
@@ -34,7 +39,7 @@ class DeployConfig:
         what="The way to the default pose takes at least so long.",
         unit="s",
         low=0.5,
-        high=60.0,
+        high=40.0,
     )
     """The way to the default pose takes at least so long [s]."""
     blend_in_s: float = setting(
@@ -80,32 +85,40 @@ class DeployConfig:
     )
     """A joint may not be faster than this [rad/s]."""
     following_error_rad: float = setting(
-        what="On the way to the default pose, and in it, a joint may be so far from its target.",
+        what="On the way to the default pose from idle, and in it, a joint may be this far off.",
         unit="rad",
         low=0.01,
         high=3.0,
     )
-    """On the way to the default pose, and in it, a joint may be so far from its target [rad]."""
+    """On the way to the default pose from idle, and in it, a joint may be this far off [rad]."""
     following_s: float = setting(
         0.5, what="It may be farther for so long.", unit="s", low=0.0, high=10.0
     )
     """It may be farther for so long [s]."""
     joint_timeout_s: float = setting(
-        0.1, what="Joint states older than this are stale.", unit="s", low=0.01, high=1.0
+        0.1,
+        what="A joint that was not heard of for so long is stale; stamps are not looked at.",
+        unit="s",
+        low=0.01,
+        high=1.0,
     )
-    """Joint states older than this are stale [s]."""
+    """A joint that was not heard of for so long is stale; stamps are not looked at [s]."""
     imu_timeout_s: float = setting(
-        0.1, what="An IMU sample older than this is stale.", unit="s", low=0.01, high=1.0
+        0.1,
+        what="An IMU that was not heard of for so long is stale; stamps are not looked at.",
+        unit="s",
+        low=0.01,
+        high=1.0,
     )
-    """An IMU sample older than this is stale [s]."""
+    """An IMU that was not heard of for so long is stale; stamps are not looked at [s]."""
     frozen_s: float = setting(
         0.3,
-        what="Sensors that say exactly the same for so long, while the robot is moved, are frozen.",
+        what="Sensors that say exactly the same for so long, while a policy acts, are frozen.",
         unit="s",
         low=0.05,
         high=10.0,
     )
-    """Sensors that say exactly the same for so long, while the robot is moved, are frozen [s]."""
+    """Sensors that say exactly the same for so long, while a policy acts, are frozen [s]."""
     command_timeout_s: float = setting(
         0.5,
         what="Without a command for so long, the robot is commanded to stand.",
@@ -189,6 +202,14 @@ class DeployConfig:
             raise SettingsError(
                 f"imu_mounting_wxyz is {list(mounting)}, expected a unit quaternion."
             )
+
+    @property
+    def rest_within_s(self) -> float:
+        """A soft stop that takes longer never ends [s]; under 90 s with any settings."""
+        spec = robots.get(self.robot)
+        way_rad = float((spec.joint_upper - spec.joint_lower).max())
+        ramp = ramp_s(way_rad, self.ramp_speed_radps, self.ramp_min_s)
+        return self.settle_s + ramp + _MARGIN_S
 
 
 def _filter(robot: str) -> AttitudeFilterConfig:

@@ -46,7 +46,7 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.TILT: "The base is tilted by more than tilt_limit_deg.",
     Code.TARGET_STEPS: "The policy has asked for faster targets than target_speed_radps too long.",
     Code.POLICY_OUTPUT: "The policy's output is not finite.",
-    Code.LATE_LOOP: "The control loop was late by max_late_s, or max_overruns times on end.",
+    Code.LATE_LOOP: "The control loop was late by max_late_s, or max_overruns + 1 times on end.",
     Code.CLOCK: "The steady clock stood still, went back or is no number.",
     Code.OTHER_PUBLISHER: "Somebody else publishes joint targets.",
     Code.OTHER_OWNER: "Another module or controller is in charge of joints.",

@@ -6,6 +6,11 @@ _PEAK = 1.875
 """Greatest slope of the minimum-jerk curve, at its middle."""
 
 
+def ramp_s(way_rad: float, speed_radps: float, min_s: float) -> float:
+    """How long a ramp takes whose longest way, of any joint, is this [s]."""
+    return max(min_s, _PEAK * way_rad / speed_radps)
+
+
 class Ramp:
     """A minimum-jerk way from one pose to another, with a greatest joint speed.
 
@@ -35,7 +40,7 @@ class Ramp:
         self._start, self._way = start.copy(), goal - start
         self._goal = goal.copy()
         self.target = start.copy()
-        self.duration_s = max(min_s, _PEAK * float(np.abs(self._way).max()) / speed_radps)
+        self.duration_s = ramp_s(float(np.abs(self._way).max()), speed_radps, min_s)
         self._period_s = period_s
         self._elapsed_s = 0.0
 

@@ -389,7 +389,10 @@ class BridgeNode(LifecycleNode):
 
     def _service(self, event: Event) -> Any:
         async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            reason = await self._acquire() if event is Event.PREPARE else ""
+            moves = event in (Event.PREPARE, Event.ENABLE) and self._may(event)
+            reason = self._not_alone() if moves else ""
+            if moves and not reason and event is Event.PREPARE:
+                reason = await self._acquire()
             if reason:
                 reply = Reply(False, f"{event.value} is refused: {reason}")
             else:
@@ -399,13 +402,22 @@ class BridgeNode(LifecycleNode):
 
         return answer
 
+    def _not_alone(self) -> str:
+        """Why a robot is not to be moved while another bridge is there; empty if none is.
+
+        A request reaches all of them, also one that is thought to be gone, beside a dry run.
+        """
+        if self.count_publishers(self._state.topic_name) < 2:
+            return ""
+        return f"another {self.get_name()} is there, which would hear it, too."
+
     async def _acquire(self) -> str:
         """Takes charge of the joints; why that is not to be, or empty.
 
         Only of a robot that nothing else is wrong with: to be given joints may move them.
         """
         parts, called_off = self._parts, self._called_off
-        if parts is None or not self._may(Event.PREPARE):
+        if parts is None:
             return ""
         reason = parts.controller.objection(Event.PREPARE, (Code.OTHER_OWNER,))
         if reason:

@@ -1,9 +1,7 @@
 """The bridge as a process: starts the node, and stops the robot before it ends; needs rclpy."""
 
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
 import rclpy
@@ -17,21 +15,17 @@ from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.deploy.realtime import take_priority
 from legged_skills.sim2real.deploy.states import Event
 from legged_skills.sim2real.ros.bridge import BridgeNode
-from legged_skills.sim2real.ros.processes import orphaned
+from legged_skills.sim2real.ros.processes import StopSignals, orphaned
 
-_REST_WITHIN_S = 30.0
-"""Longer is no way to rest: settling and the ramp take a few seconds."""
 _SWITCH_S = 0.0005
 """Threads of Python change places after so long, so that no callback delays a control step [s]."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks for rest; the last comes when a terminal or a connection is closed."""
 USAGE = "usage: policy_bridge [--autostart] [--ros-args -p robot:=op3 -p bundle:=walk.onnx ...]"
 
 
 def run(node: BridgeNode, autostart: bool) -> int:
     """Spins until a signal, a failure or its parent's end; then stops the robot, and ends at rest.
 
-    A second signal ends at once; drives hold the last target then.
+    A second request (``StopSignals``) ends at once; drives hold the last target then.
 
     Args:
         node: the bridge.
@@ -40,12 +34,6 @@ def run(node: BridgeNode, autostart: bool) -> int:
     Returns:
         0, 1 if the program failed, or 2 if ``autostart`` could not be done.
     """
-    signals: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-
-    before = [(number, signal.signal(number, note)) for number in _SIGNALS]
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[Exception] = []
@@ -63,23 +51,22 @@ def run(node: BridgeNode, autostart: bool) -> int:
             time.sleep(0.01)
 
     try:
-        if autostart:
-            for trigger in (node.trigger_configure, node.trigger_activate):
-                if trigger() != TransitionCallbackReturn.SUCCESS:
-                    return 2
-        while not signals and not failures and not orphaned() and ok():
-            spin()
-        if not node.at_rest:
-            node.request(Event.STOP)
-        until = time.monotonic() + _REST_WITHIN_S
-        while not node.at_rest and len(signals) < 2 and time.monotonic() < until:
-            spin()
-        return 1 if failures else 0
+        with StopSignals() as stop:
+            if autostart:
+                for trigger in (node.trigger_configure, node.trigger_activate):
+                    if trigger() != TransitionCallbackReturn.SUCCESS:
+                        return 2
+            while not stop.asked and not failures and not orphaned() and ok():
+                spin()
+            if not node.at_rest:
+                node.request(Event.STOP)
+            until = time.monotonic() + node.deploy.rest_within_s
+            while not node.at_rest and not stop.hurry and time.monotonic() < until:
+                spin()
+            return 1 if failures else 0
     except ExternalShutdownException:
         return 0
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)
         executor.shutdown()
 
 

@@ -21,13 +21,19 @@ from legged_skills.sim2real.deploy.states import Event, State
 from legged_skills.sim2real.ros.observer import Observer
 from legged_skills.sim2real.ros.operator import Operator
 from legged_skills.sim2real.ros.processes import Child, StopSignals
+from legged_skills.sim2real.ros.topics import BRIDGE_NODE
 
 BRIDGE_MODULE = "legged_skills.sim2real.ros.bridge_main"
 SETTLE_S = {"walk": 2.0, "dribble": 5.0}
 """So long after enabling what is measured begins to count [s]."""
 _START_S = 60.0
+_OTHERS_S = 1.5
+"""Nodes that are there are known after so long [s]."""
+_MOMENT_S = 1.0
+"""So long after Enter a request that is refused is made again without a question [s]."""
 _RAMP_S = 90.0
-_REST_S = 40.0
+_REST_S = 90.0
+"""Longer than any settings let a bridge take for it (``DeployConfig.rest_within_s``)."""
 _ANY_TILT_DEG = 180.0
 _TIMING = ("period_error_p99_ms", "missed_deadlines", "sensor_to_command_p99_ms", "steps")
 
@@ -53,7 +59,7 @@ class DeployRun:
     near_m: float = 1.0
     """A ball within this distance is at its target [m]."""
     dry_run: bool = False
-    """Everything but publishing to the robot."""
+    """Everything but publishing joint targets; velocities are commanded on /cmd_vel."""
     attended: bool = False
     """Wait for somebody to press Enter before the robot moves."""
     recover: bool = False
@@ -126,6 +132,7 @@ class _Deployment:
             twin = ["-m", "legged_skills", "twin", *run.twin, "--json", figures]
             self._child("twin", [sys.executable, *twin])
             self._wait(lambda: self.observer.heard > 0, _START_S, "the twin was not heard")
+        self._require_no_bridge()
         parameters = {
             "robot": robot,
             "bundle": str(run.bundle_file),
@@ -142,6 +149,19 @@ class _Deployment:
         self._child("bridge", [sys.executable, *bridge])
         self._wait(lambda: self.operator.state is not None, _START_S, "the bridge was not heard")
 
+    def _require_no_bridge(self) -> None:
+        """Raises if a bridge is there already: what is asked of one, all of them do."""
+        operator = self.operator
+
+        def heard() -> bool:
+            return operator.state is not None or BRIDGE_NODE in operator.node.get_node_names()
+
+        if operator.until(lambda: heard() or self._trouble(), _OTHERS_S):
+            raise DeploymentError(
+                f"there is a {BRIDGE_NODE} already, which would do all that is asked of a new one: "
+                "end it first (one that was killed is gone after 20 s)."
+            )
+
     def _wait(self, condition: Callable[[], bool], patience_s: float, otherwise: str) -> None:
         """Waits for something that a deployment cannot do without."""
         done = self.operator.until(lambda: condition() or self._trouble(), patience_s)
@@ -157,20 +177,27 @@ class _Deployment:
             raise _StopError
         return False
 
-    def _ask(self, event: Event, leaving: State, patience_s: float) -> None:
+    def _ask(self, event: Event, leaving: State, patience_s: float, what: str) -> None:
         """Asks until a state is left: sensors and pictures may need a moment.
 
-        What a guard finds in the very next step drops a request that was accepted.
+        Who attends is asked again after a moment, with the reason: nothing moves long after Enter
+        was pressed. What a guard finds in the very next step drops a request that was accepted.
         """
-        operator, deadline = self.operator, time.monotonic() + patience_s
+        operator, begin_s = self.operator, time.monotonic()
         while True:
             self._trouble()
             reply = operator.ask(event)
             if reply.accepted and operator.until(lambda: operator.state is not leaving, 1.0):
                 return
-            if time.monotonic() > deadline:
-                dropped = f"{event.value} was accepted, and dropped since a guard found a fault."
-                raise DeploymentError(dropped if reply.accepted else reply.sentence)
+            dropped = f"{event.value} was accepted, and dropped since a guard found a fault."
+            reason = dropped if reply.accepted else reply.sentence
+            waited_s = time.monotonic() - begin_s
+            if self.run.attended and waited_s > _MOMENT_S:
+                self.say(reason)
+                self.confirm(what)
+                begin_s = time.monotonic()
+            elif waited_s > patience_s:
+                raise DeploymentError(reason)
             operator.until(lambda: False, 0.3)
 
     def _reach(self, state: State, patience_s: float) -> None:
@@ -201,14 +228,16 @@ class _Deployment:
 
     def bring(self) -> None:
         """From idle to the policy, as an operator does."""
-        self.confirm("the robot moves to its default pose")
-        self._ask(Event.PREPARE, State.IDLE, 20.0)
+        what = "the robot moves to its default pose"
+        self.confirm(what)
+        self._ask(Event.PREPARE, State.IDLE, 20.0, what)
         self._reach(State.READY, _RAMP_S)
-        self.confirm(handover(self.run.command))
+        what = handover(self.run.command)
+        self.confirm(what)
         if self.run.command is not None:
             vx, vy, turning = self.run.command
             self.operator.command = (vx, vy, turning)
-        self._ask(Event.ENABLE, State.READY, 10.0)
+        self._ask(Event.ENABLE, State.READY, 10.0, what)
         self._reach(State.POLICY, 5.0)
 
     def act(self) -> None:
@@ -238,13 +267,13 @@ class _Deployment:
         if operator.state in (State.RAMP, State.READY, State.POLICY, State.STOPPING):
             operator.ask(Event.STOP)
             still = (State.IDLE, State.FAULT)
-            operator.until(lambda: operator.state in still or self.stop.count > 1, _REST_S)
+            operator.until(lambda: operator.state in still or self.stop.hurry, _REST_S)
 
     def close(self) -> None:
         """Ends all processes: the bridge first, which stops the robot before it ends."""
         for child in reversed(self.children):
             patience_s = _REST_S if child.name == "bridge" else 10.0
-            child.end(patience_s, lambda: self.stop.count > 1)
+            child.end(patience_s, lambda: self.stop.hurry)
         self.operator.close()
 
     def figures(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import sys
 import termios
@@ -19,6 +20,8 @@ HELP = (
 )
 QUIT = ("Q", "\x03", "\x04")
 _STEPS = 6
+# As arrows and function keys send them; what is after a bare escape is a key like others.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[A-Z])?")
 _MOVES = {
     "w": (0, 1),
     "s": (0, -1),
@@ -91,7 +94,11 @@ class Keys:
 
     def read(self) -> str:
         """The keys that were pressed since; an escape sequence counts as nothing."""
-        if not select.select([self._fd], [], [], 0.0)[0]:
+        if not self.waiting:
             return ""
-        text = os.read(self._fd, 64).decode(errors="ignore")
-        return "" if text.startswith("\x1b") else text
+        return _ESCAPES.sub("", os.read(self._fd, 64).decode(errors="ignore"))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a key has been pressed since."""
+        return bool(select.select([self._fd], [], [], 0.0)[0])

@@ -90,14 +90,28 @@ class Operator:
             self.spin()
         return True
 
-    def ask(self, event: Event, patience_s: float = _PATIENCE_S) -> Reply:
-        """Asks the bridge for something, and waits for the answer."""
+    def ask(
+        self,
+        event: Event,
+        patience_s: float = _PATIENCE_S,
+        hurry: Callable[[], bool] = lambda: False,
+    ) -> Reply:
+        """Asks the bridge for something, and waits for the answer.
+
+        Args:
+            event: what for.
+            patience_s: for so long at most [s].
+            hurry: whether not to wait any longer.
+        """
         client = self._clients[event]
-        if not self.until(client.service_is_ready, patience_s):
+        self.until(lambda: client.service_is_ready() or hurry(), patience_s)
+        if not client.service_is_ready():
             return Reply(False, f"{event.value} is not offered: is the bridge running?")
-        future = client.call_async(Trigger.Request())
-        if not self.until(future.done, patience_s):
-            return Reply(False, f"{event.value} was not answered within {patience_s:g} s.")
+        future, begin_s = client.call_async(Trigger.Request()), time.monotonic()
+        self.until(lambda: future.done() or hurry(), patience_s)
+        if not future.done():
+            waited_s = time.monotonic() - begin_s
+            return Reply(False, f"{event.value} was not answered within {waited_s:.1f} s.")
         answer: Any = future.result()
         return Reply(answer.success, answer.message)
 

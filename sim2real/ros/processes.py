@@ -13,6 +13,8 @@ _LAST_WORDS = re.compile(r"(?:not configured: |legged-skills: |Error: )(.+)")
 _LONGEST = 300
 _LOOK_S = 0.1
 """Who waits for an end looks so often whether it is wanted at once [s]."""
+AGAIN_S = 0.7
+"""A signal that comes so long after the first one is another request [s]."""
 PARENT = "LEGGED_SKILLS_PARENT"
 """Variable of a child's environment: the number of the process that started it."""
 
@@ -102,25 +104,28 @@ class StopSignals:
     """Notes Ctrl-C, a request to terminate and a lost terminal, so that a robot is stopped first.
 
     Attributes:
-        count: so many have come.
+        asked: whether one has come.
+        hurry: whether somebody asked again. One request may come as several signals: a shell, a
+            launch system and the kernel each pass it on. So one that comes just after the first
+            says nothing more, nor does a lost terminal.
     """
 
     def __init__(self) -> None:
         """None has come."""
-        self.count = 0
-
-    @property
-    def asked(self) -> bool:
-        """Whether one has come."""
-        return self.count > 0
+        self.asked = self.hurry = False
+        self._first_s = float("inf")
 
     def __enter__(self) -> "StopSignals":
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
-    def _note(self, *_: object) -> None:
-        self.count += 1
+    def _note(self, number: int, _: object) -> None:
+        now = time.monotonic()
+        if not self.asked:
+            self.asked, self._first_s = True, now
+        elif number != signal.SIGHUP and now - self._first_s >= AGAIN_S:
+            self.hurry = True
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

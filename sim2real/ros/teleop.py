@@ -4,19 +4,22 @@ import contextlib
 import shutil
 import sys
 import time
+from collections.abc import Callable
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from legged_skills.sim2real.deploy.states import Event, State
+from legged_skills.sim2real.deploy.states import Event
 from legged_skills.sim2real.ros.keyboard import EVENTS, HELP, QUIT, Keys, Velocity
 from legged_skills.sim2real.ros.operator import Operator
 from legged_skills.sim2real.ros.processes import StopSignals
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
 
 _SHOW_S = 0.1
+_PATIENCE_S = 10.0
+"""OP3 takes seconds to be prepared: its joints are freed and given torque [s]."""
 _SHOWN = (
     "joint_states_age_s",
     "imu_age_s",
@@ -95,12 +98,14 @@ def teleop(most: tuple[float, float, float]) -> None:
                 # A terminal that is gone, when its window is closed, is no reason not to stop.
                 with contextlib.suppress(OSError):
                     print(HELP)
-                    while not stop.asked and not _take(keys.read(), velocity, operator):
+                    hurry = lambda: stop.asked or keys.waiting  # noqa: E731
+                    while not stop.asked and not _take(keys.read(), velocity, operator, hurry):
                         operator.command = velocity.values
                         operator.until(lambda: False, _SHOW_S)
                         display.show(velocity)
                 operator.command = None
-                if operator.state in (State.RAMP, State.READY, State.POLICY):
+                # At rest, too: something that was asked for may be on its way.
+                if operator.state is not None:
                     answer = operator.ask(Event.STOP).sentence
                     with contextlib.suppress(OSError):
                         say(answer)
@@ -110,12 +115,12 @@ def teleop(most: tuple[float, float, float]) -> None:
             try_shutdown()
 
 
-def _take(pressed: str, velocity: Velocity, operator: Operator) -> bool:
-    """Does what keys ask for; whether to quit."""
+def _take(pressed: str, velocity: Velocity, operator: Operator, hurry: Callable[[], bool]) -> bool:
+    """Does what keys ask for, without waiting longer if there is a hurry; whether to quit."""
     for key in pressed:
         if key in QUIT:
             return True
         velocity.press(key)
         if key in EVENTS:
-            say(operator.ask(EVENTS[key], 2.0).sentence)
+            say(operator.ask(EVENTS[key], _PATIENCE_S, hurry).sentence)
     return False

@@ -118,7 +118,7 @@ class Op3Driver(Driver):
             return ""
         with self._writing:
             self._called_off = ""
-        reason = await self._free() if self.config.check_ownership else ""
+        reason = await self._free() if self.config.check_ownership else self._jump_if_not_free()
         return self._called_off or reason or await self._switch_on()
 
     def call_off(self) -> None:
@@ -162,6 +162,10 @@ class Op3Driver(Driver):
             if self.config.position_p_gain > 0:
                 self._items.append(("position_p_gain", self.config.position_p_gain))
         return ""
+
+    def _jump_if_not_free(self) -> str:
+        """Why torque might move the joints at once: goals are not taken from us by a module."""
+        return self._jump() if self._judge(time.monotonic()) else ""
 
     async def _free(self) -> str:
         now = time.monotonic()

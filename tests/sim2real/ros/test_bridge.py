@@ -483,6 +483,21 @@ def test_second_publisher_silences_the_bridge(make):
     rig.state("idle")
 
 
+def test_nothing_starts_while_there_is_another_bridge(make):
+    from std_msgs.msg import String
+
+    rig = make()
+    rig.start()
+    other = rig.node.create_publisher(String, "/policy_bridge/state", 1)
+    rig.until(lambda: rig.bridge.count_publishers("/policy_bridge/state") == 2)
+    # It is asked by the same request, and may be the one that moves a robot.
+    accepted, sentence = rig.call("prepare")
+    assert not accepted and "another policy_bridge is there" in sentence
+    rig.node.destroy_publisher(other)
+    rig.until(lambda: rig.bridge.count_publishers("/policy_bridge/state") == 1)
+    rig.bring("ready")
+
+
 def test_without_a_listener_nothing_starts(make):
     rig = make(listen=False)
     from rclpy.lifecycle import TransitionCallbackReturn

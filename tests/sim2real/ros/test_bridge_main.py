@@ -184,9 +184,11 @@ def test_a_second_signal_ends_it_at_once(make_rig: Callable):
     def twice() -> None:
         if len(sent) < 2:
             sent.append(time.monotonic())
-            os.kill(os.getpid(), signal.SIGINT)
+            # What one request is told as counts once.
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
 
-    rig.node.create_timer(0.3, twice)
+    rig.node.create_timer(1.0, twice)
     assert _run_beside(rig, lambda: None) == 0
-    assert time.monotonic() - sent[-1] < 5.0
+    assert len(sent) == 2 and time.monotonic() - sent[-1] < 5.0
     assert rig.bridge.output.state.value == "stopping"

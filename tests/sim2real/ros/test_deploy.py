@@ -287,20 +287,44 @@ def test_only_an_enter_after_the_question_moves_a_robot(monkeypatch, typed, goes
     assert len(spins) >= 3 and len(said) == 1 and "Enter goes on" in said[0]
 
 
-def test_a_robot_is_brought_to_walk_by_two_questions():
-    from legged_skills.sim2real.deploy.states import Event
+def test_a_robot_is_brought_to_walk_by_two_questions(monkeypatch):
+    from legged_skills.sim2real.deploy.controller import Reply
+    from legged_skills.sim2real.deploy.states import Event, State
     from legged_skills.sim2real.ros import deploy
 
     did: list[Any] = []
-    waiting: Any = types.SimpleNamespace(
-        run=types.SimpleNamespace(command=(0.0, 0.0, 0.0)),
-        operator=types.SimpleNamespace(command=None),
-        confirm=lambda what: did.append("asked"),
-        _ask=lambda event, *_: did.append(event),
-        _reach=lambda *_: None,
-    )
-    deploy._Deployment.bring(waiting)
-    assert did == ["asked", Event.PREPARE, "asked", Event.ENABLE]
+    refusals = ["its IMU is silent."]
+
+    class Asked(deploy._Deployment):
+        def __init__(self) -> None:
+            self.run: Any = types.SimpleNamespace(command=(0.0, 0.0, 0.0), attended=True)
+            self.operator: Any = self
+            self.say, self.command, self.state = did.append, None, State.IDLE
+
+        def confirm(self, what: str) -> None:
+            did.append("asked")
+
+        def until(self, condition: Any, patience_s: float) -> bool:
+            return condition()
+
+        def ask(self, event: Event) -> Reply:
+            did.append(event)
+            if refusals:
+                return Reply(False, refusals.pop())
+            self.state = State.READY if event is Event.PREPARE else State.POLICY
+            return Reply(True, "")
+
+        def _trouble(self) -> bool:
+            return False
+
+        def _reach(self, state: State, patience_s: float) -> None:
+            assert self.state is state
+
+    monkeypatch.setattr(deploy, "_MOMENT_S", -1.0)
+    Asked().bring()
+    # Who is refused is told why, and asked again.
+    first = ["asked", Event.PREPARE, "its IMU is silent.", "asked", Event.PREPARE]
+    assert did == [*first, "asked", Event.ENABLE]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -318,7 +342,12 @@ def test_the_bridge_is_told_of_dry_runs_and_of_getting_up(tmp_path, dry_run, rec
         dry_run=dry_run,
         recover=recover,
     )
-    waiting: Any = types.SimpleNamespace(run=run, _child=started.__setitem__, _wait=lambda *_: None)
+    waiting: Any = types.SimpleNamespace(
+        run=run,
+        _child=started.__setitem__,
+        _wait=lambda *_: None,
+        _require_no_bridge=lambda: None,
+    )
     deploy._Deployment.start(waiting)
     assert f"dry_run:={str(dry_run).lower()}" in started["bridge"]
     # Who gets up lies.

@@ -54,7 +54,11 @@ def test_keys_of_a_terminal(monkeypatch):
             typist.write(b"wp")
             assert keys.read() == "wp"
             typist.write(b"\x1b[A")
-            assert keys.read() == ""
+            assert keys.waiting
+            assert keys.read() == "" and not keys.waiting
+            # What is pressed beside an arrow or a function key is not lost.
+            typist.write(b"\x1b[Ax\x1bOP\x1b[15~Q\x1bx")
+            assert keys.read() == "xQx"
 
 
 def test_without_a_terminal_there_are_no_keys(monkeypatch, tmp_path):

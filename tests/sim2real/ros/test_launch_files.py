@@ -10,8 +10,10 @@ github.com/ros2/launch and ``launch_ros`` of github.com/ros2/launch_ros; they ne
 import ast
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -49,7 +51,7 @@ def test_arguments_have_descriptions_and_safe_defaults(repo_root: Path, name):
 
 
 RUNNER = """
-import importlib.util, sys
+import importlib.util, os, signal, sys
 from unittest.mock import MagicMock
 if importlib.util.find_spec("composition_interfaces") is None:
     # Of nodes in containers, which are not used here.
@@ -61,13 +63,16 @@ from launch.event_handlers import OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 path, until, *arguments = sys.argv[1:]
-said, over = "", False
+said, over, KILL = "", False, "kill -9 after: "
 
 def hear(event):
     global said, over
     said += event.text.decode(errors="replace")
-    if not over and all(words in said for words in until.split("|")):
+    if not over and all(words in said for words in until.removeprefix(KILL).split("|")):
         over = True
+        if until.startswith(KILL):
+            print(said, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
         # Somewhat later: what runs by then is to leave something behind.
         return TimerAction(period=1.0, actions=[Shutdown(reason="the test is over")])
 
@@ -147,6 +152,24 @@ def test_bridge_is_started_by_launch(ros2_launch, repo_root, tmp_path, bundle_fi
     (log,) = (tmp_path / "home" / "legged_skills").glob("*/log.000.npz")
     assert re.fullmatch(rf"\d{{8}}-\d{{6}}-{robot}", log.parent.name)
     assert read_run(log).header["robot"] == robot
+
+
+def test_a_bridge_does_not_outlive_its_launch(ros2_launch, repo_root, bundle_files):
+    done = ros2_launch(
+        repo_root / "launch" / "op3.launch.py",
+        f"bundle:={bundle_files['op3']}",
+        "autostart:=true",
+        "dry_run:=true",
+        "log:=none",
+        until="kill -9 after: , dry run",
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == -signal.SIGKILL, said
+    (pid,) = re.findall(r"process started with pid \[(\d+)\]", said)
+    end = time.monotonic() + 30.0
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_launch_that_is_not_recorded(ros2_launch, repo_root, tmp_path, bundle_files):

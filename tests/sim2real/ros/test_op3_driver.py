@@ -232,14 +232,17 @@ def test_module_that_is_not_given_up_refuses_the_start(make):
     assert rig.received == [] and rig.states[-1] == "idle"
 
 
-def test_goal_far_from_the_joints_refuses_to_free_them(make):
-    rig, manager = make()
+@pytest.mark.parametrize("check_ownership", [True, False])
+def test_goal_far_from_the_joints_refuses_to_free_them(make, check_ownership):
+    rig, manager = make(check_ownership=check_ownership)
     manager.goal[5] += 0.5
     rig.spin(0.5)
     accepted, sentence = rig.call("prepare")
     assert not accepted
     assert "freeing the joints would move r_sho_pitch by 0.50 rad at once" in sentence
     assert set(manager.modules.values()) == {"base_module"}
+    # Nor is torque given, which would move them as far.
+    assert "torque_enable 1" not in manager.heard
 
 
 def test_module_that_takes_over_is_a_fault_and_silences(make):

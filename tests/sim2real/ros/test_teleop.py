@@ -18,8 +18,10 @@ MOST = (0.6, 0.3, 1.2)
 class Bridge:
     """What an operator sees of a bridge, and asked of it."""
 
+    begins = State.POLICY
+
     def __init__(self, name: str = "") -> None:
-        self.state, self.notice, self.command = State.POLICY, "", None
+        self.state, self.notice, self.command = self.begins, "", None
         self.asked: list[Event] = []
         self.node = self
 
@@ -53,6 +55,10 @@ class Typed:
         key, self.keys = self.keys[:1], self.keys[1:]
         return key
 
+    @property
+    def waiting(self) -> bool:
+        return bool(self.keys)
+
 
 class Closed:
     """A terminal whose window was closed."""
@@ -81,6 +87,12 @@ def test_who_quits_stops_the_robot_and_reads_the_answers(monkeypatch, capsys):
     # Each on a line of its own, however narrow the terminal is.
     assert "\x1b[Kreset was refused, for a reason.\n" in said
     assert "\x1b[Kstop was refused, for a reason.\n" in said
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.FAULT])
+def test_who_quits_calls_off_what_is_on_its_way(monkeypatch, state):
+    monkeypatch.setattr(Bridge, "begins", state)
+    assert _drive(monkeypatch, "pQ").asked == [Event.PREPARE, Event.STOP]
 
 
 def test_a_terminal_that_is_closed_stops_the_robot(monkeypatch):

@@ -395,7 +395,7 @@ def test_faults_come_over_the_topic_and_go_by_service(op3: Process):
     assert op3.next(joints, lambda m: "no_such_joint" in m.name).name[-1] == "no_such_joint"
     op3.inject("freeze joints")
     faults = op3.latest(f"{TWIN}/faults", lambda m: "freeze" in m.data)
-    assert faults.data.splitlines() == ["unknown_joint joints joint=", "freeze joints"]
+    assert faults.data.splitlines() == ["unknown_joint joint=", "freeze joints"]
     # What is not in the grammar is not injected, and ends nothing.
     op3.inject("explode")
     op3.inject("drop imu p=0.5")
