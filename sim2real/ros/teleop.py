@@ -18,6 +18,7 @@ from legged_skills.sim2real.ros.processes import StopSignals
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
 
 _SHOW_S = 0.1
+_AT_LEAST_S = 1.0
 _PATIENCE_S = 10.0
 """OP3 takes seconds to be prepared: its joints are freed and given torque [s]."""
 _SHOWN = (
@@ -94,12 +95,15 @@ def teleop(most: tuple[float, float, float]) -> None:
         try:
             operator = Operator("teleop")
             display = Display(operator)
+
+            def more() -> bool:
+                return stop.asked or keys.waiting
+
             try:
                 # A terminal that is gone, when its window is closed, is no reason not to stop.
                 with contextlib.suppress(OSError):
                     print(HELP)
-                    hurry = lambda: stop.asked or keys.waiting  # noqa: E731
-                    while not stop.asked and not _take(keys.read(), velocity, operator, hurry):
+                    while not stop.asked and not _take(keys.read(), velocity, operator, more):
                         operator.command = velocity.values
                         operator.until(lambda: False, _SHOW_S)
                         display.show(velocity)
@@ -115,12 +119,20 @@ def teleop(most: tuple[float, float, float]) -> None:
             try_shutdown()
 
 
-def _take(pressed: str, velocity: Velocity, operator: Operator, hurry: Callable[[], bool]) -> bool:
-    """Does what keys ask for, without waiting longer if there is a hurry; whether to quit."""
+def _take(pressed: str, velocity: Velocity, operator: Operator, more: Callable[[], bool]) -> bool:
+    """Does what keys ask for; whether to quit.
+
+    An answer that takes long is not waited for if there is more to do.
+    """
     for key in pressed:
         if key in QUIT:
             return True
         velocity.press(key)
         if key in EVENTS:
+            at_least = time.monotonic() + _AT_LEAST_S
+
+            def hurry(at_least: float = at_least) -> bool:
+                return time.monotonic() > at_least and more()
+
             say(operator.ask(EVENTS[key], _PATIENCE_S, hurry).sentence)
     return False
