@@ -142,6 +142,19 @@ def test_blend_in_is_continuous(bench):
     assert steps.max() <= bench.config.target_speed_radps * bench.period_s + 1e-12
 
 
+def test_time_to_blend_in_is_a_setting(make_bench):
+    reached = []
+    for blend_in_s in (0.5, 2.0):
+        bench = make_bench(blend_in_s=blend_in_s)
+        bench.bring(State.READY)
+        bench.ask(Event.ENABLE)
+        begin = len(bench.published)
+        bench.ticks(0.6)
+        reached.append(np.abs(bench.published[-1] - bench.published[begin - 1]).max())
+    # All of the way after 0.5 s; smooth(0.3) of it otherwise, which is 0.16.
+    assert reached[1] < 0.4 * reached[0]
+
+
 def test_policy_runs_as_the_runtime_runs_it(bench, bundles):
     from legged_skills.sim2real.runtime import Runtime
 
@@ -299,16 +312,21 @@ def test_policies_with_a_target_stand_first_if_they_can(
     assert ("target" in bench.controller.notice) == (reason == "no target")
 
 
-def test_a_target_is_waited_for_longer_than_a_velocity(bundles, robot, make_bench):
+@pytest.mark.parametrize("waits_s", [None, 0.8])
+def test_a_target_is_waited_for_longer_than_a_velocity(bundles, robot, make_bench, waits_s):
     header = dataclasses.replace(bundles[robot].header, command_name="ball_and_target")
-    bench = make_bench(dataclasses.replace(bundles[robot], header=header))
+    settings = {} if waits_s is None else {"target_timeout_s": waits_s}
+    bench = make_bench(dataclasses.replace(bundles[robot], header=header), **settings)
     config = bench.config
-    assert config.command_timeout_s < 1.0 < config.target_timeout_s
+    assert config.command_timeout_s < 1.0 and (config.target_timeout_s > 1.0) == (waits_s is None)
     bench.command.time_s = bench.now_s + 100.0
     bench.bring(State.POLICY)
     bench.command.values[:] = 0.1
     bench.command.time_s = bench.now_s - 1.0
     output = bench.tick()
+    if waits_s is not None:
+        assert (output.state, output.commanded) == (State.STOPPING, False)
+        return
     assert (output.state, output.commanded) == (State.POLICY, True)
     np.testing.assert_allclose(bench.controller.runtime.command, 0.1, atol=1e-6)
 

@@ -13,8 +13,8 @@ from legged_skills.sim2real.deploy.watch import Watch, merged
 class Robot:
     """A robot that stands, and its guards."""
 
-    def __init__(self, name: str) -> None:
-        self.spec, self.config = robots.get(name), config_of(name)
+    def __init__(self, name: str, **settings: object) -> None:
+        self.spec, self.config = robots.get(name), replaced(config_of(name), settings)
         self.watch = Watch(self.spec, self.config, (self.spec.joint_lower, self.spec.joint_upper))
         self.sensors = SensorSnapshot(self.spec.num_joints)
         self.sensors.joint_pos[:] = self.targets = self.spec.default_joint_pos.copy()
@@ -105,6 +105,22 @@ def test_following_is_watched_until_the_policy_takes_over(robot):
     robot.sensors.joint_pos[3] += robot.config.following_error_rad + 0.01
     # The time counts anew.
     assert robot.step(State.READY) == []
+
+
+@pytest.mark.parametrize("name", ["anymal_c", "op3"])
+def test_times_to_follow_and_to_say_the_same_are_settings(name):
+    for setting, state, code in (
+        ("following_s", State.READY, Code.NOT_FOLLOWING),
+        ("frozen_s", State.POLICY, Code.FROZEN_SENSORS),
+    ):
+        robot = Robot(name, **{setting: 0.1})
+        robot.step(state)
+        if state is State.READY:
+            robot.sensors.joint_pos[3] += robot.config.following_error_rad + 0.01
+        robot.frozen = True
+        steps = round(0.1 / robot.spec.control_period_s)
+        codes = [robot.step(state) for _ in range(steps + 3)]
+        assert codes[steps - 2] == [] and codes[-1] == [code]
 
 
 def test_frozen_imu(robot):
