@@ -16,6 +16,8 @@ from legged_skills.sim2real.deploy.motion import ramp_s
 from legged_skills.sim2real.deploy.parameters import check, setting
 from legged_skills.sim2real.gap import GAPS
 
+LONGEST_REST_S = 90.0
+"""No settings let a soft stop take longer [s]; the launch file waits as long, too."""
 _MARGIN_S = 5.0
 """So much longer than its ramp and settling a soft stop may take [s]."""
 
@@ -205,10 +207,11 @@ class DeployConfig:
 
     @property
     def rest_within_s(self) -> float:
-        """A soft stop that takes longer never ends [s]; under 90 s with any settings."""
+        """A soft stop that takes longer never ends [s]."""
         spec = robots.get(self.robot)
-        way_rad = float((spec.joint_upper - spec.joint_lower).max())
-        ramp = ramp_s(way_rad, self.ramp_speed_radps, self.ramp_min_s)
+        home = spec.default_joint_pos
+        way_rad = np.maximum(spec.joint_upper - home, home - spec.joint_lower).max()
+        ramp = ramp_s(float(way_rad), self.ramp_speed_radps, self.ramp_min_s)
         return self.settle_s + ramp + _MARGIN_S
 
 

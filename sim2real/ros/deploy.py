@@ -17,6 +17,7 @@ from rclpy.utilities import try_shutdown
 
 from legged_skills.robots.errors import DeploymentError, SettingsError
 from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.config import LONGEST_REST_S
 from legged_skills.sim2real.deploy.states import Event, State
 from legged_skills.sim2real.ros.observer import Observer
 from legged_skills.sim2real.ros.operator import Operator
@@ -32,8 +33,6 @@ _OTHERS_S = 1.5
 _MOMENT_S = 1.0
 """So long after Enter a request that is refused is made again without a question [s]."""
 _RAMP_S = 90.0
-_REST_S = 90.0
-"""Longer than any settings let a bridge take for it (``DeployConfig.rest_within_s``)."""
 _ANY_TILT_DEG = 180.0
 _TIMING = ("period_error_p99_ms", "missed_deadlines", "sensor_to_command_p99_ms", "steps")
 
@@ -267,12 +266,12 @@ class _Deployment:
         if operator.state in (State.RAMP, State.READY, State.POLICY, State.STOPPING):
             operator.ask(Event.STOP)
             still = (State.IDLE, State.FAULT)
-            operator.until(lambda: operator.state in still or self.stop.hurry, _REST_S)
+            operator.until(lambda: operator.state in still or self.stop.hurry, LONGEST_REST_S)
 
     def close(self) -> None:
         """Ends all processes: the bridge first, which stops the robot before it ends."""
         for child in reversed(self.children):
-            patience_s = _REST_S if child.name == "bridge" else 10.0
+            patience_s = LONGEST_REST_S if child.name == "bridge" else 10.0
             child.end(patience_s, lambda: self.stop.hurry)
         self.operator.close()
 

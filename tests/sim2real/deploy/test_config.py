@@ -4,7 +4,12 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.deploy.config import CONFIGS, DeployConfig, config_of
+from legged_skills.sim2real.deploy.config import (
+    CONFIGS,
+    LONGEST_REST_S,
+    DeployConfig,
+    config_of,
+)
 from legged_skills.sim2real.deploy.parameters import parameters, replaced
 from legged_skills.sim2real.gap import GAPS
 
@@ -95,3 +100,16 @@ def test_whole_numbers_stand_for_fractions_and_lists_for_tuples():
 def test_what_is_no_setting_is_named(values, message):
     with pytest.raises(SettingsError, match=message):
         replaced(ANYMAL, values)
+
+
+@pytest.mark.parametrize("robot", robots.names())
+def test_who_starts_a_bridge_waits_for_its_longest_soft_stop(repo_root, robot):
+    slowest = {p.name: p for p in parameters(config_of(robot))}
+    settings = {
+        "ramp_speed_radps": slowest["ramp_speed_radps"].low,
+        "ramp_min_s": slowest["ramp_min_s"].high,
+        "settle_s": slowest["settle_s"].high,
+    }
+    assert replaced(config_of(robot), settings).rest_within_s < LONGEST_REST_S
+    launched = (repo_root / "launch" / "bridge.launch.py").read_text("utf-8")
+    assert f'sigterm_timeout="{LONGEST_REST_S:g}"' in launched
