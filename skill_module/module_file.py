@@ -65,7 +65,7 @@ class SkillModule:
         found = [clip for clip in clips if clip.name in self.clips]
         digests = self.summary.get("clips", {})
         for clip in found:
-            if digests.get(clip.name, own := clip_digest(clip)) != own:
+            if clip.name in digests and digests[clip.name] != clip_digest(clip):
                 raise ClipError(
                     f"{clip.name} is another motion than the clip of that name that the skill "
                     "module was trained on; give the folder of those (--clips)."

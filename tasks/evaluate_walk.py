@@ -11,12 +11,12 @@ import numpy as np
 from legged_skills.robots.errors import SettingsError, require_count, require_seed
 from legged_skills.robots.files import package_file
 from legged_skills.robots.intervals import wilson
-from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.policy_file import Policy
+from legged_skills.tasks.standing import near_home
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
 
 START_NOISE_RAD = 0.02
@@ -144,10 +144,8 @@ def walk_on_commands(
         gap=gap,
     )
     env.robots.draw_factors(seed)
-    start = np.tile(spec.home_qpos, (episodes, 1))
-    if gap is None:
-        noise = np.random.default_rng(seed).standard_normal((episodes, spec.num_joints))
-        start[:, ROOT_QPOS:] += START_NOISE_RAD * noise
+    noise_rad = START_NOISE_RAD if gap is None else 0.0
+    start = near_home(spec, episodes, noise_rad, np.random.default_rng(seed))
     env.robots.reset(np.arange(episodes), start, np.zeros(6 + spec.num_joints))
     agent, key = policy.agent, jax.random.key(0)
     z = np.zeros((episodes, agent.carried_size), np.float32)

@@ -17,9 +17,15 @@ def standing_qpos(
         noise_rad: standard deviation of joint angles around the default pose [rad].
         rng: is advanced.
     """
-    qpos = np.tile(spec.home_qpos, (n, 1))
     yaw = rng.uniform(-np.pi, np.pi, n)
+    qpos = near_home(spec, n, noise_rad, rng)
     qpos[:, 3], qpos[:, 6] = np.cos(yaw / 2.0), np.sin(yaw / 2.0)
+    return qpos
+
+
+def near_home(spec: RobotSpec, n: int, noise_rad: float, rng: np.random.Generator) -> np.ndarray:
+    """(n, 7 + J) robots at home, joints somewhat off; arguments as of ``standing_qpos``."""
+    qpos = np.tile(spec.home_qpos, (n, 1))
     qpos[:, 7:] += noise_rad * rng.standard_normal((n, spec.num_joints))
     np.clip(qpos[:, 7:], spec.joint_lower, spec.joint_upper, out=qpos[:, 7:])
     return qpos

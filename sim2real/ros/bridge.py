@@ -389,10 +389,7 @@ class BridgeNode(LifecycleNode):
 
     def _service(self, event: Event) -> Any:
         async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            moves = event in (Event.PREPARE, Event.ENABLE) and self._may(event)
-            reason = self._not_alone() if moves else ""
-            if moves and not reason and event is Event.PREPARE:
-                reason = await self._acquire()
+            reason = await self._make_ready(event)
             if reason:
                 reply = Reply(False, f"{event.value} is refused: {reason}")
             else:
@@ -402,14 +399,14 @@ class BridgeNode(LifecycleNode):
 
         return answer
 
-    def _not_alone(self) -> str:
-        """Why a robot is not to be moved while another bridge is there; empty if none is.
-
-        A request reaches all of them, also one that is thought to be gone, beside a dry run.
-        """
-        if self.count_publishers(self._state.topic_name) < 2:
+    async def _make_ready(self, event: Event) -> str:
+        """Does what must be done before a robot is moved; why that is not to be, or empty."""
+        if event not in (Event.PREPARE, Event.ENABLE) or not self._may(event):
             return ""
-        return f"another {self.get_name()} is there, which would hear it, too."
+        # A request reaches all bridges, also one that is thought to be gone, beside a dry run.
+        if self.count_publishers(self._state.topic_name) > 1:
+            return f"another {self.get_name()} is there, which would hear it, too."
+        return await self._acquire() if event is Event.PREPARE else ""
 
     async def _acquire(self) -> str:
         """Takes charge of the joints; why that is not to be, or empty.

@@ -120,19 +120,18 @@ def teleop(most: tuple[float, float, float]) -> None:
 
 
 def _take(pressed: str, velocity: Velocity, operator: Operator, more: Callable[[], bool]) -> bool:
-    """Does what keys ask for; whether to quit.
-
-    An answer that takes long is not waited for if there is more to do.
-    """
+    """Does what keys ask for; whether to quit."""
     for key in pressed:
         if key in QUIT:
             return True
         velocity.press(key)
         if key in EVENTS:
-            at_least = time.monotonic() + _AT_LEAST_S
-
-            def hurry(at_least: float = at_least) -> bool:
-                return time.monotonic() > at_least and more()
-
-            say(operator.ask(EVENTS[key], _PATIENCE_S, hurry).sentence)
+            _ask(EVENTS[key], operator, more)
     return False
+
+
+def _ask(event: Event, operator: Operator, more: Callable[[], bool]) -> None:
+    """Asks, and says the answer; a late one is not waited for if there is more to do."""
+    at_least = time.monotonic() + _AT_LEAST_S
+    reply = operator.ask(event, _PATIENCE_S, lambda: time.monotonic() > at_least and more())
+    say(reply.sentence)

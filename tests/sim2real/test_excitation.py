@@ -8,6 +8,16 @@ from legged_skills.sim2real.held_robot import DriveParameters, HeldRobot, held_m
 from legged_skills.sim2real.loads import Load
 
 
+def _played(robot: HeldRobot, commands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, J) what its nominal drives are told in 10 s, and where its joints are [rad]."""
+    spec, step_s = robot.spec, robot.step_s
+    robot.set_drives(DriveParameters.nominal(spec).table()[None])
+    times_s = np.arange(len(commands)) * spec.control_period_s
+    grid_s = np.arange(round(10.0 / step_s)) * step_s
+    course = held_mean(times_s, commands, grid_s - 0.5 * step_s, step_s)
+    return course, robot.simulate(commands[0], course[None], np.zeros(1, int), grid_s)[0]
+
+
 @pytest.mark.parametrize("name", ["anymal_c", "op3"])
 def test_excitation_is_safe_and_lively(name: str) -> None:
     spec, limits = robots.get(name), ExcitationLimits()
@@ -30,12 +40,7 @@ def test_joints_that_are_excited_stay_within_their_limits(
 ) -> None:
     spec, limits, step_s = robots.get("anymal_c"), ExcitationLimits(), 0.00125
     commands = excitation(spec, 10.0, 1, base_wxyz=base_wxyz)
-    times_s = np.arange(len(commands)) * spec.control_period_s
-    grid_s = np.arange(round(10.0 / step_s)) * step_s
-    robot = HeldRobot(spec, 1, step_s, base_wxyz)
-    robot.set_drives(DriveParameters.nominal(spec).table()[None])
-    course = held_mean(times_s, commands, grid_s - 0.5 * step_s, step_s)
-    q = robot.simulate(commands[0], course[None], np.zeros(1, int), grid_s)[0]
+    _, q = _played(HeldRobot(spec, 1, step_s, base_wxyz), commands)
     assert ((q >= spec.joint_lower) & (q <= spec.joint_upper)).all()
     speed = np.abs(np.diff(q, axis=0)).max(axis=0) / step_s
     assert (speed < 1.02 * limits.velocity_share * spec.velocity_limit).all()
@@ -54,17 +59,13 @@ def test_loads_count_towards_the_torque_limit() -> None:
         Load(link=f"{side}_el_link", mass_kg=0.6, centre_m=(0.0, y, 0.0))
         for side, y in (("l", 0.12), ("r", -0.12))
     )
-    step_s, nominal = 0.002, DriveParameters.nominal(spec)
-    grid_s = np.arange(round(10.0 / step_s)) * step_s
-    robot = HeldRobot(spec, 1, step_s, loads=loads)
-    robot.set_drives(nominal.table()[None])
+    robot = HeldRobot(spec, 1, 0.002, loads=loads)
 
     def most_share(commands: np.ndarray) -> float:
         """The greatest torque in the loaded robot [shares of the limit]."""
-        times_s = np.arange(len(commands)) * spec.control_period_s
-        course = held_mean(times_s, commands, grid_s - 0.5 * step_s, step_s)
-        q = robot.simulate(commands[0], course[None], np.zeros(1, int), grid_s)[0]
-        return float((np.abs(nominal.kp * (course - q)) / spec.torque_limit).max())
+        course, q = _played(robot, commands)
+        kp = DriveParameters.nominal(spec).kp
+        return float((np.abs(kp * (course - q)) / spec.torque_limit).max())
 
     # Half as long a step as that of the check.
     assert most_share(excitation(spec, 10.0, 1, loads=loads)) < 1.05 * limits.torque_share

@@ -118,7 +118,7 @@ class Op3Driver(Driver):
             return ""
         with self._writing:
             self._called_off = ""
-        reason = await self._free() if self.config.check_ownership else self._jump_if_not_free()
+        reason = await self._free()
         return self._called_off or reason or await self._switch_on()
 
     def call_off(self) -> None:
@@ -163,14 +163,13 @@ class Op3Driver(Driver):
                 self._items.append(("position_p_gain", self.config.position_p_gain))
         return ""
 
-    def _jump_if_not_free(self) -> str:
-        """Why torque might move the joints at once: goals are not taken from us by a module."""
-        return self._jump() if self._judge(time.monotonic()) else ""
-
     async def _free(self) -> str:
         now = time.monotonic()
         if not self._judge(now):
             return ""
+        if not self.config.check_ownership:
+            # A module takes no goals from us: torque alone might move the joints at once.
+            return self._jump()
         if not self._module_of or now - self._answered_s > _ANSWER_S:
             return self._judge(now)
         jump = self._jump()

@@ -154,15 +154,25 @@ def test_bridge_is_started_by_launch(ros2_launch, repo_root, tmp_path, bundle_fi
     assert read_run(log).header["robot"] == robot
 
 
-def test_a_bridge_does_not_outlive_its_launch(ros2_launch, repo_root, bundle_files):
-    done = ros2_launch(
-        repo_root / "launch" / "op3.launch.py",
-        f"bundle:={bundle_files['op3']}",
-        "autostart:=true",
-        "dry_run:=true",
-        "log:=none",
-        until="kill -9 after: , dry run",
-    )
+@pytest.fixture
+def unrecorded(ros2_launch, repo_root, bundle_files) -> Callable[[str], Any]:
+    """Launches OP3's bridge without a robot and a log, until it has said some words."""
+
+    def launch(until: str) -> Any:
+        return ros2_launch(
+            repo_root / "launch" / "op3.launch.py",
+            f"bundle:={bundle_files['op3']}",
+            "autostart:=true",
+            "dry_run:=true",
+            "log:=none",
+            until=until,
+        )
+
+    return launch
+
+
+def test_a_bridge_does_not_outlive_its_launch(unrecorded):
+    done = unrecorded("kill -9 after: , dry run")
     said = done.stdout + done.stderr
     assert done.returncode == -signal.SIGKILL, said
     (pid,) = re.findall(r"process started with pid \[(\d+)\]", said)
@@ -172,15 +182,8 @@ def test_a_bridge_does_not_outlive_its_launch(ros2_launch, repo_root, bundle_fil
         time.sleep(0.1)
 
 
-def test_a_launch_that_is_not_recorded(ros2_launch, repo_root, tmp_path, bundle_files):
-    done = ros2_launch(
-        repo_root / "launch" / "op3.launch.py",
-        f"bundle:={bundle_files['op3']}",
-        "autostart:=true",
-        "dry_run:=true",
-        "log:=none",
-        until=", dry run",
-    )
+def test_a_launch_that_is_not_recorded(unrecorded, tmp_path):
+    done = unrecorded(", dry run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(tmp_path.rglob("*.npz"))
 
