@@ -349,7 +349,8 @@ def _require_files(chosen: object) -> None:
     """Checks where a command shall write at its end, before it does its work.
 
     Raises:
-        FileFormatError: a folder is where a file shall be, or the other way round.
+        FileFormatError: a folder is where a file shall be, or the other way round, or nothing may
+            be written there.
     """
     files = {"json", "plot", "picture", "video", "joint_log"}
     if isinstance(chosen, Export | Identify):
@@ -365,6 +366,9 @@ def _require_files(chosen: object) -> None:
             folder = folder.parent
         if not folder.is_dir():
             raise FileFormatError(f"{path}: {folder} is a file, expected a folder for {option}.")
+        device = path.exists() and not path.is_file() and not path.is_dir()
+        if not device and not os.access(folder, os.W_OK):
+            raise FileFormatError(f"{path}: {folder} may not be written to, as {option} needs.")
 
 
 def _robot(arguments: Sequence[str]) -> str:

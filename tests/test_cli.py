@@ -681,6 +681,17 @@ def test_gaps_bundles_and_logs_that_cannot_be_used(
     assert message in refusal(capsys, *arguments)
 
 
+def test_where_nothing_may_be_written_is_said_before_the_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("legged_skills.cli.os.access", lambda folder, mode: folder != tmp_path)
+    message = refusal(capsys, "demo", "--out", tmp_path / "new" / "deeper")
+    assert f"deeper: {tmp_path} may not be written to, as --out needs." in message
+    message = refusal(capsys, "evaluate", "walk", "--json", tmp_path / "figures.json")
+    assert "as --json needs" in message
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [["evaluate", "walk"], ["compare", "--out", "x"], ["train", "skills", "--out", "x"]],
