@@ -85,6 +85,19 @@ def test_the_filters_time_constant_is_a_setting():
     assert attitude.gravity_b[0] == pytest.approx(-0.01, rel=0.05)
 
 
+def test_the_filters_tolerance_is_a_setting():
+    # What is felt is 1.2 times gravity's size, from 0.1 rad beside it.
+    felt = 1.2 * 9.80665 * np.array([np.sin(0.1), 0.0, np.cos(0.1)])
+    leans = []
+    for tolerance in (0.1, 0.3, 0.4):
+        settings = {"filter_tolerance": tolerance, "filter_time_constant_s": 1.0}
+        attitude = Attitude(replaced(config_of("op3"), settings))
+        attitude.update(_samples((1.0, [0, 0, 0], [0.0, 0.0, 9.80665]), (1.01, [0, 0, 0], felt)))
+        leans.append(-attitude.gravity_b[0])
+    # Not believed at all; by 1 - 0.2 / 0.3; by half; each for a hundredth of the time constant.
+    assert leans == pytest.approx([0.0, 1e-3 / 3.0, 5e-4], rel=0.01, abs=1e-9)
+
+
 def test_turning_follows_the_gyroscope_over_a_lost_sample():
     attitude = Attitude(config_of("op3"))
     attitude.update(_samples((0.0, [0, 0, 0], [0.0, 0.0, 9.80665])))

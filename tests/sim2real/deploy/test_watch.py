@@ -86,6 +86,12 @@ def test_late_steps(robot):
     assert robot.step(period=period - 2e-3 / robot.spec.control_period_s) == []
 
 
+def test_how_many_steps_on_end_may_be_late_is_a_setting():
+    robot = Robot("anymal_c", max_overruns=2)
+    robot.step()
+    assert [robot.step(period=2.0) for _ in range(3)] == [[], [], [Code.LATE_LOOP]]
+
+
 def test_clock_that_goes_back(robot):
     robot.step()
     assert robot.step(period=-1.0) == [Code.CLOCK]
