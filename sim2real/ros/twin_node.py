@@ -6,7 +6,6 @@ cycle too.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.deploy.states import State
-from legged_skills.sim2real.ros.processes import orphaned
+from legged_skills.sim2real.ros.processes import StopSignals, orphaned
 from legged_skills.sim2real.ros.topics import BALL, BRIDGE_STATE, HEADING_FRAME, TARGET, TWIN_NODE
 from legged_skills.sim2real.ros.topics import Twin as Names
 from legged_skills.sim2real.ros.twin_op3 import Op3Face, doubles
@@ -164,8 +163,7 @@ class TwinNode:
             seconds: how long [s].
             each: called after each cycle.
         """
-        stop = _StopSignals()
-        with stop:
+        with StopSignals() as stop:
             self.pace = pace = Pace(self.twin.interface.cycle_s, time.monotonic())
             self._second, self._cpu_s = (time.monotonic(), 0), time.process_time()
             until = time.monotonic() + seconds
@@ -293,24 +291,6 @@ class TwinNode:
             self._intruder.destroy_node()
         self._executor.shutdown()
         self.node.destroy_node()
-
-
-class _StopSignals:
-    """Ctrl-C and a request to terminate end the loop, and not the process."""
-
-    asked = False
-
-    def __enter__(self) -> None:
-        self._before = {
-            number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def _point(frame: str, now: Time, xy: np.ndarray, z: float) -> PointStamped:
