@@ -21,6 +21,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap, load_gap
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.training import Result
+from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy, load_any_policy
 from legged_skills.tasks.compare_tasks import ComparedTask, Examined, Metric
 from legged_skills.tasks.film import Scene
 from legged_skills.tasks.policy_file import TaskPolicy
@@ -52,6 +53,8 @@ class Compared:
     """Settings of the trainings on a module, if they are others."""
     clips: Sequence[RobotClip] = ()
     """What the modules were trained on, for reuse that begins with clips."""
+    walk: TaskPolicy | None = None
+    """The walk on the module that reuse commands, instead of moving the decoder itself."""
     evaluation: Any
     """Settings of the test, of the type ``task.evaluation``."""
     walking: Walking | None
@@ -61,11 +64,12 @@ class Compared:
     several modules, the task's own."""
 
     def __post_init__(self) -> None:
-        """Checks the sweep.
+        """Checks the sweep and the walk.
 
         Raises:
-            SettingsError: a weight is negative, or there is no gap, without which torques are not
-                recorded.
+            SettingsError: a weight is negative, there is no gap, without which torques are not
+                recorded, or a walk's commander would be in a sweep.
+            ContractError: the walk is on other skills.
         """
         for weight in self.sweep:
             if not 0.0 <= weight < math.inf:
@@ -75,6 +79,12 @@ class Compared:
                 "a sweep compares torques, which are recorded only with a gap: gap is 'none', "
                 "expected full or a file of settings."
             )
+        if self.walk is None:
+            return
+        if len(self.runs) > 2:
+            raise SettingsError("a commander has no divergence from skills' prior, and no sweep.")
+        if self.walk.decoder.digest != FrozenDecoder.of(self.modules[0]).digest:
+            raise ContractError(f"the walk to command is on other skills than {self.names[0]}.")
 
     @property
     def runs(self) -> "list[Run]":
@@ -82,8 +92,10 @@ class Compared:
         return planned(len(self.modules), self.sweep, self.on_module.ppo.kl_weight)
 
     def steps_before(self, run: "Run") -> int:
-        """Steps in which a training learned from clips, before those that its progress counts."""
-        return 0 if run.module is None else self.on_module.clip_steps
+        """Steps in which a training learned from clips or rules, before those of PPO."""
+        if run.module is None or self.reuse is None:
+            return 0
+        return self.task.first_steps(self.reuse)
 
     @property
     def on_module(self) -> PolicyTrainingConfig:
@@ -151,9 +163,9 @@ def compare(
     Returns:
         None if a training was stopped. The figures are: "robot", "task", "skills" (names of the
         modules), "steps", "seed", "gap"; "runs": for "scratch" and "reuse" each "steps" (with those
-        that learned from clips), "seconds" (without), "weights" (their number in all networks that
-        act), "final_reward" (per step, in training), "steps_to_other" (after which the learning
-        curve reached the other's final reward; None if it never did), "evaluation" and
+        that learned from clips or rules), "seconds" (without), "weights" (their number in all
+        networks that act), "final_reward" (per step, in training), "steps_to_other" (after which
+        the learning curve reached the other's final reward; None if it never did), "evaluation" and
         "naturalness"; "curves": for both "steps" and "reward"; "ahead_share": see ``ahead_share``;
         "ratios": of reuse to scratch by metric; "sweep": for each training on a module "run",
         "skills" (index), "skills_kl_weight", "kl_weight", "kl_prior" at the end of the training
@@ -196,31 +208,47 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
     # A checkpoint knows the seed and steps of its skills, which may be those of others too.
     path = out / f"{task.name}.npz"
     if path.exists():
-        before = TaskPolicy.load(path, spec.name, task.name)
+        before = _moves_decoder(load_any_policy(path, spec.name, task.name))
         if before.decoder.digest != FrozenDecoder.of(module).digest:
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
-    clips = {"clips": what.clips} if config.clip_steps else {}
-    return task.train(spec, module, config, out, **clips)
+    given: dict[str, Any] = {} if what.walk is None else {"start": what.walk}
+    if config.clip_steps:
+        given["clips"] = what.clips
+    return task.train(spec, module, config, out, **given)
+
+
+def _moves_decoder(policy: AnyPolicy) -> TaskPolicy:
+    return policy.walk if isinstance(policy, CommanderPolicy) else policy
 
 
 def _curve(what: Compared, run: Run, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """``read_curve``, with the steps in which a training learned from clips."""
-    steps, reward = read_curve(out / run.name / "progress.jsonl")
+    """``read_curve``, with the steps in which a training learned from clips.
+
+    A commander acts itself while it learns from rules; afterwards only its critic learns.
+    """
+    folder = out / run.name
+    if run.module is not None and what.walk is not None and what.task.first_folder is not None:
+        return read_curve(folder / what.task.first_folder / "progress.jsonl")
+    steps, reward = read_curve(folder / "progress.jsonl")
     return steps + what.steps_before(run), reward
 
 
-def _load(what: Compared, run: Run, out: Path) -> TaskPolicy | ScratchPolicy:
-    kind = ScratchPolicy if run.module is None else TaskPolicy
-    return kind.load(out / run.name / f"{what.task.name}.npz", what.spec.name, what.task.name)
+def _load(what: Compared, run: Run, out: Path) -> AnyPolicy | ScratchPolicy:
+    load = ScratchPolicy.load if run.module is None else load_any_policy
+    return load(out / run.name / f"{what.task.name}.npz", what.spec.name, what.task.name)
 
 
-def _examine(what: Compared, policy: TaskPolicy | ScratchPolicy, gap: Gap | None) -> Examined:
+def _examine(what: Compared, policy: AnyPolicy | ScratchPolicy, gap: Gap | None) -> Examined:
     threads = what.training.run.num_threads
     return what.task.examine(what.spec, policy, what.evaluation, what.walking, gap, threads)
 
 
-def _figures(policy: TaskPolicy | ScratchPolicy, examined: Examined, before: int) -> dict[str, Any]:
-    acting = [policy.params, policy.decoder.params if isinstance(policy, TaskPolicy) else {}]
+def _figures(policy: AnyPolicy | ScratchPolicy, examined: Examined, before: int) -> dict[str, Any]:
+    acting = [policy.params]
+    if isinstance(policy, CommanderPolicy):
+        acting.append(policy.walk.params)
+    if not isinstance(policy, ScratchPolicy):
+        acting.append(_moves_decoder(policy).decoder.params)
     return {
         "steps": before + policy.summary["steps"],
         "seconds": policy.summary["seconds"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from legged_skills.robots.console import OUT, table, write_json
 from legged_skills.robots.errors import SettingsError
-from legged_skills.tasks.commands import load_clips, load_walking
+from legged_skills.tasks.commands import load_clips, load_policy, load_walking
 
 if TYPE_CHECKING:
     from legged_skills.tasks.compare import Compared
@@ -35,11 +35,12 @@ class Compare:
     """Weights of the divergence from the prior in reuse, per nat: a training for each, and a plot
     of error against torque^2."""
     steps: int | None = None
-    """Control steps of each training, those that a recipe learns from clips among them; by default
-    8 million, with ``--recipe`` as many as it has."""
+    """Control steps of each training, those that a recipe learns from clips or rules among them; by
+    default 8 million, with ``--recipe`` as many as it has."""
     recipe: bool = False
     """With skills, train as the package's own policy was trained: walks first learn to go as clips
-    go. From scratch the task is the same, and there are as many steps in all."""
+    go, and dribbling is to command the package's walk as rules would. From scratch the task is the
+    same, and there are as many steps in all."""
     envs: int = 512
     """Environments stepped together."""
     threads: int = 0
@@ -82,6 +83,7 @@ class Compare:
         from legged_skills import robots
         from legged_skills.skill_module.evaluate import shipped_module
         from legged_skills.skill_module.module_file import SkillModule
+        from legged_skills.tasks.commander_file import CommanderPolicy
         from legged_skills.tasks.compare import Compared
         from legged_skills.tasks.compare_tasks import TASKS
 
@@ -89,29 +91,21 @@ class Compare:
         if self.envs < 1:
             raise SettingsError(f"envs is {self.envs}, expected at least 1.")
         paths = self.skills or (shipped_module(self.robot),)
-        training, reuse, steps = task.training(), None, self.steps
-        training = self._sized(training, training.run.total_steps if steps is None else steps)
+        training, reuse, walk = task.training(), None, None
+        training = self._sized(training, self.steps)
         if self.recipe:
-            if self.robot not in task.recipes:
-                raise SettingsError(
-                    f"there is no recipe for {self.task} of {self.robot} that moves the decoder."
-                )
             recipe = task.recipes[self.robot]
-            if steps is None:
-                steps = recipe.clip_steps + recipe.run.total_steps
-            if steps <= recipe.clip_steps:
-                raise SettingsError(
-                    f"steps is {steps}, expected more than the {recipe.clip_steps} that the recipe "
-                    f"of {self.robot} learns from clips."
-                )
-            reuse = self._sized(recipe, steps - recipe.clip_steps)
+            reuse = task.lasting(self._sized(recipe, None), self.steps)
             training = replace(
-                self._sized(training, steps),
+                self._sized(training, task.first_steps(reuse) + reuse.run.total_steps),
                 architecture=recipe.architecture,
                 policy_trim_steps=recipe.policy_trim_steps,
                 gap_factor=recipe.gap_factor,
                 **{self.task: getattr(recipe, self.task)},
             )
+            if self.task == "dribble":
+                own = load_policy(self.robot, self.task)
+                walk = own.walk if isinstance(own, CommanderPolicy) else None
         return Compared(
             spec=spec,
             task=task,
@@ -120,15 +114,17 @@ class Compare:
             training=training,
             reuse=reuse,
             clips=load_clips(self.clips, self.robot) if self.recipe else (),
+            walk=walk,
             evaluation=task.evaluation(episodes=self.episodes),
             walking=load_walking(self.clips, spec),
             sweep=self.sweep,
         )
 
-    def _sized(self, config: "PolicyTrainingConfig", steps: int) -> "PolicyTrainingConfig":
+    def _sized(self, config: "PolicyTrainingConfig", steps: int | None) -> "PolicyTrainingConfig":
+        """With what was given; ``steps``: None for as many as there are."""
         run = replace(
             config.run,
-            total_steps=steps,
+            total_steps=config.run.total_steps if steps is None else steps,
             num_envs=self.envs,
             num_threads=self.threads,
             seed=self.seed,

@@ -105,9 +105,10 @@ def write_comparison(
 
 
 def _overview(what: Compared, figures: Mapping[str, Any]) -> list[str]:
+    moves = "moves" if what.walk is None else "commands a walk that moves"
     return [
         webpage.paragraph(
-            "One policy moves the frozen decoder of a skill module; the other emits the joints' "
+            f"One policy {moves} the frozen decoder of a skill module; the other emits the joints' "
             f"targets itself. All else is the same: {_SAME if what.reuse is None else _RECIPE}."
         ),
         webpage.pairs(

@@ -4,12 +4,13 @@ A motion is judged by the same figures in all of them (``naturalness``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from legged_skills.mocap.walking import Walking
+from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.kinematics import ROOT_QPOS
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_gap import BALL_GAPS
@@ -17,6 +18,7 @@ from legged_skills.sim2real.gap import GAPS, Gap
 from legged_skills.skill_module.training import Result
 from legged_skills.tasks import film, train_dribble, train_walk, walk
 from legged_skills.tasks.assess_walk import as_trained
+from legged_skills.tasks.chase import CHASES
 from legged_skills.tasks.dribble_config import TASK_SIZE
 from legged_skills.tasks.dribble_film import dribbling_scene
 from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig, evaluate_dribble
@@ -90,7 +92,13 @@ class ComparedTask:
     task_size: int
     """Length of the "task" observation."""
     recipes: Mapping[str, PolicyTrainingConfig]
-    """By robot: the settings of the policy that comes with the package, if it moves the decoder."""
+    """By robot: the settings of the policy that comes with the package."""
+    lasting: Callable[[Any, int | None], PolicyTrainingConfig]
+    """(a recipe, control steps of all its stages or None) -> the same of that length."""
+    first_steps: Callable[[Any], int]
+    """A recipe -> control steps of what it learns before PPO, from clips or from rules."""
+    first_folder: str | None
+    """Where in its folder the returns are, if what a recipe learns first acts itself."""
     train: Callable[..., Result]
     """Trains on a module: (robot, module, training settings, folder)."""
     examine: Examine
@@ -154,6 +162,34 @@ def examine_dribble(
     )
 
 
+def _walk_lasting(
+    recipe: train_walk.WalkTrainingConfig, steps: int | None
+) -> train_walk.WalkTrainingConfig:
+    if steps is None:
+        return recipe
+    run = replace(recipe.run, total_steps=_after_first(steps, recipe.clip_steps, "from clips"))
+    return replace(recipe, run=run)
+
+
+def _dribble_lasting(
+    recipe: train_dribble.DribbleTrainingConfig, steps: int | None
+) -> train_dribble.DribbleTrainingConfig:
+    """Of the commander, which learns from rules all the time but for one update of its critic."""
+    run, chase = train_dribble.one_update(recipe.run, recipe.ppo), recipe.chase
+    if steps is not None:
+        rest = _after_first(steps, run.total_steps, "in one update of its critic")
+        chase = replace(chase, steps=rest)
+    return replace(recipe, run=run, chase=chase)
+
+
+def _after_first(steps: int, first: int, of_what: str) -> int:
+    if steps <= first:
+        raise SettingsError(
+            f"steps is {steps}, expected more than the {first} that the recipe learns {of_what}."
+        )
+    return steps - first
+
+
 def _metrics(*given: tuple[str, str]) -> tuple[Metric, ...]:
     more = "time_near_target"
     task = (Metric(name=n, label=x, part="evaluation", more_is_better=n == more) for n, x in given)
@@ -169,6 +205,9 @@ TASKS: Mapping[str, ComparedTask] = {
         settings=train_walk.settings,
         task_size=walk.COMMAND_SIZE,
         recipes=train_walk.RECIPES,
+        lasting=_walk_lasting,
+        first_steps=lambda recipe: recipe.clip_steps,
+        first_folder=None,
         train=train_walk.train_walk,
         examine=examine_walk,
         metrics=_metrics(
@@ -185,7 +224,10 @@ TASKS: Mapping[str, ComparedTask] = {
         make_env=train_dribble.make_env,
         settings=train_dribble.settings,
         task_size=TASK_SIZE,
-        recipes={},
+        recipes={robot: train_dribble.DribbleTrainingConfig() for robot in CHASES},
+        lasting=_dribble_lasting,
+        first_steps=lambda recipe: recipe.chase.steps,
+        first_folder=train_dribble.CHASE_FOLDER,
         train=train_dribble.train_dribble,
         examine=examine_dribble,
         metrics=_metrics(

@@ -13,12 +13,15 @@ from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import Walking
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks import compare_plots, compare_report
 from legged_skills.tasks.clip_commands import ClipCommandConfig
+from legged_skills.tasks.commander import CommanderArchitecture
+from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.compare import (
     Compared,
     Comparison,
@@ -32,10 +35,13 @@ from legged_skills.tasks.compare import (
 )
 from legged_skills.tasks.compare_commands import Compare
 from legged_skills.tasks.compare_tasks import TASKS, Metric
-from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig
+from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig, shipped_policy
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
 from legged_skills.tasks.film import FilmSettings
+from legged_skills.tasks.learn_chase import ChaseConfig
+from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import PolicyArchitecture
+from legged_skills.tasks.train_dribble import DribbleTrainingConfig
 from legged_skills.tasks.train_walk import RECIPES, WalkTrainingConfig
 
 SPEC = robots.get("anymal_c")
@@ -270,10 +276,31 @@ def test_recipes_of_the_package(tmp_path: Path) -> None:
     longer = dataclasses.replace(command, steps=5_000_000)._what()
     assert longer.training.run.total_steps == 5_000_000 and longer.reuse is not None
     assert longer.reuse.clip_steps == 4_200_000 and longer.reuse.run.total_steps == 800_000
-    with pytest.raises(SettingsError, match="more than the 4200000 that the recipe of op3"):
+    with pytest.raises(SettingsError, match="more than the 4200000 that the recipe learns from"):
         dataclasses.replace(command, steps=4_200_000)._what()
-    with pytest.raises(SettingsError, match="no recipe for dribble of op3"):
-        dataclasses.replace(command, task="dribble")._what()
+
+
+def test_recipe_of_dribbling(tmp_path: Path) -> None:
+    command = Compare(out=tmp_path, robot="op3", task="dribble", recipe=True, seed=3, envs=8)
+    what = command._what()
+    reuse, scratch = what.reuse, what.training
+    assert isinstance(reuse, DribbleTrainingConfig) and isinstance(scratch, DribbleTrainingConfig)
+    shipped = load_any_policy(shipped_policy("op3"))
+    assert isinstance(shipped, CommanderPolicy) and what.walk is not None
+    assert weights_digest(what.walk.params) == weights_digest(shipped.walk.params)
+    # All but one update of the critic is learned from rules.
+    assert reuse.chase == ChaseConfig() and not reuse.chase.then_ppo
+    assert (reuse.run.total_steps, reuse.run.critic_share) == (24 * 8, 1.0)
+    assert scratch.run == dataclasses.replace(
+        DribbleTrainingConfig().run, total_steps=2_500_000 + 24 * 8, num_envs=8, seed=3
+    )
+    shorter = dataclasses.replace(command, steps=1_000_192)._what()
+    assert isinstance(shorter.reuse, DribbleTrainingConfig)
+    assert shorter.reuse.chase.steps == 1_000_000 and shorter.training.run.total_steps == 1_000_192
+    with pytest.raises(SettingsError, match="more than the 192 that the recipe learns in one upd"):
+        dataclasses.replace(command, steps=192)._what()
+    with pytest.raises(SettingsError, match="a commander has no divergence from skills' prior"):
+        dataclasses.replace(command, sweep=(0.1,))._what()
 
 
 def test_a_stopped_training_ends_the_comparison(still_module: SkillModule, tmp_path: Path) -> None:
@@ -300,6 +327,43 @@ def test_dribbling_with_and_without_skills(still_module: SkillModule, tmp_path: 
     assert figures["ratios"]["time_near_target"] == pytest.approx(near[0] / near[1])
     rows = compare_report.metric_rows(TASKS["dribble"].metrics, figures)
     assert rows[0][0] == "ball to target [m]" and rows[1][-1] == f"{near[0] / near[1]:.2f}"
+
+
+def test_dribbling_by_a_commander_beside_training_from_scratch(
+    still_module: SkillModule, still_policy: TaskPolicy, tmp_path: Path
+) -> None:
+    """Its curve is that of learning from rules, in which it acts itself."""
+    test = DribbleEvaluationConfig(episodes=4, episode_s=0.4, skip_s=0.1)
+    what = compared("dribble", [still_module], test)
+    assert isinstance(what.training, DribbleTrainingConfig)
+    reuse = dataclasses.replace(
+        what.training,
+        commander=CommanderArchitecture(policy_hidden=(8,), critic_hidden=(8,)),
+        chase=ChaseConfig(learner=DistilConfig(steps=6, minibatches=2)),
+    )
+    reuse = what.task.lasting(reuse, 2 * 6 * 8)
+    what = dataclasses.replace(what, reuse=reuse, walk=still_policy)
+    figures = done(what, tmp_path).figures
+    assert figures["curves"]["scratch"]["steps"] == [48.0, 96.0]
+    assert figures["curves"]["reuse"]["steps"] == [48.0]
+    assert [run["steps"] for run in figures["runs"].values()] == [96, 96]
+    commander = load_any_policy(tmp_path / "reuse" / "dribble.npz")
+    assert isinstance(commander, CommanderPolicy)
+    parts = (commander.params, commander.walk.params, commander.walk.decoder.params)
+    assert figures["runs"]["reuse"]["weights"] == sum(
+        np.size(leaf) for leaf in jax.tree.leaves(parts)
+    )
+    again = done(what, tmp_path)
+    assert json.dumps(again.figures) == json.dumps(figures)
+
+
+def test_a_walk_on_other_skills_is_refused(
+    still_module: SkillModule, other_module: SkillModule, still_policy: TaskPolicy
+) -> None:
+    test = DribbleEvaluationConfig(episodes=4, episode_s=0.4)
+    compared("dribble", [still_module], test, walk=still_policy)
+    with pytest.raises(ContractError, match="the walk to command is on other skills than m0"):
+        compared("dribble", [other_module], test, walk=still_policy)
 
 
 def test_figures_are_short() -> None:
