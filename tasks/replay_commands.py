@@ -30,7 +30,8 @@ class Replay:
     """The log: its name without number and ".npz", one of its files, or the folder of a
     deployment."""
     bundle: Path | None = None
-    """The policy bundle it was made with; by default it is looked for beside the log."""
+    """The policy bundle it was made with; by default it is looked for beside the log, and
+    where it was then."""
     policy: Path | None = None
     """The task policy of the bundle, for training's path; by default the package's is tried."""
     getup: Path | None = None
@@ -99,13 +100,13 @@ class Replay:
         }
 
     def _bundle(self, run: "RecordedRun") -> "Bundle":
-        """The bundle that is given, or the one beside the log with the checksum it names."""
+        """The bundle that is given, or the one with the checksum that the log names."""
         from legged_skills.sim2real.bundle import Bundle
 
         if self.bundle is not None:
             return Bundle.load(self.bundle)
         folder = Path(run.source).parent
-        for path in sorted(folder.glob("*.onnx")):
+        for path in (*sorted(folder.glob("*.onnx")), Path(str(run.header.get("bundle_file")))):
             try:
                 bundle = Bundle.load(path)
             except FileFormatError:
@@ -113,6 +114,6 @@ class Replay:
             if bundle.sha256 == run.header["bundle"]:
                 return bundle
         raise FileFormatError(
-            f"{folder}: the bundle of {run.source} is not there, expected it to be named by "
-            "--bundle."
+            f"{folder}: the bundle of {run.source} is not there, nor where it was then; "
+            "expected it to be named by --bundle."
         )

@@ -137,6 +137,7 @@ class DeploymentLog:
             "robot": bundle.robot,
             "task": bundle.task,
             "bundle": bundle.sha256,
+            "bundle_file": str(Path(bundle.name).absolute()),
             "contract": contract.hash,
             "joint_names": list(contract.joint_names),
             "control_period_s": contract.control_period_s,

@@ -1,18 +1,22 @@
 """Training's path beside the runtime, on sensor values that were recorded."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.robots.errors import ContractError
+from legged_skills.robots.console import write_bytes
+from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.deploy.recorded_run import RecordedRun
 from legged_skills.tasks.commands import load_policy, recovering, timing
 from legged_skills.tasks.evaluate_walk import shipped_policy
-from legged_skills.tasks.export import policy_bundle
+from legged_skills.tasks.export import export_bytes, policy_bundle
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.recovering import RecoveringPolicy
 from legged_skills.tasks.replay import TracingRuntime, compare_training, policy_of
+from legged_skills.tasks.replay_commands import Replay
 
 SPEC = robots.get("anymal_c")
 
@@ -67,6 +71,24 @@ def test_policy_of_a_recording(bundle: Bundle) -> None:
     assert policy_of(_recorded("0" * 64)) is None
     with pytest.raises(ContractError, match="recorded with another policy"):
         policy_of(_recorded("0" * 64), shipped_policy("anymal_c"))
+
+
+def test_where_the_bundle_of_a_log_is_looked_for(policy: TaskPolicy, tmp_path: Path) -> None:
+    then, beside, log = tmp_path / "then.onnx", tmp_path / "log" / "x.onnx", tmp_path / "log" / "l"
+    write_bytes(then, export_bytes(policy, timing("anymal_c")))
+    header = {"robot": "anymal_c", "task": "walk", "bundle": Bundle.load(then).sha256}
+    run = RecordedRun(header=header, arrays={}, source=str(log))
+    with pytest.raises(FileFormatError, match="is not there, nor where it was then"):
+        Replay(log=log)._bundle(run)
+    header["bundle_file"] = str(then)
+    assert Replay(log=log)._bundle(run).name == str(then)
+    # Another policy in its place is not taken; one beside the log that is the same is.
+    write_bytes(beside, then.read_bytes())
+    assert Replay(log=log)._bundle(run).name == str(beside)
+    beside.unlink()
+    header["bundle"] = "0" * 64
+    with pytest.raises(FileFormatError, match="expected it to be named by --bundle"):
+        Replay(log=log)._bundle(run)
 
 
 def test_policy_of_a_recording_that_also_gets_up() -> None:

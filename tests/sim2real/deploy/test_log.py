@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def test_numbers_that_a_log_keeps(bench, tmp_path):
     header = run.header
     assert (header["robot"], header["task"]) == (bench.spec.name, "walk")
     assert header["bundle"] == bench.controller.bundle.sha256
+    assert header["bundle_file"] == str(Path(bench.controller.bundle.name).absolute())
     assert tuple(header["joint_names"]) == bench.spec.joint_names
     arrays = run.arrays
     np.testing.assert_allclose(np.diff(arrays["time_s"]), bench.period_s, rtol=1e-6)
