@@ -61,13 +61,31 @@ def assess_walk(
     average_s = config.held_s - config.settle_s
     commands = held_episodes(spec.name, held)
     run = walk_on_commands(
-        spec, policy, commands, config.held_s, average_s, 0, num_threads, gap, config.seed + 1
+        spec,
+        policy,
+        commands,
+        config.held_s,
+        average_s,
+        0,
+        num_threads,
+        gap,
+        config.seed + 1,
+        config.touches_itself,
     )
     figures |= held_figures(run, held)
     figures["held_s"], figures["settle_s"] = config.held_s, config.settle_s
     still, time_s = np.zeros((standing, 1, 3)), config.standing_s
     run = walk_on_commands(
-        spec, policy, still, time_s, time_s, standing, num_threads, gap, config.seed + 2
+        spec,
+        policy,
+        still,
+        time_s,
+        time_s,
+        standing,
+        num_threads,
+        gap,
+        config.seed + 2,
+        config.touches_itself,
     )
     figures["standing"] = standing_figures(spec, run, config.settle_s)
     return figures

@@ -99,6 +99,8 @@ class EvaluateWalk(Figures):
     """Episodes of 8 s of each single command that is held; without a gap there is one."""
     seed: int = 12345
     """Of the commands, and of what the gap draws."""
+    touches_itself: bool = False
+    """Let parts of the robot meet, as those of real ones do; in training they do not."""
     gap: str = "none"
     """What is between policy and physics: none, full, or a file of settings."""
     plot: Path | None = None
@@ -113,7 +115,10 @@ class EvaluateWalk(Figures):
         spec = robots.get(self.robot)
         policy = load_policy(self.robot, "walk", self.policy)
         config = evaluate_walk.WalkEvaluationConfig(
-            episodes=self.episodes, held_episodes=self.held_episodes, seed=self.seed
+            episodes=self.episodes,
+            held_episodes=self.held_episodes,
+            seed=self.seed,
+            touches_itself=self.touches_itself,
         )
         config = assess_walk.as_trained(config, policy)
         gap = load_gap(self.gap, self.robot)
@@ -199,3 +204,8 @@ def _print_walk(figures: Mapping[str, Any]) -> None:
             f"away; base {known(natural['height_m'], '.3f')} m high, in the clips' range "
             f"{known(natural['height_in_range'], '.1%')} of the time"
         )
+    OUT.print(
+        f"parts of the robot are in each other by more than 5 mm for "
+        f"{known(natural['overlap_share'], '.1%')} of the time, by "
+        f"{known(1e3 * natural['overlap_m'], '.0f')} mm at most"
+    )

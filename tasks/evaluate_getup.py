@@ -117,7 +117,7 @@ def stood_after(stands: np.ndarray, for_steps: int) -> np.ndarray:
     total = len(stands)
     counts = np.zeros((total + 1, stands.shape[1]), int)
     np.cumsum(stands, axis=0, out=counts[1:])
-    whole = counts[for_steps:] - counts[:-for_steps] == for_steps
+    whole = counts[for_steps:] - counts[: total + 1 - for_steps] == for_steps
     return np.where(whole.any(axis=0), whole.argmax(axis=0), total)
 
 

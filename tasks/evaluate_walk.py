@@ -56,6 +56,8 @@ class WalkEvaluationConfig:
     """Episodes of standing at the command zero; without a gap there is one."""
     standing_s: float = 12.0
     """Length of these; what is measured begins after ``settle_s`` [s]."""
+    touches_itself: bool = False
+    """Whether parts of a robot meet, as those of real ones do; in training they do not."""
 
     def __post_init__(self) -> None:
         """Checks what the command line offers.
@@ -111,6 +113,7 @@ def walk_on_commands(
     num_threads: int = 0,
     gap: Gap | None = None,
     seed: int = 0,
+    touches_itself: bool = False,
 ) -> WalkEpisodes:
     """Runs a policy deterministically, standing at first, on given commands.
 
@@ -126,6 +129,7 @@ def walk_on_commands(
         num_threads: of the physics; 0 takes all cores.
         gap: what is between policy and physics; None for nothing.
         seed: of what the gap draws, and of the joint angles at the start without one.
+        touches_itself: whether parts of a robot meet.
 
     Raises:
         SettingsError: velocities cannot be averaged over so much of a command.
@@ -137,7 +141,7 @@ def walk_on_commands(
     window = round(average_s / spec.control_period_s)
     steps = hold * count
     env = WalkEnv(
-        simulate(spec, episodes, num_threads, gap),
+        simulate(spec, episodes, num_threads, gap, touches_itself=touches_itself),
         policy.contract,
         WalkConfig(max_steps=steps + 1, start_noise=0.0, change_period_s=1e9),
         seed=seed,
@@ -223,6 +227,7 @@ def walk_at_random(
         num_threads=num_threads,
         gap=gap,
         seed=config.seed,
+        touches_itself=config.touches_itself,
     )
 
 

@@ -4,16 +4,22 @@ from typing import Any
 
 import numpy as np
 
+from legged_skills.mocap.quality import Gates
 from legged_skills.mocap.walking import Walking, nearest_rms
 from legged_skills.robots import rotations
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.intervals import ratio_interval
 from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
+from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
 
 POSE_RATE_HZ = 5.0
 """Poses are compared with those of clips this often: neighbours tell the same [1/s]."""
+OVERLAP_RATE_HZ = 25.0
+"""Whether parts of a robot are in each other is looked at this often [1/s]."""
+OVERLAP_M = Gates.overlap_m
+"""Parts that are in each other by more than this would meet [m]."""
 CONTACT_M = 0.005
 """A foot stands whose lowest point is no higher over the floor's mean height [m]."""
 
@@ -63,8 +69,10 @@ def motion_figures(
         the base is as high over the floor as in the clips (``Walking.height_range_m``, here
         "height_range_m"); "height_m", its mean; "joint_acceleration_radps2" and
         "roll_pitch_rate_radps", root mean squares over time, and joints; "foot_slide_mps", mean
-        speed of what of a standing foot meets the floor; "torque_squared", mean sum over joints
-        [N^2 m^2], NaN if it is not known; "walking_clips", their names. NaN if no step counts.
+        speed of what of a standing foot meets the floor; "overlap_share", share of the time in
+        which parts of the robot that must stay apart are in each other by more than ``OVERLAP_M``,
+        and "overlap_m", the most; "torque_squared", mean sum over joints [N^2 m^2], NaN if it is
+        not known; "walking_clips", their names. NaN if no step counts.
     """
     heights = qpos[..., 2][walks]
     figures: dict[str, Any] = {"height_m": _mean(heights)}
@@ -79,6 +87,7 @@ def motion_figures(
         "joint_acceleration_radps2": _joint_acceleration(spec, qpos, walks),
         "roll_pitch_rate_radps": _roll_pitch_rate(spec, qpos, walks),
         "foot_slide_mps": _foot_slide(spec, qpos, walks),
+        **_overlap(spec, qpos, walks),
         "torque_squared": float("nan") if torque_squared is None else _mean(torque_squared[walks]),
     }
 
@@ -155,6 +164,23 @@ def foot_slides(
     slide = np.take_along_axis(speeds, lowest, axis=2)[..., 0]
     stands = heights.min(axis=2) <= CONTACT_M
     return np.where(stands[1:] & stands[:-1], slide, np.nan)
+
+
+def _overlap(spec: RobotSpec, qpos: np.ndarray, walks: np.ndarray) -> dict[str, float]:
+    """How much parts of robots are in each other, which simulations of walking let them."""
+    model = spec.model()
+    kinematics, collision = Kinematics(model), SelfCollision.of(model, spec)
+    every = max(1, round(1.0 / (OVERLAP_RATE_HZ * spec.control_period_s)))
+    qpos, walks = qpos[::every], walks[::every]
+    depths = [np.empty(0)]
+    for robot in np.flatnonzero(walks.any(axis=0)).tolist():
+        poses = kinematics.poses(qpos[walks[:, robot], robot])
+        depths.append(-collision.distances(kinematics, poses).min(axis=1, initial=np.inf))
+    depth = np.concatenate(depths)
+    return {
+        "overlap_share": _mean(depth > OVERLAP_M),
+        "overlap_m": float(max(0.0, depth.max())) if depth.size else float("nan"),
+    }
 
 
 def _mean(values: np.ndarray) -> float:

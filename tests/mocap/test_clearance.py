@@ -272,3 +272,17 @@ def test_a_robot_without_arms(spec: RobotSpec) -> None:
     )
     qpos = np.tile(spec.home_qpos, (5, 1))
     np.testing.assert_array_equal(none.clear(qpos, 7), qpos)
+
+
+def test_fore_and_hind_feet_keep_their_length_apart() -> None:
+    home = np.array([[0.3, 0.2], [0.3, -0.2], [-0.3, 0.2], [-0.3, -0.2]])
+    room = FootRoom(home_b=home, length_m=0.2, width_m=0.1, margin_m=0.02)
+    paths = np.zeros((120, 4, 3))
+    paths[:, :, :2] = home
+    # The left hind foot swings up to 0.15 m behind the fore one.
+    paths[:, 2, 0] += 0.45
+    contact = np.ones((120, 4), bool)
+    contact[:, 2] = False
+    still, turned = np.zeros(120), np.zeros((120, 4))
+    out = keep_apart(paths, contact, still, turned, room, FPS, CUTOFF_HZ)
+    np.testing.assert_allclose(out[:, 0, 0] - out[:, 2, 0], 0.22, atol=2e-3)

@@ -85,3 +85,19 @@ def test_sources_without_orientations_and_with_notes() -> None:
     assert out.source["note"] == "hands left out; a cycle, repeated 3 times"
     assert motion.source["note"] == "hands left out"
     assert not math.isclose(out.positions_w[-1, 0, 0], out.positions_w[0, 0, 0])
+
+
+def test_ends_of_a_turning_cycle_are_brought_together() -> None:
+    out = unrolled(_period(1.5, (0.5, 0.0), gap=0.03), 4.0)
+    closed = unrolled(_period(1.5, (0.5, 0.0)), 4.0)
+    steps, expected = (np.diff(motion.positions_w, axis=0) for motion in (out, closed))
+    assert np.max(np.abs(steps - expected)) < 0.004
+
+
+def test_cycles_do_not_climb() -> None:
+    motion = _period(0.0, (1.2, 0.0))
+    positions = motion.positions_w.copy()
+    positions[..., 2] += 0.03 * np.linspace(0.0, 1.0, 31)[:, None]
+    out = unrolled(replace(motion, positions_w=positions), 4.0)
+    seams = out.positions_w[[30, 60, 90, 120], :, 2]
+    np.testing.assert_allclose(seams, np.tile(positions[0, :, 2], (4, 1)), atol=1e-9)

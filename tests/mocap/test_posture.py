@@ -11,7 +11,9 @@ from legged_skills.mocap.mapping import mapping_for
 from legged_skills.mocap.posture import (
     Posture,
     PostureSettings,
+    _flight,
     _foot_yaw,
+    _tidy,
     _turn_range,
     analyse,
 )
@@ -333,3 +335,28 @@ def test_a_foot_that_turns_on_the_floor_does_not_stand(human, op3: RobotSpec) ->
     turns = rate > PostureSettings().pivot_speed_radps
     assert np.all(turns.sum(axis=0) > 20)
     np.testing.assert_array_equal(posture.contact, ~turns)
+
+
+def test_short_gaps_in_a_contact_are_closed_unless_the_foot_goes_on() -> None:
+    contact = np.ones((60, 1), bool)
+    contact[30:33] = False
+    feet = np.zeros((60, 1, 3))
+    assert _tidy(contact, feet, 0.05, 60.0, PostureSettings()).all()
+    feet[33:] = [0.2, 0.0, 0.0]
+    np.testing.assert_array_equal(_tidy(contact, feet, 0.05, 60.0, PostureSettings()), contact)
+
+
+def test_only_long_flights_of_all_feet_are_noted() -> None:
+    low = np.ones((100, 2), bool)
+    low[20:30], low[50:70], low[80:, 0] = False, False, False
+    found = np.flatnonzero(_flight(low, 60.0, PostureSettings()))
+    np.testing.assert_array_equal(found, np.arange(50, 70))
+
+
+def test_feet_of_who_goes_fast_stand_at_a_higher_speed(dog, spec: RobotSpec) -> None:
+    mapping = mapping_for(dog.motion, spec)
+    shares = []
+    for share in (0.5, 0.0):
+        settings = PostureSettings(contact_speed=1e-3, contact_speed_share=share)
+        shares.append(analyse(dog.motion, mapping, settings).contact.mean())
+    assert shares[0] > shares[1] + 0.05

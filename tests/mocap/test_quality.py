@@ -14,6 +14,7 @@ from legged_skills.mocap.quality import (
     failed_gates,
     measure_motion,
 )
+from legged_skills.robots import rotations
 from legged_skills.robots.errors import ClipError, UnknownRobotError
 from legged_skills.robots.spec import RobotSpec
 
@@ -150,3 +151,10 @@ def test_limits_are_counted_not_refused(spec: RobotSpec) -> None:
     qpos[:, 7] = 0.6
     beyond = replace(clip, qpos=qpos, qvel=finite_difference_qvel(qpos, FPS))
     assert check_clip(beyond).limit_violations == 20
+
+
+def test_turning_either_way_has_a_rate(spec: RobotSpec) -> None:
+    qpos, feet, contact = _standing(spec)
+    qpos[:, 3:7] = rotations.from_yaw(-1.2 * np.arange(20) / FPS)
+    quality = measure_motion(qpos, _feet(spec, feet, contact), np.full(20, 0.1), spec, FPS)
+    assert quality.yaw_rate_max_radps == pytest.approx(1.2)

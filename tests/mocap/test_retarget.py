@@ -9,9 +9,12 @@ import pytest
 
 from legged_skills.mocap import signals
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.mapping import mapping_for
 from legged_skills.mocap.mirror import mirror
 from legged_skills.mocap.pipeline import RetargetedFile, retarget_motion
+from legged_skills.mocap.retarget import retarget
 from legged_skills.mocap.source import SourceMotion
+from legged_skills.mocap.stretch import RetargetSettings
 from legged_skills.robots import rotations
 from legged_skills.robots.spec import RobotSpec
 
@@ -304,3 +307,12 @@ def test_the_source_is_not_written_to(human, op3: RobotSpec) -> None:
     positions.flags.writeable = False
     retarget_motion(replace(human.motion, positions_w=positions), op3)
     np.testing.assert_array_equal(positions, human.motion.positions_w)
+
+
+def test_the_slowest_that_is_allowed_is_of_the_sources_time(human, op3: RobotSpec) -> None:
+    fast = replace(human.motion, fps=3 * human.motion.fps)
+    settings = RetargetSettings(slowest=1.0)
+    result = retarget(fast, mapping_for(fast, op3), op3, settings)
+    most = max(stretch.slowdown.max() for stretch in result.stretches)
+    # The robot's own time is shorter (Froude): so much slower it may be.
+    assert most == pytest.approx(1.0 / result.fit.time_scale, rel=0.02)

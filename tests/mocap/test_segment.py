@@ -195,3 +195,35 @@ def test_a_source_too_short_for_anything_is_cut_all_the_same() -> None:
     result = _result()
     few = replace(result.posture, yaw=np.zeros(3), problems={"sitting": np.zeros(3, dtype=bool)})
     assert explain(few, {}, [], 100.0) == [Cut(start_s=0.0, stop_s=0.02, reason="too short")]
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(90, True), (92, False)])
+def test_how_long_no_foot_may_stand(frames: int, kept: bool) -> None:
+    stretch = _standing(OP3)
+    stretch.contact[160 : 160 + frames] = False
+    _, reasons = usable_parts(_result(stretch), OP3, SETTINGS)
+    assert reasons["feet hardly ever stand"].any() != kept
+
+
+@pytest.mark.parametrize(
+    ("heights_m", "cut"),
+    [
+        ([0.02] * 20, True),
+        ([0.02] * 10, False),  # 0.2 s
+        ([0.009] * 40, False),  # not clearly off the floor
+        ([0.006] * 8 + [0.02] * 8 + [0.006] * 8, True),  # more than half as high counts around it
+        ([0.004] * 8 + [0.02] * 8 + [0.004] * 8, False),
+    ],
+)
+def test_who_is_in_the_air_for_long_is_cut_out(heights_m: list[float], cut: bool) -> None:
+    stretch, end = _standing(OP3), 160 + len(heights_m)
+    stretch.contact[160:end] = False
+    stretch.floor_distance[160:end] = np.array(heights_m)[:, None]
+    _, reasons = usable_parts(_result(stretch), OP3, SETTINGS)
+    # At the source's frames, which are twice as many.
+    found = np.flatnonzero(reasons["in the air too long"]) / 2.0
+    np.testing.assert_array_equal(found, np.arange(160, end) if cut else [])
+    # One foot on the floor is enough.
+    stretch.floor_distance[160:end, 0] = 0.0
+    _, reasons = usable_parts(_result(stretch), OP3, SETTINGS)
+    assert not reasons["in the air too long"].any()

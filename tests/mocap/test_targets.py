@@ -147,3 +147,19 @@ def test_orientations_of_soles() -> None:
     np.testing.assert_allclose(toes[..., 2], np.sin(pitch), atol=1e-12)
     across = rotations.rotate(quats, np.array([0.0, 1.0, 0.0]))
     np.testing.assert_allclose(across[..., 2], 0.0, atol=1e-12)
+
+
+def test_a_contact_and_how_it_fades_in_closed_form() -> None:
+    time = np.arange(100)
+    path = np.zeros((100, 1, 3))
+    path[:, 0, 0], path[:, 0, 2] = 0.002 * time, 0.038
+    contact = ((time >= 40) & (time < 60))[:, None]
+    # At half the frame rate there is no low-pass.
+    floor = np.full((100, 1), RADIUS)
+    out = pinned_feet(path, contact, floor, FPS, 0.5 * FPS, 0.06)[:, 0]
+    place = np.array([0.002 * 49.5, 0.0, RADIUS])
+    np.testing.assert_allclose(out[39:61], np.tile(place, (22, 1)), atol=1e-12)
+    fade = np.exp(-np.arange(1, 40) / 3.0)[:, None]
+    after, before = path[61:, 0], path[38::-1, 0]
+    np.testing.assert_allclose(out[61:], after + (place - path[60, 0]) * fade, atol=1e-12)
+    np.testing.assert_allclose(out[38::-1], before + (place - path[39, 0]) * fade, atol=1e-12)

@@ -93,3 +93,8 @@ def test_shipped_walks(robot: str) -> None:
     assert not any(word in names for word in ("kick", "turn00", "pirouette", "stealthy"))
     low, high = walking.height_range_m
     assert 0.8 * spec.standing_height_m < low < high < 1.02 * spec.standing_height_m
+
+
+def test_short_motions_have_the_speed_of_all_of_it() -> None:
+    pos = np.stack([0.5 * 0.02 * np.arange(11), np.zeros(11)], axis=1)
+    np.testing.assert_allclose(travel_speeds(pos, 0.02), [0.5])

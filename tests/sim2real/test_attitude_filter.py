@@ -2,7 +2,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
+from legged_skills.robots import rotations
 from legged_skills.sim2real.attitude_filter import (
     STANDARD_GRAVITY,
     AttitudeFilter,
@@ -21,11 +23,12 @@ def test_follows_a_turn_from_the_gyroscope_alone():
     np.testing.assert_allclose(attitude.gravity_b, wanted, atol=5e-4)
 
 
-def test_leans_towards_the_accelerometer_with_its_time_constant():
-    attitude = AttitudeFilter(1, AttitudeFilterConfig(time_constant_s=1.0))
+@pytest.mark.parametrize("time_constant_s", [1.0, 0.5])
+def test_leans_towards_the_accelerometer_with_its_time_constant(time_constant_s: float):
+    attitude = AttitudeFilter(1, AttitudeFilterConfig(time_constant_s=time_constant_s))
     tilt = 0.1
     force = STANDARD_GRAVITY * np.array([[0.0, np.sin(tilt), np.cos(tilt)]])
-    for _ in range(1000):
+    for _ in range(round(1000 * time_constant_s)):
         attitude.update(np.zeros((1, 3)), force, 0.001)
     seen = -attitude.gravity_b[0, 1]
     # After one time constant 1 - 1/e of the way, for a small angle.
@@ -57,3 +60,15 @@ def test_a_robot_needs_neither_mujoco_nor_jax_for_it():
         "assert not {'jax', 'mujoco'} & set(sys.modules), 'too much'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("axis", np.eye(3))
+def test_follows_a_turn_about_any_axis_of_a_tilted_robot(axis: np.ndarray):
+    attitude = AttitudeFilter(1)
+    attitude.reset(np.array([[1.0, 2.0, 2.0]]))
+    wild = np.array([[0.0, 0.0, 2.0 * STANDARD_GRAVITY]])
+    for _ in range(1000):
+        attitude.update(0.5 * axis[None], wild, 0.001)
+    turn = rotations.from_axis_angle(axis, np.array(0.5))
+    wanted = rotations.rotate_inverse(turn, -np.array([1.0, 2.0, 2.0]) / 3.0)
+    np.testing.assert_allclose(attitude.gravity_b[0], wanted, atol=1e-3)

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
+from legged_skills.robots import rotations
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.ball_camera import BallCamera, CameraConfig, within
+from legged_skills.sim2real.ball_camera import (
+    BallCamera,
+    CameraConfig,
+    in_heading_frame,
+    within,
+)
 
 STEP_S = 0.02
 
@@ -119,3 +125,25 @@ def test_within():
 def test_unusable_settings():
     with pytest.raises(SettingsError, match="period_s is 0"):
         CameraConfig(period_s=0.0)
+
+
+def test_the_frame_of_the_heading_leaves_pitch_out():
+    left = rotations.from_yaw(np.array([0.5 * np.pi]))
+    pitch = rotations.from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array([0.3]))
+    seen = in_heading_frame(rotations.multiply(left, pitch), np.array([[[0.0, 2.0], [1.0, 0.0]]]))
+    np.testing.assert_allclose(seen, [[[2.0, 0.0], [0.0, -1.0]]], atol=1e-6)
+
+
+def test_velocity_is_that_of_the_ball_however_late_pictures_are():
+    camera, rng = _camera(smoothing_s=0.1), np.random.default_rng(0)
+    camera.set_factors(np.arange(1), np.array([0.06]), np.zeros(1), np.zeros(1))
+    for t in range(1, 120):
+        camera.step(_line(t), _line(t), rng)
+    np.testing.assert_allclose(camera.velocity[0], [0.5, -0.25], rtol=1e-3)
+
+
+def test_a_ball_that_jumps_is_not_believed_to_be_that_fast():
+    camera, rng = _camera(smoothing_s=0.1), np.random.default_rng(0)
+    camera.step(np.array([[1.0, -1.0]]), np.zeros((1, 2)), rng)
+    # At most 5 m/s, of which a step of 20 ms takes 1/6.
+    np.testing.assert_allclose(camera.velocity[0], np.array([5.0, -5.0]) / 6.0, rtol=1e-5)

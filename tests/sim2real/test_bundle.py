@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
@@ -218,6 +218,15 @@ def _unknown_operator(model):
     model.graph.node[0].op_type = "Nonsense"
 
 
+def _nan_memory(model):
+    graph = model.graph
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["z_before" if name == "z" else name for name in names]
+    graph.initializer.append(numpy_helper.from_array(np.array(np.nan, np.float32), "not_a_number"))
+    graph.node.append(helper.make_node("Mul", ["z_before", "not_a_number"], ["z"]))
+
+
 def _second_output(model):
     model.graph.output.append(helper.make_tensor_value_info("added", TensorProto.FLOAT, ["b", 4]))
 
@@ -229,6 +238,7 @@ def _second_output(model):
         (_second_output, "outputs are added, joint_targets, z, expected joint_targets, z"),
         (_fix_batch, r"'observation' is a tensor\(float\) of shape \(1, 3, 42\), expected"),
         (_nan_weight, "the policy's outputs are not finite"),
+        (_nan_memory, "the policy's outputs are not finite"),
         (_wider_limit, "the policy's joint targets exceed the stated limits"),
         (_lower_limit, "the policy's joint targets exceed the stated limits"),
         (_unknown_operator, "not a readable ONNX model"),

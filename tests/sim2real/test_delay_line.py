@@ -5,6 +5,7 @@ from legged_skills.sim2real.delay_line import DelayLine
 
 def test_reads_what_was_pushed_so_many_steps_ago():
     line = DelayLine(3, 2, max_delay=4)
+    assert line.max_delay == 4
     line.fill(slice(None), np.zeros((3, 2)))
     for t in range(1, 8):
         line.push(np.full((3, 2), t))

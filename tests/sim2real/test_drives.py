@@ -8,6 +8,7 @@ from legged_skills.robots.simulation import Motion
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.drives import Drives, setpoint_ramp, torque_speed_line
 from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.identified import Identified
 
 SPEC = robots.get("anymal_c")
 GAP = GAPS["anymal_c"]
@@ -169,3 +170,96 @@ def test_goes_on_exactly(name: str):
     resumed.restore(saved)
     resumed.substeps(1, 1)
     np.testing.assert_array_equal(one.targets[-1], other.targets[-1])
+
+
+def test_identified_gains_and_delay_stand_for_the_robots_own():
+    timing, zeros = dataclasses.replace(GAP.timing, setpoint="hold"), np.zeros(SPEC.num_joints)
+    fit = Identified(
+        robot=SPEC.name,
+        joint_names=SPEC.joint_names,
+        kp=0.9 * SPEC.kp,
+        damping=0.5 * SPEC.kd,
+        friction=zeros,
+        armature=zeros + 0.06,
+        command_delay_s=0.010,
+        kp_error=zeros,
+        damping_error=zeros,
+        friction_error=zeros,
+        armature_error=zeros,
+        command_delay_error_s=0.0,
+        fitted=np.ones((SPEC.num_joints, 4), bool),
+        residual_rms_rad=zeros,
+        seconds=60.0,
+    )
+    physics = Recorder()
+    drives = Drives(dataclasses.replace(GAP, fit=fit, timing=timing), physics, 4)
+    factors = ranges.nominal(GAP.ranges, SPEC, 1, 2)
+    factors["command_delay_s"][:] = 0.025
+    drives.set_factors(factors)
+    drives.reset(np.arange(2), physics.qpos[:, 7:])
+    _run(drives, [0.1, 0.1, 0.1])
+    # 25 and 10 ms are seven steps of 5 ms.
+    np.testing.assert_allclose(_moves(physics), [0.0] * 7 + [0.1] * 5, atol=1e-6)
+    np.testing.assert_allclose(physics.kp, 0.9 * SPEC.kp[0])
+    np.testing.assert_allclose(physics.kd, 0.5 * SPEC.kd[0])
+
+
+def test_the_torque_speed_line_with_a_low_battery():
+    physics = Recorder()
+    drives = _drives(physics, battery=0.8)
+    np.testing.assert_allclose(drives.voltage, 0.8)
+    physics.qvel[:, 6] = 3.75
+    _run(drives, [0.0])
+    # The limit, the stall torque and the speed without load are 0.8 times as large.
+    limit, stall, free = 80.0, 1.5, 7.5
+    wanted = 0.8 * limit * stall * (1.0 - 3.75 / (0.8 * free))
+    np.testing.assert_allclose(physics.high[0, :2], [wanted, 0.8 * limit])
+    np.testing.assert_allclose(physics.low[0, :2], -0.8 * limit)
+    np.testing.assert_allclose(physics.kp, 0.8 * SPEC.kp[0])
+    np.testing.assert_allclose(physics.kd, SPEC.kd[0])
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.4), (2, 0.8)])
+def test_the_battery_sags_with_torque_of_either_sign(count: int, share: float):
+    physics = Recorder("op3", step_s=0.004)
+    drives = _drives(physics, battery=0.95, battery_resistance_ohm=0.1)
+    physics.torque[:] = 1.0
+    physics.torque[:, ::2] = -1.0
+    drives.command(np.tile(physics.spec.default_joint_pos, (2, 1)))
+    drives.substeps(0, count)
+    # 20 Nm of 0.56 A/Nm are 11.2 A; 4 ms are 0.4 of its time constant of 10 ms.
+    sag = 0.1 * 20 * 0.56 / 12.0
+    np.testing.assert_allclose(drives.voltage, 0.95 - share * sag, atol=1e-6)
+
+
+def test_half_of_the_voltage_is_left_at_least():
+    physics = Recorder("op3", step_s=0.004)
+    drives = _drives(physics, battery_resistance_ohm=10.0)
+    physics.torque[:] = 1.0
+    for _ in range(20):
+        drives.command(np.tile(physics.spec.default_joint_pos, (2, 1)))
+        for substep in range(6):
+            drives.substeps(substep, 1)
+    np.testing.assert_allclose(drives.voltage, 0.5, atol=1e-6)
+
+
+def test_half_of_a_setpoint_may_be_interpolated():
+    physics = Recorder()
+    _run(_drives(physics, interpolation=0.5), [0.8])
+    ramp = np.array([1.5, 3.5, 5.5, 7.5]) / 8.0
+    np.testing.assert_allclose(_moves(physics), 0.8 - 0.5 * (1.0 - ramp) * 0.8, atol=1e-6)
+
+
+def test_gears_play_on_both_sides():
+    physics = Recorder()
+    drives = _drives(physics, backlash_rad=0.01)
+    _run(drives, [-0.004, -0.004])
+    np.testing.assert_allclose(_moves(physics)[-1], 0.0, atol=1e-6)
+    _run(drives, [-0.1, -0.1])
+    np.testing.assert_allclose(_moves(physics)[-1], -0.09, atol=1e-6)
+
+
+def test_episodes_begin_where_the_encoder_says_that_joints_are():
+    physics = Recorder()
+    _run(_drives(physics, joint_offset_rad=0.05, command_delay_s=0.01), [0.3])
+    np.testing.assert_allclose(_moves(physics)[:2], 0.0, atol=1e-6)

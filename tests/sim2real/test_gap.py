@@ -6,7 +6,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.gap import GAPS, load_gap
+from legged_skills.sim2real.gap import GAPS, load_gap, widened
 from legged_skills.sim2real.ranges import per
 
 
@@ -105,3 +105,13 @@ def test_the_documentation_lists_every_factor_as_it_is():
         ends = [getattr(column, name) for column in columns]
         cells = ["-" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
         assert f"| `{name}` | {per(name)} | {cells[0]} | {cells[1]} |" in text, name
+
+
+def test_a_training_widens_what_the_gap_says():
+    gap = dataclasses.replace(GAPS["anymal_c"], training_level=1.2)
+    wide = widened(gap, 1.5)
+    assert wide is not None and wide.training_level == pytest.approx(1.8)
+    assert wide.ramp_share == gap.ramp_share
+    at_once = widened(gap, 1.0, 0.1)
+    assert at_once is not None and at_once.ramp_share == 0.1
+    assert widened(None, 1.5) is None

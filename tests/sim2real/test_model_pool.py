@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.ball import BALL, BALLS
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real import ranges
+from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.gap import GAPS
 from legged_skills.sim2real.model_pool import ModelPool, down_directions, model_fields
 from legged_skills.sim2real.terrain import floor_levels, floor_name, gap_model, is_gap_model
@@ -115,3 +117,27 @@ def test_the_pool_reaches_the_simulation():
     np.testing.assert_allclose(extra, [5.0, 0.0, 0.0])
     assert sim.field("body_mass").shape == (3, MODEL.nbody)
     assert isinstance(sim.model, mujoco.MjModel)
+
+
+def test_a_payload_makes_the_trunk_harder_to_turn():
+    fields = _pool(link_mass=1.2, payload_kg=4.0).fields
+    trunk = 1.2 * MODEL.body_mass[BASE]
+    wanted = 1.2 * MODEL.body_inertia
+    wanted[BASE] *= (trunk + 4.0) / trunk
+    np.testing.assert_allclose(fields["body_inertia"][0, 1:], wanted[1:])
+
+
+def test_friction_losses_are_never_negative():
+    fields = _pool(coulomb_friction_nm=-1.0).fields
+    np.testing.assert_array_equal(fields["dof_frictionloss"][:, 6:], 0.0)
+
+
+def test_the_friction_of_the_feet_is_not_the_balls():
+    gap = BALL_GAPS["anymal_c"]
+    model = gap_model(SPEC, gap, BALLS["anymal_c"])
+    factors = ranges.nominal(gap.ranges, SPEC, LINKS, 1)
+    factors["floor_friction"][:] = 0.4
+    pool = ModelPool(model, SPEC, gap, factors, np.random.default_rng(0))
+    ball = model.geom(BALL).id
+    friction = pool.fields["geom_friction"][0, ball, 0]
+    assert friction == pytest.approx(model.geom_friction[ball, 0])

@@ -46,3 +46,26 @@ def test_goes_on_exactly():
     a, b = np.random.default_rng(1), np.random.default_rng(1)
     for _ in range(100):
         np.testing.assert_array_equal(one.step(a), other.step(b))
+
+
+def test_a_push_that_ends_within_a_control_step_has_its_impulse():
+    config = PushConfig(duration_s=(0.05, 0.05), interval_s=(2.0, 2.0))
+    pushes, rng = Pushes(config, 1, 0.02), np.random.default_rng(0)
+    pushes.force_n[:] = 10.0
+    pushes.reset(np.arange(1), rng)
+    force = np.linalg.norm([pushes.step(rng)[0] for _ in range(110)], axis=1)
+    start = np.flatnonzero(force)[0]
+    # 50 ms are two and a half steps.
+    np.testing.assert_allclose(force[start : start + 4], [10.0, 10.0, 5.0, 0.0])
+
+
+def test_the_first_push_may_come_at_once():
+    n, rng = 3000, np.random.default_rng(0)
+    pushes = Pushes(PushConfig(), n, 0.02)
+    pushes.force_n[:] = 1.0
+    pushes.reset(np.arange(n), rng)
+    pushed = np.zeros(n, bool)
+    for _ in range(50):
+        pushed |= pushes.step(rng).any(axis=1)
+    # Uniform within 3 s, of which this is the first.
+    np.testing.assert_allclose(pushed.mean(), 1.0 / 3.0, atol=0.03)

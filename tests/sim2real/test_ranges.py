@@ -99,3 +99,8 @@ def test_a_factor_with_equal_ends_does_not_vary():
 def test_bad_ends_are_refused(field: str, ends: tuple[float, float], message: str):
     with pytest.raises(SettingsError, match=message):
         dataclasses.replace(RANGES, **{field: ends})
+
+
+def test_links_err_partly_alike():
+    mass = ranges.draw(RANGES, SPEC, LINKS, 20_000, np.random.default_rng(0))["link_mass"]
+    np.testing.assert_allclose((mass[:, 0] == mass[:, 7]).mean(), 1.0 / 3.0, atol=0.015)

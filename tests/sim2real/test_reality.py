@@ -11,7 +11,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.gap import GAPS, load_gap
 from legged_skills.sim2real.identified import Identified
-from legged_skills.sim2real.reality import simulate
+from legged_skills.sim2real.reality import simulate, steps_at_once
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 
 
@@ -204,3 +204,61 @@ def test_a_fit_has_the_robots_joints_in_its_order(tmp_path):
     (tmp_path / "gap.yaml").write_text("fit: fit.json")
     with pytest.raises(SettingsError, match=r"fit.json: joint_names are not those of op3"):
         load_gap(str(tmp_path / "gap.yaml"), "op3")
+
+
+def _given(n: int, **changes: float | np.ndarray) -> SensedRobots:
+    """Robots with nominal factors but for some."""
+    sensed = _robots("anymal_c", n=n)
+    factors = ranges.nominal(GAPS["anymal_c"].ranges, sensed.spec, 13, n)
+    for name, value in changes.items():
+        factors[name][:] = value
+    sensed.set_factors(factors)
+    return sensed
+
+
+def test_episodes_start_off_within_the_limits_and_on_the_floor():
+    velocity = np.array([0.1, 0.2, -0.3])
+    sensed = _given(3, start_joint_rad=0.1, start_velocity_mps=velocity, roughness_m=0.02)
+    spec, qpos = sensed.spec, sensed.spec.home_qpos.copy()
+    qpos[7] = spec.joint_upper[0]
+    sensed.reset(np.arange(3), qpos, np.zeros(18))
+    np.testing.assert_allclose(sensed.joint_pos[:, 0], spec.joint_upper[0], atol=1e-6)
+    np.testing.assert_allclose(sensed.joint_pos[:, 1], spec.default_joint_pos[1] + 0.1, atol=1e-6)
+    np.testing.assert_allclose(sensed.lin_vel_b, np.tile(velocity, (3, 1)), atol=1e-6)
+    # Its highest points are half of its roughness above the mean.
+    np.testing.assert_allclose(sensed.pos_w[:, 2], qpos[2] + 0.01, atol=1e-6)
+
+
+def test_new_episodes_begin_without_a_push_and_with_the_force_of_their_row():
+    sensed = _robots("anymal_c", n=8)
+    assert sensed.reality is not None
+    sensed.reality.pushes._left[:] = 1.0
+    sensed.reset(np.arange(8), sensed.spec.home_qpos, np.zeros(18))
+    np.testing.assert_array_equal(sensed.reality.pushes._left, 0.0)
+    wanted = sensed.reality.factors["push_force_n"]
+    np.testing.assert_array_equal(sensed.reality.pushes.force_n, wanted)
+    assert len(np.unique(wanted)) > 1
+
+
+def test_factors_for_tests_are_drawn_at_the_level_in_force():
+    sensed = _robots("anymal_c", level=0.0)
+    sensed.draw_factors(3)
+    assert sensed.reality is not None
+    np.testing.assert_array_equal(sensed.reality.factors["payload_kg"], 0.0)
+
+
+def test_sensors_of_a_robot_that_diverged_begin_anew():
+    sensed = _given(2)
+    sensed.reset(np.arange(2), sensed.spec.home_qpos, np.zeros(18))
+    sensed.batch.qvel[0] = 1e9
+    diverged = sensed.step(np.zeros((2, 12)))
+    assert diverged.tolist() == [True, False]
+    np.testing.assert_allclose(sensed.signals["joint_pos"][0], sensed.joint_pos[0], atol=1e-5)
+    np.testing.assert_allclose(sensed.signals["joint_vel"][0], sensed.joint_vel[0], atol=1e-5)
+
+
+def test_physics_steps_that_drives_let_be_one_call():
+    # ANYmal's torque-speed line follows each; OP3's setpoints come every 8 ms.
+    assert steps_at_once(GAPS["anymal_c"], 0.00125, 16) == 1
+    assert steps_at_once(GAPS["op3"], 0.004, 6) == 2
+    assert steps_at_once(GAPS["op3"], 0.004, 5) == 1

@@ -20,7 +20,7 @@ class Puppet(BatchSim):
         super().__init__(robots.get(name), n, 1)
 
 
-def _sensors(name: str, n: int, **changes: float) -> tuple[Sensors, Puppet]:
+def _sensors(name: str, n: int, **changes: float | np.ndarray) -> tuple[Sensors, Puppet]:
     gap, puppet = GAPS[name], Puppet(name, n)
     factors = ranges.nominal(gap.ranges, puppet.spec, 1, n)
     factors["sensor_delay_s"][:] = 0.0
@@ -152,3 +152,83 @@ def test_contracts_without_joint_velocity_have_no_noise_for_it():
     assert noise[6] > 0.0 and not noise[26:].any()
     told = dataclasses.replace(robots.get("op3"), measures_joint_velocity=True)
     assert noise_of(proprioception(told), 20)[26] > 0.0
+
+
+TILT = np.array([0.01, -0.02, 0.03])
+RATE = np.array([0.5, -0.3, 0.2])
+GYRO_BIAS, FELT_BIAS = np.array([0.01, 0.02, 0.03]), np.array([0.1, -0.2, 0.3])
+UP = np.array([0.0, 0.0, STANDARD_GRAVITY])
+
+
+def _seen(vector: np.ndarray) -> np.ndarray:
+    """What an IMU that is mounted off by TILT sees, to first order."""
+    return vector + np.cross(vector, TILT)
+
+
+def test_mounting_errors_about_all_axes():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 1, imu_tilt_rad=TILT, gyro_bias=GYRO_BIAS)
+    puppet.qvel[:, 3:6] = RATE
+    sensors.sample(puppet.qpos, puppet.qvel, rng)
+    sensors.read(rng)
+    np.testing.assert_allclose(sensors.values[0, :3], _seen(DOWN), atol=1e-6)
+    np.testing.assert_allclose(sensors.values[0, 3:6], _seen(RATE) + GYRO_BIAS, atol=1e-6)
+
+
+def test_the_imu_of_op3_by_hand():
+    rng = np.random.default_rng(0)
+    errors = {"imu_tilt_rad": TILT, "gyro_bias": GYRO_BIAS, "accelerometer_bias": FELT_BIAS}
+    sensors, puppet = _sensors("op3", 1, **errors)
+    felt = _seen(UP) + FELT_BIAS
+    puppet.qvel[:, :3], puppet.qvel[:, 3:6] = [1.0, 2.0, 3.0], RATE
+    # The first frame of an episode has the errors too, and takes no speed for an acceleration.
+    sensors.reset(np.array([0]), rng)
+    np.testing.assert_allclose(sensors.values[0, 3:6], _seen(RATE) + GYRO_BIAS, atol=1e-6)
+    np.testing.assert_allclose(sensors.values[0, :3], -felt / np.linalg.norm(felt), atol=1e-6)
+    for _ in range(2):
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    np.testing.assert_allclose(sensors._felt[0], felt, rtol=1e-4, atol=1e-4)
+    # Its low-pass has forgotten what was before after a while.
+    puppet.qvel[:, 3:6] = -2.0 * RATE
+    for _ in range(120):
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    sensors.read(rng)
+    np.testing.assert_allclose(sensors.values[0, 3:6], _seen(-2.0 * RATE) + GYRO_BIAS, atol=1e-5)
+    np.testing.assert_allclose(sensors._felt[0], felt, rtol=1e-4, atol=1e-4)
+
+
+def test_the_accelerometer_of_op3_feels_a_slope():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("op3", 1)
+    sensors._down_w[:] = [np.sin(0.1), 0.0, -np.cos(0.1)]
+    sensors.reset(np.array([0]), rng)
+    for _ in range(2):
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    wanted = STANDARD_GRAVITY * np.array([-np.sin(0.1), 0.0, np.cos(0.1)])
+    np.testing.assert_allclose(sensors._felt[0], wanted, atol=1e-4)
+
+
+def test_the_accelerometer_of_op3_has_an_end_and_noise():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("op3", 1)
+    puppet.qvel[:, 2] = 100.0
+    for _ in range(2):
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    # From 1 g towards 2 g, where it ends, with a weight of 0.4.
+    np.testing.assert_allclose(sensors._felt[0, 2], 1.4 * STANDARD_GRAVITY, rtol=1e-5)
+    sensors, puppet = _sensors("op3", 4000, sensor_noise=1.5)
+    for _ in range(2):
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    np.testing.assert_allclose(sensors._felt.std(axis=0), 0.4 * 0.3 * 1.5, rtol=0.05)
+
+
+def test_jitter_is_on_top_of_the_longest_delay():
+    rng = np.random.default_rng(0)
+    sensors, puppet = _sensors("anymal_c", 2000, sensor_jitter_s=0.005)
+    sensors._delay_s[:] = GAPS["anymal_c"].ranges.sensor_delay_s[1]
+    for step in range(1, 21):
+        puppet.qpos[:, 7] = step
+        sensors.sample(puppet.qpos, puppet.qvel, rng)
+    sensors.read(rng)
+    # 25 ms are 10 steps, and up to 5 ms more are two.
+    assert set(np.unique(sensors.values[:, 6])) == {8.0, 9.0, 10.0}

@@ -42,3 +42,15 @@ def test_a_ray_down_meets_the_same_floor_one_period_on():
         assert depth(x, y) == pytest.approx(depth(x + period, y), abs=1e-6)
         assert depth(x, y) == pytest.approx(depth(x, y % period), abs=1e-6)
         assert depth(x, y) != pytest.approx(depth(x + 0.31, y), abs=1e-5)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_rough_floors_are_level_in_the_mean(number: int):
+    model = gap_model(robots.get("anymal_c"), GAPS["anymal_c"])
+    floor = model.hfield(floor_name(number)).id
+    cells = model.hfield_nrow[floor] * model.hfield_ncol[floor]
+    data = model.hfield_data[model.hfield_adr[floor] :][:cells]
+    height = model.geom(floor_name(number)).pos[2] + model.hfield_size[floor, 2] * data
+    half = 0.5 * model.hfield_size[floor, 2]
+    ends = [height.min(), height.mean(), height.max()]
+    np.testing.assert_allclose(ends, [-half, 0.0, half], atol=0.02 * half)

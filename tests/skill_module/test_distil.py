@@ -145,3 +145,27 @@ def test_free_robots_draw_from_the_prior():
     z = np.asarray(AGENT.act(params, obs, z_tm1, jax.random.key(1), deterministic=False).z)
     np.testing.assert_allclose(z.mean(axis=0), [0.9, -1.8], atol=0.03)
     np.testing.assert_allclose(z.std(axis=0), np.sqrt(1 - 0.81), rtol=0.05)
+
+
+@pytest.mark.standard_dtypes
+@pytest.mark.parametrize("how", ["terminated", "truncated", "free"])
+def test_latents_begin_anew_in_the_step_after_an_end(how: str):
+    config, batch = DistilConfig(epochs=1, minibatches=1), _batch(3, 4, 0)
+    at = batch.terminated.at[1, 2].set(True)
+    if how == "free":
+        free = at[..., None].astype(jnp.float32)
+        batch = batch._replace(obs=batch.obs | {"free": free})
+    else:
+        batch = batch._replace(**{how: at})
+    params, schedule = AGENT.init(jax.random.key(0)), Schedule(0.1)
+    tracker = TRACKER.init(jax.random.key(1))
+    state, key = ppo.begin(params, config), jax.random.key(0)
+    figures = distil.update(TRACKER, tracker, AGENT, config, state, batch, schedule, key)[1]
+
+    def divergence(first: jax.Array) -> float:
+        data = {"privileged": batch.obs["privileged"], **batch.record, "first": first}
+        return float(distil.latents(AGENT, params, data)[1].mean())
+
+    after = jnp.zeros_like(at).at[2, 2].set(True)
+    np.testing.assert_allclose(figures["kl_prior"], divergence(after), rtol=1e-5)
+    assert abs(divergence(after) - divergence(at)) > 1e-3

@@ -200,3 +200,46 @@ def test_settings_that_cannot_be_are_refused(name, value, expected):
     with pytest.raises(SettingsError) as caught:
         ImitationConfig(**{name: value})
     assert str(caught.value) == f"{name} is {value}, expected {expected}."
+
+
+def test_rewards_by_hand(env, monkeypatch: pytest.MonkeyPatch):
+    env.reset(np.arange(4), np.full(4, 20))
+    robots_, reference = env.robots, env.reference
+    leg, speed = SPEC.leg_length_m, SPEC.froude_speed_mps
+    # All are where their references are, but for one thing each.
+    robots_.pos_w[:], robots_.quat[:] = reference.qpos[20, :3], reference.qpos[20, 3:7]
+    robots_.joint_pos[:], robots_.joint_vel[:] = reference.qpos[20, 7:], reference.qvel[20, 6:]
+    robots_.lin_vel_b[:] = reference.lin_vel_b[20]
+    feet = np.tile(reference.feet_b[20], (4, 1))
+    robots_.pos_w[0] += [0.03, 0.0, 0.04]
+    robots_.joint_vel[1, :2] += [3.0, -4.0]
+    robots_.lin_vel_b[2] += [0.3, -0.1, 0.2]
+    feet[3, 4] += 0.05
+    monkeypatch.setattr(robots_, "feet_b", lambda: feet)
+    _, terms = env._reward(env.tracking_error(), robots_.last_action)
+    root = np.exp(-3.0 * 0.05**2 / leg**2 - 60.0 * 0.04**2 / leg**2)
+    wanted = {
+        "root": [root, 1.0, 1.0, 1.0],
+        "joint_vel": [1.0, np.exp(-0.01 * 25.0), 1.0, 1.0],
+        "root_vel": [1.0, 1.0, np.exp(-11.0 * 0.14 / speed**2), 1.0],
+        "feet": [1.0, 1.0, 1.0, np.exp(-6.0 * 0.05**2 / leg**2)],
+    }
+    for name, values in wanted.items():
+        np.testing.assert_allclose(terms[name], values, rtol=1e-3, err_msg=name)
+
+
+def test_both_quaternions_of_a_turn_look_alike(env):
+    env.reset(np.arange(4), np.full(4, 20))
+    env.robots.quat[:] = [np.cos(0.25), 0.0, 0.0, np.sin(0.25)]
+    seen = env._observe_privileged(slice(None))
+    env.robots.quat[:] = -env.robots.quat
+    np.testing.assert_allclose(env._observe_privileged(slice(None)), seen, atol=1e-5)
+
+
+def test_a_fall_at_the_end_of_a_clip_is_a_fall(env):
+    env.reset(np.arange(4), np.full(4, 98))
+    env.robots.sim.qpos[0, 2] = 0.1
+    outcome = env.step(env.observe()["reference_action"])
+    assert outcome.terminated.tolist() == [True, False, False, False]
+    assert outcome.truncated.tolist() == [False, True, True, True]
+    assert len(outcome.final_privileged) == 3

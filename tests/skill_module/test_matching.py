@@ -137,3 +137,45 @@ def test_state_goes_on_exactly_with_free_robots(wiggling_clip):
 def test_settings_are_checked(settings, message):
     with pytest.raises(SettingsError, match=message):
         FreeConfig(**settings)
+
+
+def _two(clip, free: FreeConfig | None = None) -> ImitationEnv:
+    """References of two clips that are alike, rows 0 to 99 and 100 to 199."""
+    reference, sim = build_reference(SPEC, [clip, clip]), BatchSim(SPEC, 4, 1)
+    return ImitationEnv(sim, proprioception(SPEC), reference, ImitationConfig(), seed=3, free=free)
+
+
+def test_nearest_around_looks_both_ways_and_within_the_clip(wiggling_clip):
+    env = _two(wiggling_clip)
+    env.reset(np.arange(4), np.array([30, 30, 30, 99]))
+    matcher = MotionMatcher(SPEC, env.reference, 10)
+    # The present rows are before, after, too far away, and at the start of the second clip.
+    found = matcher.nearest_around(env.robots, np.arange(4), np.array([28, 32, 40, 101]), 3)
+    assert found[:2].tolist() == [30, 30]
+    assert 37 <= found[2] <= 43 and found[3] >= 100
+
+
+def test_rows_where_a_clip_is_nearly_over_are_not_taken(wiggling_clip):
+    env = _two(wiggling_clip)
+    env.reset(np.arange(4), np.array([93, 96, 99, 199]))
+    found = MotionMatcher(SPEC, env.reference, 10).nearest(env.robots, np.arange(4))
+    assert (env.reference.last[found] - found >= 10).all()
+
+
+def test_free_robots_are_matched_again_every_so_often(
+    wiggling_clip, monkeypatch: pytest.MonkeyPatch
+):
+    config = FreeConfig(share=0.5, mean_s=1e6, match_period_s=0.2)
+    env, matched = _two(wiggling_clip, config), []
+    env.free[:], env.row[:] = True, 30
+    assert env._matcher is not None
+
+    def nearest_around(robots_, ids, rows, reach):
+        matched.append(len(ids))
+        return rows
+
+    monkeypatch.setattr(env._matcher, "nearest_around", nearest_around)
+    for _ in range(500):
+        env._let_go(config)
+    # Every 0.2 s in the mean, of control steps of 0.02 s.
+    assert np.mean(matched) / 4 == pytest.approx(0.1, abs=0.02)

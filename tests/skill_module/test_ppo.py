@@ -283,3 +283,62 @@ def test_the_average_forgets_the_beginning_and_then_follows_slowly():
     np.testing.assert_allclose(state.average["w"], 2 / 11 * 0.9 + 9 / 11 * 2.0, rtol=1e-6)
     late = ppo.averaged(state, config, 1000)
     np.testing.assert_allclose(late.average["w"], 0.5 * state.average["w"] + 1.0, rtol=1e-6)
+
+
+def _whole_batch(params: dict, ratio: float = 1.0) -> Batch:
+    """Three steps of four robots, each of which ends its episode; values were not zero."""
+    rng, obs = np.random.default_rng(0), _observations(12)
+    record = AGENT.act(params, obs, jnp.zeros((12, 3)), jax.random.key(3), False).record
+    record = record | {"log_prob": record["log_prob"] - np.log(ratio)}
+    obs, record = jax.tree.map(lambda x: x.reshape(3, 4, *x.shape[1:]), (obs, record))
+    reward, value = (jnp.asarray(rng.normal(size=(3, 4)), jnp.float32) for _ in range(2))
+    yes, no = jnp.ones((3, 4), bool), jnp.zeros((3, 4), bool)
+    return Batch(obs, record, 5.0 * reward, yes, no, value, value)
+
+
+@pytest.mark.standard_dtypes
+def test_the_critic_learns_returns_times_one_less_gamma():
+    config = PpoConfig(epochs=1, minibatches=1, gamma=0.9)
+    state = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _whole_batch(state.params)
+    figures = ppo.update(AGENT, config, state, batch, ppo.Schedule(0.0), jax.random.key(1))[1]
+    # Where an episode ends the return is the reward.
+    wanted = 0.1 * batch.reward
+    value = AGENT.value(state.params, batch.obs["privileged"])
+    np.testing.assert_allclose(figures["value_error"], np.square(value - wanted).mean(), rtol=1e-4)
+    explained = 1.0 - np.var(wanted - batch.value) / np.var(wanted)
+    np.testing.assert_allclose(figures["explained_variance"], explained, rtol=1e-3)
+
+
+@pytest.mark.standard_dtypes
+def test_steps_shrink_where_the_policy_has_moved_too_far():
+    config = PpoConfig(epochs=1, minibatches=1, learning_rate=1e-3)
+    state = ppo.init(AGENT, config, jax.random.key(0))
+    # Everything is twice as likely: a divergence of 1 - log 2 = 0.31, far above 2 * 0.01.
+    batch = _whole_batch(state.params, ratio=2.0)
+    after = ppo.update(AGENT, config, state, batch, ppo.Schedule(0.0), jax.random.key(1))[0]
+    assert float(after.learning_rate) == pytest.approx(1e-3 / 1.5, rel=1e-5)
+
+
+@pytest.mark.standard_dtypes
+def test_minibatches_are_drawn_by_the_key():
+    config = PpoConfig(epochs=1, minibatches=2)
+    state = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _whole_batch(state.params)
+    one, other = (
+        ppo.update(AGENT, config, state, batch, ppo.Schedule(0.0), jax.random.key(key))[0]
+        for key in (1, 2)
+    )
+    kernels = [found.params["decoder"]["Dense_0"]["kernel"] for found in (one, other)]
+    assert np.abs(kernels[0] - kernels[1]).max() > 0.0
+
+
+@pytest.mark.standard_dtypes
+def test_long_gradients_are_scaled_down():
+    optimizer = ppo.optimizer(PpoConfig(max_grad_norm=1.0))
+    state = optimizer.init({"w": jnp.zeros(1)})
+    for gradient in (1000.0, 1.0):
+        update, state = optimizer.update({"w": jnp.full(1, gradient)}, state)
+    # Adam takes both for 1; otherwise the second would be small beside the first.
+    (weight,) = jax.tree.leaves(update)
+    np.testing.assert_allclose(weight, 1.0, rtol=1e-3)

@@ -248,6 +248,8 @@ def test_environment_goes_on_exactly() -> None:
 def test_standing_long_enough_is_counted_by_hand() -> None:
     stands = np.array([[0, 1, 1, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1, 1]], bool).T
     np.testing.assert_array_equal(stood_after(stands, 3), [4, 0, 7])
+    # For no time at all everybody stands at once.
+    np.testing.assert_array_equal(stood_after(stands, 0), [0, 0, 0])
     config = GetupEvaluationConfig(limit_s=4.5, stand_s=3.0)
     run = GetupEpisodes(
         side=np.array([FRONT, FRONT, BACK]), stands=stands, qpos=np.zeros((7, 1, 27))

@@ -8,6 +8,8 @@ from legged_skills.mocap.walking import Walking
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.rotations import from_axis_angle
+from legged_skills.robots.self_collision import SelfCollision
+from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
 from legged_skills.tasks.naturalness import foot_slides, naturalness, walking_steps
 
@@ -42,6 +44,41 @@ def test_only_upright_robots_that_shall_go_somewhere_count() -> None:
     run = _run(np.zeros((6, 2, 19)), commands, [5, 2])
     wanted = [[False] * 3 + [True] * 2 + [False], [True] * 2 + [False] * 4]
     assert walking_steps(run).T.tolist() == wanted
+
+
+def test_legs_that_are_in_each_other() -> None:
+    spec = robots.get("op3")
+    # Both hips roll inwards, from upright legs to crossed ones, in 20 control steps.
+    qpos = np.tile(spec.home_qpos, (40, 2, 1))
+    left, right = (7 + spec.joint_names.index(f"{side}_hip_roll") for side in ("l", "r"))
+    inwards = np.concatenate([np.zeros(20), np.linspace(0.0, 0.35, 20)])
+    sign = np.sign(_between_feet(spec, qpos[0, 0], left, 0.1))
+    qpos[:, 0, left] += -sign * inwards
+    qpos[:, 0, right] += sign * inwards
+    run = _run(qpos, np.full((2, 1, 3), 0.5), [40, 40])
+    figures = naturalness(spec, run, None)
+    model = spec.model()
+    kinematics, collision = Kinematics(model), SelfCollision.of(model, spec)
+    # 25 Hz are every second of the steps of 16 ms.
+    seen = qpos[::2].reshape(-1, qpos.shape[2])
+    depth = -collision.distances(kinematics, kinematics.poses(seen)).min(axis=1)
+    assert depth.max() > 0.01 and 0 < (depth > 0.005).sum() < 10
+    assert figures["overlap_m"] == pytest.approx(depth.max())
+    assert figures["overlap_share"] == pytest.approx((depth > 0.005).mean())
+    # After a fall nothing counts, and without any part that counts nothing is known.
+    upright = naturalness(spec, _run(qpos, np.full((2, 1, 3), 0.5), [20, 40]), None)
+    assert upright["overlap_share"] == 0.0 == upright["overlap_m"]
+    none = naturalness(spec, _run(qpos, np.zeros((2, 1, 3)), [40, 40]), None)
+    assert np.isnan(none["overlap_share"]) and np.isnan(none["overlap_m"])
+
+
+def _between_feet(spec: RobotSpec, qpos: np.ndarray, joint: int, angle: float) -> float:
+    """How much wider a joint's angle sets the feet, to the left of each other [m]."""
+    kinematics, feet = Kinematics(spec.model()), Feet.of(spec.model(), spec)
+    moved = np.tile(qpos, (2, 1))
+    moved[1, joint] += angle
+    y = kinematics.points(kinematics.poses(moved), feet.centres)[..., 1]
+    return float(np.ptp(y[1]) - np.ptp(y[0]))
 
 
 def test_figures_by_hand() -> None:
@@ -107,3 +144,30 @@ def test_a_ball_that_rolls_does_not_slide() -> None:
     speed = foot_slides(KINEMATICS, FEET, qpos, 0.02)[0, 0]
     # The centre moves at 1e-3 * radius / 20 ms; the point on the floor hardly.
     assert speed < 0.02 * 1e-3 * SPEC.foot_radius_m / 0.02
+
+
+def test_what_robots_do_after_a_fall_does_not_count() -> None:
+    feet_down = (
+        SPEC.standing_height_m
+        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
+    )
+    rng = np.random.default_rng(0)
+    qpos = np.tile(_standing(float(feet_down)), (40, 2, 1))
+    # Both slide at 0.3 m/s; the second falls after 20 steps, and then does anything.
+    qpos[..., 1] = 0.3 * 0.02 * np.arange(40)[:, None]
+    qpos[20:, 1, 1] += 3.0 * 0.02 * np.arange(20)
+    qpos[20:, 1, 7:] += rng.normal(0.0, 0.1, (20, 12))
+    qpos[20:, 1, 3:7] = from_axis_angle(np.array([1.0, 0.0, 0.0]), 0.1 * np.arange(20))
+    figures = naturalness(SPEC, _run(qpos, np.full((2, 1, 3), 0.5), [40, 20]), WALKING)
+    assert figures["foot_slide_mps"] == pytest.approx(0.3, rel=1e-6)
+    assert figures["joint_acceleration_radps2"] == pytest.approx(0.0, abs=1e-6)
+    assert figures["roll_pitch_rate_radps"] == pytest.approx(0.0, abs=1e-6)
+    assert figures["nearest_pose_rad"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_interval_of_the_nearest_pose_is_about_its_mean() -> None:
+    qpos = np.tile(SPEC.home_qpos, (40, 3, 1))
+    qpos[:, 1, 7:] += 0.1
+    qpos[:, 2, 7:] += 0.2
+    figures = naturalness(SPEC, _run(qpos, np.full((3, 1, 3), 0.5), [40, 20, 30]), WALKING)
+    assert np.mean(figures["nearest_pose_rad_ci95"]) == pytest.approx(figures["nearest_pose_rad"])
