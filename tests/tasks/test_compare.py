@@ -18,6 +18,7 @@ from legged_skills.skill_module.distil import DistilConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import RunConfig
+from legged_skills.tasks import compare as compare_module
 from legged_skills.tasks import compare_plots, compare_report
 from legged_skills.tasks.clip_commands import ClipCommandConfig
 from legged_skills.tasks.commander import CommanderArchitecture
@@ -369,3 +370,19 @@ def test_a_walk_on_other_skills_is_refused(
 def test_figures_are_short() -> None:
     shown = [compare_plots.short(x) for x in (2345.6, 0.01234, 0.0, float("nan"))]
     assert shown == ["2,346", "0.0123", "0", "?"]
+
+
+def test_each_training_of_a_sweep_has_its_weight(
+    still_module: SkillModule, other_module: SkillModule, tmp_path: Path
+) -> None:
+    weights: list[tuple[SkillModule, float]] = []
+
+    def train(spec: object, module: SkillModule, config: WalkTrainingConfig, out: Path) -> None:
+        weights.append((module, config.ppo.kl_weight))
+
+    what = compared("walk", [still_module, other_module], WALK_TEST, sweep=(0.01, 0.5))
+    what = dataclasses.replace(what, task=dataclasses.replace(what.task, train=train))
+    for run in what.runs[1:]:
+        compare_module._train(what, run, tmp_path / run.name)
+    one, other = still_module, other_module
+    assert weights == [(one, 0.01), (one, 0.5), (other, 0.01), (other, 0.5)]
