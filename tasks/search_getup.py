@@ -1,8 +1,9 @@
 """Key poses to get up with, found by trying many: selection, crossing and mutation.
 
 A robot gets up only if several poses fit together; what is nearly right is mostly worth nothing.
-So the best ones of all so far are kept, tested again in every generation, and varied. Physics are
-the nominal ones: what real robots need on top is learned afterwards (``getup_env``).
+So the best ones of all so far are kept, tested again in every generation, and varied: with nominal
+physics first, and then under the gap, where poses that only just suffice do not. What real robots
+need on top is learned afterwards (``getup_env``).
 
 D is the number of joints of the left side that poses move, K of key poses.
 """
@@ -24,6 +25,7 @@ from legged_skills.robots.errors import (
 )
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.tasks import lying
@@ -89,7 +91,9 @@ class SearchConfig:
     """Settings of the search for key poses."""
 
     generations: int = 30
-    """How often candidates are varied, for each side."""
+    """How often candidates are varied with nominal physics, for each side."""
+    gap_generations: int = 36
+    """And then under the gap, if there is one; each attempt is by another robot."""
     candidates: int = 128
     """Candidates of a generation, elites included."""
     starts: int = 4
@@ -114,7 +118,9 @@ class SearchConfig:
         Raises:
             SettingsError: one is out of its range.
         """
-        require_at_least(self, generations=0, starts=1, elites=1, sure_starts=1, pool=1)
+        require_at_least(
+            self, generations=0, gap_generations=0, starts=1, elites=1, sure_starts=1, pool=1
+        )
         require_at_least(self, candidates=self.elites)
         require_not_negative(self, "mutation", "time_cost")
         require_seed(self)
@@ -131,8 +137,20 @@ class Search:
         tested: (S, E) how many generations these are means of.
     """
 
-    def __init__(self, spec: RobotSpec, config: SearchConfig, num_threads: int = 0) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        config: SearchConfig,
+        num_threads: int = 0,
+        gap: Gap | None = None,
+    ) -> None:
         """Begins with the robot's sketch.
+
+        Args:
+            spec: the robot.
+            config: settings.
+            num_threads: of the physics; 0 takes all cores.
+            gap: what the last generations are under; None for nothing.
 
         Raises:
             SettingsError: the robot has none, or of all lying poses none is on one of the sides.
@@ -142,6 +160,7 @@ class Search:
                 f"{spec.name} has no key poses to get up with, expected {', '.join(SKETCHES)}."
             )
         self.spec, self.config = spec, config
+        self._gap, self._num_threads = gap, num_threads
         self.sketch = SKETCHES[spec.name]
         self.rng = np.random.default_rng(config.seed)
         indices = [spec.joint_names.index(joint) for joint in self.sketch.joints]
@@ -162,10 +181,13 @@ class Search:
                 raise SettingsError(
                     f"pool is {config.pool}, of which none lies on its {name}, expected more."
                 )
-        n = len(SIDES) * config.candidates * config.starts
-        self._robots = SensedRobots(
-            simulate(spec, n, num_threads, touches_itself=True), proprioception(spec)
-        )
+        self._robots = self._simulated(None)
+
+    @property
+    def generations(self) -> int:
+        """How many there are in all."""
+        under_gap = 0 if self._gap is None else self.config.gap_generations
+        return self.config.generations + under_gap
 
     def step(self) -> tuple[np.ndarray, np.ndarray]:
         """One generation.
@@ -174,6 +196,9 @@ class Search:
             (S,) mean score of the elites, and share of their attempts that ended standing.
         """
         config, elites = self.config, self.config.elites
+        if self._gap is not None and self.generation == config.generations:
+            # What nominal robots did with them says little of the others.
+            self.scores, self.tested = np.zeros_like(self.scores), np.zeros_like(self.tested)
         children = [self._vary(genes) for genes in self.genes]
         genes = np.concatenate([self.genes, np.array(children)], axis=1)
         scores, stood = self._try(genes)
@@ -229,7 +254,26 @@ class Search:
         self.rng.bit_generator.state = header["rng"]
 
     def _identity(self) -> dict[str, Any]:
-        return {"robot": self.spec.name, "settings": asdict(self.config)}
+        gap = None if self._gap is None else self._gap.to_json()
+        return {"robot": self.spec.name, "settings": asdict(self.config), "gap": gap}
+
+    def _simulated(self, gap: Gap | None) -> SensedRobots:
+        """A robot for each attempt."""
+        n = len(SIDES) * self.config.candidates * self.config.starts
+        sim = simulate(self.spec, n, self._num_threads, gap, touches_itself=True)
+        return SensedRobots(sim, proprioception(self.spec), seed=self.config.seed + 2, gap=gap)
+
+    def _begun(self) -> SensedRobots:
+        """The robots of this generation.
+
+        Under the gap what is random begins anew with each, so that a search goes on exactly.
+        """
+        if self._gap is not None and self.generation >= self.config.generations:
+            if self._robots.reality is None:
+                self._robots = self._simulated(self._gap)
+            assert self._robots.reality is not None
+            self._robots.reality.rng = np.random.default_rng(self.rng.integers(2**63))
+        return self._robots
 
     def _vary(self, elites: np.ndarray) -> np.ndarray:
         """(C - E, G) children of the elites (E, G) of a side; the best have most."""
@@ -262,7 +306,7 @@ class Search:
         An attempt in which the physics diverges is worth nothing.
         All candidates of a side begin with the same lying poses.
         """
-        config, robots = self.config, self._robots
+        config, robots = self.config, self._begun()
         shape = (*genes.shape[:2], config.starts)
         keys = self._keys(genes.reshape(-1, genes.shape[2]))
         motion = GetupMotion.of(self.spec, keys, rest_s=0.5)

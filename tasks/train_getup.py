@@ -9,9 +9,10 @@ from rich.console import Console
 from legged_skills.robots.contract import ObservationContract, proprioception
 from legged_skills.robots.errors import ContractError
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.sim2real.gap import load_gap, widened
+from legged_skills.sim2real.gap import Gap, load_gap, widened
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
+from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
@@ -59,10 +60,10 @@ class GetupTrainingConfig:
     history: int = 8
     """Frames in an observation; as in the policies that go on afterwards."""
     gap: str = "full"
-    """What is between policy and physics: none, full, or a file of settings; not in the search."""
+    """What is between policy and physics: none, full, or a file of settings."""
     gap_factor: float = 1.1
     """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
-    seen what is beyond them."""
+    seen what is beyond them. The search is in the gap as it is."""
 
 
 def train_getup(
@@ -95,7 +96,7 @@ def train_getup(
     training.count_iterations(config.ppo, config.run)
     gap, contract = load_gap(config.gap, spec.name), proprioception(spec, config.history)
     if start is None:
-        keys = search(spec, config.search, Path(out), config.run.num_threads)
+        keys = search(spec, config.search, Path(out), config.run.num_threads, gap)
         if keys is None:
             return None
     else:
@@ -126,7 +127,7 @@ def train_getup(
         "poses": keys.poses.tolist(),
         "durations_s": keys.durations_s.tolist(),
         "rest_s": config.getup.rest_s,
-        "start": None if start is None else start.summary["steps"],
+        "start": None if start is None else weights_digest(start.params),
         "gap": gap_json(env.robots),
     }
 
@@ -169,6 +170,7 @@ def search(
     config: SearchConfig,
     out: Path,
     num_threads: int = 0,
+    gap: Gap | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> KeyPoses | None:
     """Searches key poses, or goes on with it; saves after each generation.
@@ -178,20 +180,21 @@ def search(
         config: settings.
         out: folder of the run.
         num_threads: of the physics; 0 takes all cores.
+        gap: what the last generations are under; None for nothing.
         stopped: whether to end early; by default after SIGINT or SIGTERM.
 
     Returns:
         The best ones; None if it ended early.
     """
-    found, path = Search(spec, config, num_threads), out / SEARCH_FILE
+    found, path = Search(spec, config, num_threads, gap), out / SEARCH_FILE
     if path.exists():
         found.restore(path)
     with training.StopOnSignals() as signalled, training.progress_bar(Console(stderr=True)) as bar:
         ended = stopped or signalled
-        task = bar.add_task("key poses", total=config.generations, note="")
-        while found.generation < config.generations and not ended():
+        task = bar.add_task("key poses", total=found.generations, note="")
+        while found.generation < found.generations and not ended():
             _, stood = found.step()
             found.save(path)
             note = "stood " + ", ".join(f"{share:.0%}" for share in stood)
             bar.update(task, completed=found.generation, note=note)
-    return found.best() if found.generation >= config.generations else None
+    return found.best() if found.generation >= found.generations else None

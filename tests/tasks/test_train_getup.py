@@ -10,7 +10,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import ContractError, SettingsError
-from legged_skills.sim2real.gap import load_gap
+from legged_skills.sim2real.gap import GAPS, Gap, load_gap
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.tracker import TrackerArchitecture
@@ -35,7 +35,8 @@ from legged_skills.tasks.search_getup import SKETCHES, Search, SearchConfig
 from legged_skills.tasks.train_getup import GetupTrainingConfig, search, train_getup
 
 SPEC = robots.get("op3")
-FEW = SearchConfig(generations=2, candidates=6, starts=2, elites=3, pool=16)
+GAP = GAPS["op3"]
+FEW = SearchConfig(generations=2, gap_generations=0, candidates=6, starts=2, elites=3, pool=16)
 
 
 def test_sketches_are_within_the_usable_ranges() -> None:
@@ -121,16 +122,46 @@ def test_somebody_must_lie_on_each_side() -> None:
         Search(SPEC, dataclasses.replace(FEW, pool=1), 1)
 
 
-def test_a_search_goes_on_exactly(tmp_path: Path) -> None:
-    whole = search(SPEC, FEW, tmp_path / "whole", 1)
-    stops = iter([False, True, True])
-    assert search(SPEC, FEW, tmp_path / "parts", 1, lambda: next(stops)) is None
-    rest = search(SPEC, FEW, tmp_path / "parts", 1)
+def test_under_the_gap_scores_begin_anew() -> None:
+    found = Search(SPEC, dataclasses.replace(FEW, generations=1, gap_generations=1), 1, GAP)
+    assert found.generations == 2
+    assert Search(SPEC, found.config, 1).generations == 1
+    scores = iter([[1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [0.5, 0.2, 0.1, 0.0, 0.0, 0.0]])
+
+    def try_all(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        now = np.tile(next(scores), (2, 1))
+        return now, np.zeros_like(now)
+
+    found._try = try_all  # type: ignore[method-assign]
+    found.step()
+    np.testing.assert_allclose(found.scores[0], [9.0, 3.0, 2.0])
+    found.step()
+    # The means with those of the first generation would be 4.75, 1.6, 1.05.
+    np.testing.assert_allclose(found.scores[0], [0.5, 0.2, 0.1])
+    np.testing.assert_allclose(found.tested[0], [1, 1, 1])
+
+
+def test_under_the_gap_attempts_are_by_different_robots() -> None:
+    found = Search(SPEC, dataclasses.replace(FEW, generations=0, gap_generations=1), 1, GAP)
+    found.step()
+    reality = found._robots.reality
+    assert reality is not None and reality.level == 1.0
+    assert found._robots.num_envs == 2 * 6 * 2
+    assert len(np.unique(reality.factor("battery"))) > 12
+
+
+@pytest.mark.parametrize("gap", [None, GAP])
+def test_a_search_goes_on_exactly(tmp_path: Path, gap: Gap | None) -> None:
+    config = FEW if gap is None else dataclasses.replace(FEW, generations=1, gap_generations=2)
+    whole = search(SPEC, config, tmp_path / "whole", 1, gap)
+    stops = iter([*[False] * (config.generations + config.gap_generations - 1), True, True])
+    assert search(SPEC, config, tmp_path / "parts", 1, gap, lambda: next(stops)) is None
+    rest = search(SPEC, config, tmp_path / "parts", 1, gap)
     assert whole is not None and rest is not None
     np.testing.assert_array_equal(whole.poses, rest.poses)
     np.testing.assert_array_equal(whole.durations_s, rest.durations_s)
     with pytest.raises(ContractError, match="had other settings"):
-        search(SPEC, dataclasses.replace(FEW, starts=1), tmp_path / "parts", 1)
+        search(SPEC, dataclasses.replace(config, starts=1), tmp_path / "parts", 1, gap)
 
 
 def test_only_robots_with_a_sketch_get_up(tmp_path: Path) -> None:
