@@ -1,16 +1,21 @@
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.gap import GAPS
-from legged_skills.skill_module import evaluate
+from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.skill_module import evaluate, prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
-from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
+from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv, privileged_size
 from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.train import with_prior
 
 SPEC = robots.get("anymal_c")
 
@@ -45,10 +50,6 @@ def test_standing_still_tracks_a_nearly_standing_clip(wiggling_clip):
 
 
 def test_lost_clips_count_no_further(wiggling_clip):
-    import dataclasses
-
-    from legged_skills.mocap.clip import finite_difference_qvel
-
     # Six times as fast. The deviation is half the mean over three axes of 1.2 m/s * t, and half
     # the mean joint error of about 0.09 rad: 0.3 after about 1.27 s for a robot that stays where it
     # is. This one is carried on by 0.5 m, by the speed with which it starts.
@@ -141,3 +142,39 @@ def test_tracks_come_in_the_order_of_the_clips(wiggling_clip):
         *(("wiggle", 0, 99), ("wiggle", 1, 99)),
         *(("middle", 0, 59), ("middle", 1, 59)),
     ]
+
+
+def test_nothing_is_tracked_from_where_the_physics_diverges(wiggling_clip, monkeypatch):
+    advance, steps = ImitationEnv.advance, []
+
+    def diverging(self, action):
+        steps.append(0)
+        return advance(self, action) | (len(steps) == 21)
+
+    monkeypatch.setattr(ImitationEnv, "advance", diverging)
+    (track,) = evaluate.track_clips(SPEC, _module(0.0), [wiggling_clip])
+    assert track.tracked == 20
+
+
+def test_plays_have_factors_of_their_own(wiggling_clip, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(SensedRobots, "draw_factors", lambda self, seed: seeds.append(seed))
+    gap = GAPS["anymal_c"]
+    evaluate.track_clips(SPEC, _module(0.0), [wiggling_clip], gap=gap, seed=7, plays=2)
+    assert seeds == [7]
+
+
+def test_the_divergence_is_from_the_prior_in_the_modules_file(wiggling_clip, constant_module):
+    # The encoder goes on with 0.95 of the latent before, the file's prior with 0.5 of it.
+    module = constant_module(0.0)
+    sizes = with_prior(module.architecture, 0.5)
+    module = dataclasses.replace(module, architecture=sizes)
+    (track,) = evaluate.track_clips(SPEC, module, [wiggling_clip])
+    # From the latent zero it stays there.
+    still = jnp.zeros((1, 4))
+    np.testing.assert_array_equal(track.latents, 0.0)
+    privileged = np.zeros((1, privileged_size(SPEC, module.contract, module.imitation)))
+    log_std = module.agent.encode(module.params, privileged, still)[1]
+    wanted, other = (prior.kl_per_dimension(still, log_std, still, a) for a in (0.5, 0.95))
+    np.testing.assert_allclose(track.kl, np.tile(wanted, (99, 1)), rtol=1e-5)
+    assert np.abs(wanted - other).max() > 0.1

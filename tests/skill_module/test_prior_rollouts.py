@@ -12,6 +12,9 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.rotations import from_yaw
+from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.sensed_robot import SensedRobots
+from legged_skills.skill_module import prior_rollouts
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.prior_rollouts import (
     PriorConfig,
@@ -82,3 +85,42 @@ def test_settings_must_make_sense(given: dict[str, Any]) -> None:
     name = next(iter(given))
     with pytest.raises(SettingsError, match=f"{name} is .*, expected at least"):
         PriorConfig(**given)
+
+
+def test_who_is_tilted_has_fallen(
+    wiggling_clip: RobotClip, constant_module: Callable[[float], SkillModule]
+) -> None:
+    config = PriorConfig(robots=6, seconds=1.0, max_tilt_rad=0.0)
+    run = roll_prior(SPEC, constant_module(0.0), [wiggling_clip], config, 1)
+    assert run.fell.all() and run.fallen_at.max() < 5
+
+
+def test_latents_are_those_of_the_prior_from_the_first_step(
+    wiggling_clip: RobotClip,
+    constant_module: Callable[[float], SkillModule],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def decode(agent: Any, params: Any, proprioception: np.ndarray, z: Any) -> np.ndarray:
+        seen.append(np.asarray(z))
+        return np.zeros((len(z), SPEC.num_joints), np.float32)
+
+    monkeypatch.setattr(prior_rollouts, "decode", decode)
+    config = PriorConfig(robots=200, seconds=1.0)
+    roll_prior(SPEC, constant_module(0.0), [wiggling_clip], config, 1)
+    # 800 numbers: a standard error of 0.025.
+    assert len(seen) == 50 and seen[0].std() == pytest.approx(1.0, abs=0.08)
+    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] == pytest.approx(0.95, abs=0.02)
+
+
+def test_robots_of_the_prior_have_factors_of_their_own(
+    wiggling_clip: RobotClip,
+    constant_module: Callable[[float], SkillModule],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(SensedRobots, "draw_factors", lambda self, seed: seeds.append(seed))
+    config = PriorConfig(robots=2, seconds=1.0, seed=7)
+    roll_prior(SPEC, constant_module(0.0), [wiggling_clip], config, 1, GAPS["anymal_c"])
+    assert seeds == [7]
