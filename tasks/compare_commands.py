@@ -94,6 +94,8 @@ class Compare:
         training, reuse, walk = task.training(), None, None
         training = self._sized(training, self.steps)
         if self.recipe:
+            if self.robot not in task.recipes:
+                raise SettingsError(f"there is no recipe for {self.task} of {self.robot}.")
             recipe = task.recipes[self.robot]
             reuse = task.lasting(self._sized(recipe, None), self.steps)
             training = replace(
