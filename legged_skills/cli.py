@@ -19,6 +19,7 @@ from tyro.extras import subcommand_cli_from_dict
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, table, write_json
 from legged_skills.robots.errors import FileFormatError, LeggedSkillsError
+from legged_skills.robots.files import is_device
 from legged_skills.sim2real.commands import Identify
 from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
 from legged_skills.tasks.compare_commands import Compare
@@ -366,8 +367,7 @@ def _require_files(chosen: object) -> None:
             folder = folder.parent
         if not folder.is_dir():
             raise FileFormatError(f"{path}: {folder} is a file, expected a folder for {option}.")
-        device = path.exists() and not path.is_file() and not path.is_dir()
-        if not device and not os.access(folder, os.W_OK):
+        if not is_device(path) and not os.access(folder, os.W_OK):
             raise FileFormatError(f"{path}: {folder} may not be written to, as {option} needs.")
 
 

@@ -175,7 +175,7 @@ def measure(clip: RobotClip, spec: RobotSpec) -> Quality:
             floor_distance=feet.floor_distance(kinematics, poses),
             contact=clip.foot_contact,
         ),
-        collision.distances(kinematics, poses).min(axis=1, initial=np.inf),
+        collision.nearest(kinematics, poses),
         spec,
         clip.fps,
         _stored(clip, "marker_error_m"),

@@ -177,7 +177,7 @@ class StretchSolver:
             feet_w=kinematics.points(poses, feet.centres),
             floor_distance=feet.floor_distance(kinematics, poses),
             fitted_feet_w=draft.part.fitted_feet_w,
-            apart=self.collision.distances(kinematics, poses).min(axis=1, initial=np.inf),
+            apart=self.collision.nearest(kinematics, poses),
             limb_errors=np.linalg.norm(apart[:, len(self.mapping.limbs) :], axis=-1),
             slowdown=draft.slowdown,
         )

@@ -44,7 +44,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     temporary = None
     try:
         path = path.resolve()
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if is_device(path):
             with path.open("wb", buffering=0) as device, io.BytesIO() as whole:
                 yield whole
                 device.write(whole.getvalue())
@@ -69,6 +69,11 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def is_device(path: Path) -> bool:
+    """Whether there is something that is written to, and not replaced: a device or a pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_text(path: str | Path, text: str) -> None:

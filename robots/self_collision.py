@@ -74,6 +74,10 @@ class SelfCollision:
         )
         return between - self.radii_m
 
+    def nearest(self, kinematics: Kinematics, poses: Poses) -> Array:
+        """The least of ``distances`` [m], (T,); infinite without pairs."""
+        return self.distances(kinematics, poses).min(axis=1, initial=np.inf)
+
 
 def segment_distance(p0: Array, p1: Array, q0: Array, q1: Array) -> Array:
     """Shortest distance between line segments (Ericson 2005, "Real-Time Collision Detection").

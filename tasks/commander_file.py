@@ -23,6 +23,7 @@ from legged_skills.tasks.commander import CommanderAgent, CommanderArchitecture,
 from legged_skills.tasks.dribble_config import DribbleConfig
 from legged_skills.tasks.policy_file import KIND as TASK_POLICY
 from legged_skills.tasks.policy_file import TaskPolicy, check_purpose
+from legged_skills.tasks.reuse import FrozenDecoder
 
 KIND = "commander"
 _TRAINED = ("policy", "log_std")
@@ -57,6 +58,11 @@ class CommanderPolicy:
     def robot(self) -> str:
         """Name of the robot."""
         return self.walk.robot
+
+    @property
+    def decoder(self) -> FrozenDecoder:
+        """The decoder that the walk moves."""
+        return self.walk.decoder
 
     @cached_property
     def _frozen(self) -> FrozenWalk:

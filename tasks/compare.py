@@ -208,17 +208,13 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
     # A checkpoint knows the seed and steps of its skills, which may be those of others too.
     path = out / f"{task.name}.npz"
     if path.exists():
-        before = _moves_decoder(load_any_policy(path, spec.name, task.name))
+        before = load_any_policy(path, spec.name, task.name)
         if before.decoder.digest != FrozenDecoder.of(module).digest:
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
     given: dict[str, Any] = {} if what.walk is None else {"start": what.walk}
     if config.clip_steps:
         given["clips"] = what.clips
     return task.train(spec, module, config, out, **given)
-
-
-def _moves_decoder(policy: AnyPolicy) -> TaskPolicy:
-    return policy.walk if isinstance(policy, CommanderPolicy) else policy
 
 
 def _curve(what: Compared, run: Run, out: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -248,7 +244,7 @@ def _figures(policy: AnyPolicy | ScratchPolicy, examined: Examined, before: int)
     if isinstance(policy, CommanderPolicy):
         acting.append(policy.walk.params)
     if not isinstance(policy, ScratchPolicy):
-        acting.append(_moves_decoder(policy).decoder.params)
+        acting.append(policy.decoder.params)
     return {
         "steps": before + policy.summary["steps"],
         "seconds": policy.summary["seconds"],

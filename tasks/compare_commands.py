@@ -83,7 +83,6 @@ class Compare:
         from legged_skills import robots
         from legged_skills.skill_module.evaluate import shipped_module
         from legged_skills.skill_module.module_file import SkillModule
-        from legged_skills.tasks.commander_file import CommanderPolicy
         from legged_skills.tasks.compare import Compared
         from legged_skills.tasks.compare_tasks import TASKS
 
@@ -106,8 +105,7 @@ class Compare:
                 **{self.task: getattr(recipe, self.task)},
             )
             if self.task == "dribble":
-                own = load_policy(self.robot, self.task)
-                walk = own.walk if isinstance(own, CommanderPolicy) else None
+                walk = getattr(load_policy(self.robot, self.task), "walk", None)
         return Compared(
             spec=spec,
             task=task,

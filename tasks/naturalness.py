@@ -172,10 +172,10 @@ def _overlap(spec: RobotSpec, qpos: np.ndarray, walks: np.ndarray) -> dict[str, 
     kinematics, collision = Kinematics(model), SelfCollision.of(model, spec)
     every = max(1, round(1.0 / (OVERLAP_RATE_HZ * spec.control_period_s)))
     qpos, walks = qpos[::every], walks[::every]
-    depths = [np.empty(0)]
+    depths: list[np.ndarray] = [np.empty(0)]
     for robot in np.flatnonzero(walks.any(axis=0)).tolist():
         poses = kinematics.poses(qpos[walks[:, robot], robot])
-        depths.append(-collision.distances(kinematics, poses).min(axis=1, initial=np.inf))
+        depths.append(-collision.nearest(kinematics, poses))
     depth = np.concatenate(depths)
     return {
         "overlap_share": _mean(depth > OVERLAP_M),

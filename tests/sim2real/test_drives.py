@@ -8,7 +8,6 @@ from legged_skills.robots.simulation import Motion
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.drives import Drives, setpoint_ramp, torque_speed_line
 from legged_skills.sim2real.gap import GAPS
-from legged_skills.sim2real.identified import Identified
 
 SPEC = robots.get("anymal_c")
 GAP = GAPS["anymal_c"]
@@ -172,25 +171,9 @@ def test_goes_on_exactly(name: str):
     np.testing.assert_array_equal(one.targets[-1], other.targets[-1])
 
 
-def test_identified_gains_and_delay_stand_for_the_robots_own():
-    timing, zeros = dataclasses.replace(GAP.timing, setpoint="hold"), np.zeros(SPEC.num_joints)
-    fit = Identified(
-        robot=SPEC.name,
-        joint_names=SPEC.joint_names,
-        kp=0.9 * SPEC.kp,
-        damping=0.5 * SPEC.kd,
-        friction=zeros,
-        armature=zeros + 0.06,
-        command_delay_s=0.010,
-        kp_error=zeros,
-        damping_error=zeros,
-        friction_error=zeros,
-        armature_error=zeros,
-        command_delay_error_s=0.0,
-        fitted=np.ones((SPEC.num_joints, 4), bool),
-        residual_rms_rad=zeros,
-        seconds=60.0,
-    )
+def test_identified_gains_and_delay_stand_for_the_robots_own(make_fit):
+    timing = dataclasses.replace(GAP.timing, setpoint="hold")
+    fit = make_fit(SPEC, kp=0.9 * SPEC.kp, damping=0.5 * SPEC.kd, command_delay_s=0.010)
     physics = Recorder()
     drives = Drives(dataclasses.replace(GAP, fit=fit, timing=timing), physics, 4)
     factors = ranges.nominal(GAP.ranges, SPEC, 1, 2)

@@ -7,10 +7,8 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
-from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.gap import GAPS, load_gap
-from legged_skills.sim2real.identified import Identified
 from legged_skills.sim2real.reality import simulate, steps_at_once
 from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
 
@@ -162,32 +160,10 @@ def test_drives_of_a_fitted_robot(tmp_path):
     np.testing.assert_allclose(model.dof_armature[6:], 0.05)
 
 
-def _fit(spec: RobotSpec, damping: np.ndarray | None = None) -> Identified:
-    joints = spec.num_joints
-    zeros = np.zeros(joints)
-    return Identified(
-        robot=spec.name,
-        joint_names=spec.joint_names,
-        kp=spec.kp,
-        damping=zeros if damping is None else damping,
-        friction=zeros,
-        armature=np.full(joints, 0.06),
-        command_delay_s=0.0,
-        kp_error=zeros,
-        damping_error=zeros,
-        friction_error=zeros,
-        armature_error=zeros,
-        command_delay_error_s=0.0,
-        fitted=np.ones((joints, 4), bool),
-        residual_rms_rad=zeros,
-        seconds=60.0,
-    )
-
-
-def test_identified_damping_is_the_drives_up_to_kd_and_the_joints_beyond():
+def test_identified_damping_is_the_drives_up_to_kd_and_the_joints_beyond(make_fit):
     spec, gap = robots.get("anymal_c"), GAPS["anymal_c"]
     damping = np.where(np.arange(12) % 2 == 0, 0.7, 1.4) * spec.kd
-    fit = _fit(spec, damping)
+    fit = make_fit(spec, damping=damping)
     gap = dataclasses.replace(gap, fit=fit)
     sim = simulate(spec, 1, 1, gap)
     sensed = SensedRobots(sim, proprioception(spec), gap=gap, level=0.0)
@@ -197,10 +173,10 @@ def test_identified_damping_is_the_drives_up_to_kd_and_the_joints_beyond():
     np.testing.assert_allclose(of_drive + sim.field("dof_damping")[0, 6:], damping)
 
 
-def test_a_fit_has_the_robots_joints_in_its_order(tmp_path):
+def test_a_fit_has_the_robots_joints_in_its_order(tmp_path, make_fit):
     spec = robots.get("op3")
     found = {"robot": "op3", "joint_names": list(spec.joint_names[::-1])}
-    (tmp_path / "fit.json").write_text(json.dumps(_fit(spec).to_json() | found))
+    (tmp_path / "fit.json").write_text(json.dumps(make_fit(spec).to_json() | found))
     (tmp_path / "gap.yaml").write_text("fit: fit.json")
     with pytest.raises(SettingsError, match=r"fit.json: joint_names are not those of op3"):
         load_gap(str(tmp_path / "gap.yaml"), "op3")

@@ -15,6 +15,10 @@ from legged_skills.tasks.naturalness import foot_slides, naturalness, walking_st
 
 SPEC = robots.get("anymal_c")
 KINEMATICS, FEET = Kinematics(SPEC.model()), Feet.of(SPEC.model(), SPEC)
+# The height of the base at which the feet of the home pose just meet the floor.
+FEET_DOWN_M = SPEC.standing_height_m - float(
+    FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
+)
 WALKING = Walking(
     names=("clip",), joints=SPEC.default_joint_pos[None].copy(), height_range_m=(0.5, 0.6)
 )
@@ -111,11 +115,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_standing_feet_that_slide() -> None:
-    feet_down = (
-        SPEC.standing_height_m
-        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
-    )
-    qpos = np.tile(_standing(float(feet_down)), (5, 1))
+    qpos = np.tile(_standing(FEET_DOWN_M), (5, 1))
     # The whole robot is moved at 0.3 m/s, and is in the air in the last step.
     qpos[:, 1] = 0.3 * 0.02 * np.arange(5)
     qpos[4, 2] += 0.1
@@ -128,11 +128,7 @@ def test_standing_feet_that_slide() -> None:
 
 
 def test_a_ball_that_rolls_does_not_slide() -> None:
-    feet_down = (
-        SPEC.standing_height_m
-        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
-    )
-    qpos = np.tile(_standing(float(feet_down)), (2, 1))
+    qpos = np.tile(_standing(FEET_DOWN_M), (2, 1))
     # A small pitch of the whole robot, about the point where the first foot meets the floor.
     angle = np.array(1e-3)
     quat = from_axis_angle(np.array([0.0, 1.0, 0.0]), angle)
@@ -147,12 +143,8 @@ def test_a_ball_that_rolls_does_not_slide() -> None:
 
 
 def test_what_robots_do_after_a_fall_does_not_count() -> None:
-    feet_down = (
-        SPEC.standing_height_m
-        - FEET.floor_distance(KINEMATICS, KINEMATICS.poses(SPEC.home_qpos[None])).min()
-    )
     rng = np.random.default_rng(0)
-    qpos = np.tile(_standing(float(feet_down)), (40, 2, 1))
+    qpos = np.tile(_standing(FEET_DOWN_M), (40, 2, 1))
     # Both slide at 0.3 m/s; the second falls after 20 steps, and then does anything.
     qpos[..., 1] = 0.3 * 0.02 * np.arange(40)[:, None]
     qpos[20:, 1, 1] += 3.0 * 0.02 * np.arange(20)

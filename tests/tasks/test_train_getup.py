@@ -56,15 +56,20 @@ def test_a_search_begins_with_the_sketch() -> None:
     np.testing.assert_allclose(keys.durations_s, np.tile(sketch.durations_s, (2, 1)))
 
 
-def test_elites_are_kept_and_their_scores_are_means() -> None:
-    found = Search(SPEC, FEW, 1)
-    scores = iter([[1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [5.0, 6.0, 1.0, 0.0, 0.0, 4.0]])
+def _give_scores(found: Search, *generations: list[float]) -> None:
+    """Candidates of both sides get these scores, generation by generation, and never stand."""
+    scores = iter(generations)
 
     def try_all(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         now = np.tile(next(scores), (2, 1))
         return now, np.zeros_like(now)
 
     found._try = try_all  # type: ignore[method-assign]
+
+
+def test_elites_are_kept_and_their_scores_are_means() -> None:
+    found = Search(SPEC, FEW, 1)
+    _give_scores(found, [1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [5.0, 6.0, 1.0, 0.0, 0.0, 4.0])
     found.step()
     # Nobody was tested before; the newcomer with 9 is worth (9 + the elites' mean of 2) / 2.
     np.testing.assert_allclose(found.scores[0], [9.0, 3.0, 2.0])
@@ -126,13 +131,7 @@ def test_under_the_gap_scores_begin_anew() -> None:
     found = Search(SPEC, dataclasses.replace(FEW, generations=1, gap_generations=1), 1, GAP)
     assert found.generations == 2
     assert Search(SPEC, found.config, 1).generations == 1
-    scores = iter([[1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [0.5, 0.2, 0.1, 0.0, 0.0, 0.0]])
-
-    def try_all(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        now = np.tile(next(scores), (2, 1))
-        return now, np.zeros_like(now)
-
-    found._try = try_all  # type: ignore[method-assign]
+    _give_scores(found, [1.0, 2.0, 3.0, 9.0, 0.0, 0.0], [0.5, 0.2, 0.1, 0.0, 0.0, 0.0])
     found.step()
     np.testing.assert_allclose(found.scores[0], [9.0, 3.0, 2.0])
     found.step()
