@@ -41,6 +41,19 @@ def act(
     return agent.act(params, obs, z_tm1, key, deterministic)
 
 
+def carried(decision: Decision, ended: np.ndarray) -> np.ndarray:
+    """What is carried into the next step, (N, C).
+
+    Args:
+        decision: of this step.
+        ended: (N,) True where the episode ended, or the physics diverged, in this step: what was
+            carried begins anew there, from zero.
+    """
+    z = np.array(decision.z)
+    z[ended] = 0.0
+    return z
+
+
 @partial(jax.jit, static_argnames=("agent",))
 def _value(agent: Agent, params: Params, privileged: Array) -> Array:
     return agent.value(params, privileged)
@@ -78,8 +91,7 @@ def collect(
         decision = act(agent, params, obs, z, jax.random.fold_in(key, t))
         outcome = env.step(np.asarray(decision.action))
         done = outcome.terminated | outcome.truncated
-        z = np.array(decision.z)
-        z[done] = 0.0
+        z = carried(decision, done)
         store("obs", t, obs)
         store("record", t, decision.record)
         ends = {"terminated": outcome.terminated, "truncated": outcome.truncated}

@@ -16,7 +16,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.module_file import read_settings
-from legged_skills.skill_module.rollout import act
+from legged_skills.skill_module.rollout import act, carried
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import DribbleConfig
 from legged_skills.tasks.policy_file import Policy
@@ -132,8 +132,8 @@ def dribble_on_paths(
     fallen_at = np.full(n, steps)
     for step in range(steps):
         decision = act(agent, policy.params, env.observe(), z, key, deterministic=True)
-        z = np.asarray(decision.z)
         diverged = env.advance(np.asarray(decision.action))
+        z = carried(decision, diverged)
         tracks[:, step] = sim.qpos[:, :2], env.ball_w, env.target
         qpos[step] = np.hstack([sim.qpos[:kept], sim.objects_qpos[:kept]])
         if torque_squared is not None:

@@ -12,7 +12,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.sim2real.sensed_robot import SensedRobots
-from legged_skills.skill_module.rollout import act
+from legged_skills.skill_module.rollout import act, carried
 from legged_skills.tasks import lying
 from legged_skills.tasks.assess_walk import as_trained
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig, random_commands
@@ -100,8 +100,9 @@ def get_up(
     for step in range(steps):
         obs = {"proprioception": robots.proprioception()}
         decision = act(agent, policy.params, obs, z, key, deterministic=True)
-        z = np.asarray(decision.z)
-        diverged |= robots.step(np.asarray(decision.action))
+        failed = robots.step(np.asarray(decision.action))
+        z = carried(decision, failed)
+        diverged |= failed
         stands[step] = lying.standing(robots, config.height_share, config.tilt_rad)
         qpos[step] = robots.sim.qpos[: qpos.shape[1]]
     # Physics puts such robots back on their feet, but they did not get up.
@@ -201,8 +202,9 @@ def walk_and_recover(
     for step in range(steps):
         env.command[:] = commands[:, step // hold]
         decision = act(agent, policy.params, env.observe(), z, key, deterministic=True)
-        z = np.asarray(decision.z)
-        diverged |= env.robots.step(np.asarray(decision.action))
+        failed = env.robots.step(np.asarray(decision.action))
+        z = carried(decision, failed)
+        diverged |= failed
         fell[step] = env.fallen() | diverged
         stands[step] = lying.standing(env.robots, config.height_share, config.tilt_rad)
         qpos[step] = env.robots.sim.qpos[: qpos.shape[1]]

@@ -14,7 +14,7 @@ from legged_skills.robots.intervals import wilson
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
-from legged_skills.skill_module.rollout import act
+from legged_skills.skill_module.rollout import act, carried
 from legged_skills.tasks.policy_file import Policy
 from legged_skills.tasks.standing import near_home
 from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
@@ -160,8 +160,8 @@ def walk_on_commands(
     for step in range(steps):
         env.command[:] = commands[:, step // hold]
         decision = act(agent, policy.params, env.observe(), z, key, deterministic=True)
-        z = np.asarray(decision.z)
         diverged = env.robots.step(np.asarray(decision.action))
+        z = carried(decision, diverged)
         now = env.velocity()
         velocity[step, :, :2], velocity[step, :, 2] = now.linear, now.yaw
         qpos[step] = env.robots.sim.qpos[: qpos.shape[1]]

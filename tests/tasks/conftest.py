@@ -1,6 +1,10 @@
-"""Untrained weights as files: a robot that holds its default pose."""
+"""Untrained weights as files: a robot that holds its default pose. Physics that diverge."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,9 +13,11 @@ import pytest
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
 from legged_skills.robots.contract import proprioception
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
 from legged_skills.skill_module.imitation import ImitationConfig, privileged_size
 from legged_skills.skill_module.module_file import SkillModule
+from legged_skills.skill_module.rollout import act
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture, ReuseAgent
 
@@ -78,3 +84,37 @@ def wiggle_file(wiggling_clip: RobotClip, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("clips") / "wiggle.npz"
     wiggling_clip.save(path)
     return path
+
+
+@pytest.fixture
+def diverge(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets the physics of the first robot diverge in a control step, counted from now."""
+
+    def diverge(at_step: int) -> None:
+        step, count = SensedRobots.step_targets, itertools.count()
+
+        def with_nan(robots: SensedRobots, targets: np.ndarray) -> np.ndarray:
+            if next(count) == at_step:
+                robots.sim.qvel[0] = np.nan
+            return step(robots, targets)
+
+        monkeypatch.setattr(SensedRobots, "step_targets", with_nan)
+
+    return diverge
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], Callable[[int], list[int]]]:
+    """Of an evaluation that is to come: into which steps a robot's policy carries nothing."""
+
+    def anew(evaluation: ModuleType) -> Callable[[int], list[int]]:
+        carried: list[np.ndarray] = []
+
+        def noted(agent: Any, params: Any, obs: Any, z: np.ndarray, *rest: Any, **more: Any) -> Any:
+            carried.append(z.copy())
+            return act(agent, params, obs, z, *rest, **more)
+
+        monkeypatch.setattr(evaluation, "act", noted)
+        return lambda robot: [step for step, z in enumerate(carried) if not z[robot].any()]
+
+    return anew

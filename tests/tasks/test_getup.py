@@ -1,8 +1,9 @@
 """Getting up: key poses step by step, and who does what when."""
 
 import dataclasses
-import itertools
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -16,10 +17,9 @@ from legged_skills.robots.errors import ContractError, FileFormatError, Settings
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
-from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
-from legged_skills.tasks import lying
+from legged_skills.tasks import evaluate_getup, lying
 from legged_skills.tasks.evaluate_getup import (
     GetupEpisodes,
     GetupEvaluationConfig,
@@ -272,21 +272,9 @@ def test_dropped_robots_lie_still() -> None:
     assert (qpos[:, 7:] >= SPEC.joint_lower - 0.2).all()
 
 
-def diverge(monkeypatch: pytest.MonkeyPatch, at_step: int) -> None:
-    """Lets the physics of the first robot diverge in a control step, counted from now."""
-    step, count = SensedRobots.step_targets, itertools.count()
-
-    def with_nan(robots: SensedRobots, targets: np.ndarray) -> np.ndarray:
-        if next(count) == at_step:
-            robots.sim.qvel[0] = np.nan
-        return step(robots, targets)
-
-    monkeypatch.setattr(SensedRobots, "step_targets", with_nan)
-
-
-def test_who_diverged_is_not_among_those_that_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_diverged_is_not_among_those_that_lie(diverge: Callable[[int], None]) -> None:
     whole = lying.lying_states(SPEC, 4, np.random.default_rng(0), 1)
-    diverge(monkeypatch, 20)
+    diverge(20)
     fewer = lying.lying_states(SPEC, 4, np.random.default_rng(0), 1)
     for found, wanted in zip(fewer, whole, strict=True):
         np.testing.assert_array_equal(found, wanted[1:])
@@ -294,13 +282,20 @@ def test_who_diverged_is_not_among_those_that_lie(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("at_step", [20, 70])
 def test_who_diverged_did_not_get_up(
-    policy: GetupPolicy, monkeypatch: pytest.MonkeyPatch, at_step: int
+    policy: GetupPolicy,
+    monkeypatch: pytest.MonkeyPatch,
+    diverge: Callable[[int], None],
+    anew: Callable[[ModuleType], Callable[[int], list[int]]],
+    at_step: int,
 ) -> None:
     # Robots are dropped for 62 control steps of 24 ms. Who diverges stands, and stays standing.
     config = GetupEvaluationConfig(episodes=2, limit_s=1.0, stand_s=0.2, tilt_rad=1.0)
     monkeypatch.setattr(lying, "standing", lambda robots, *_: robots.up_b[:, 2] > 0.9)
-    diverge(monkeypatch, at_step)
+    diverge(at_step)
+    begins = anew(evaluate_getup)
     run = get_up(SPEC, policy, config, 1, keep=2)
+    # Who stands carries nothing either.
+    assert begins(0)[:2] == ([0, 9] if at_step == 70 else [0, 1]) and begins(1) == [0]
     assert run.qpos[-1, 0, 2] > 0.2 > run.qpos[-1, 1, 2]
     assert not run.stands.any()
     assert summarize(run, config, PERIOD)["success_rate"] == 0.0

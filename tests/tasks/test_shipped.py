@@ -105,6 +105,16 @@ def test_begins_to_walk_at_once_where_nothing_tells_left_from_right(robot, polic
 
 
 @pytest.mark.parametrize("robot", ["anymal_c"], indirect=True)
+def test_who_diverged_fell_and_its_policy_begins_anew(policy, diverge, anew):
+    diverge(5)
+    begins = anew(evaluate_walk)
+    commands = np.full((2, 1, 3), [0.5, 0.0, 0.0])
+    run = evaluate_walk.walk_on_commands(SPEC, policy, commands, 0.4, 0.2, num_threads=1)
+    np.testing.assert_array_equal(run.fallen_at, [5, 20])
+    assert begins(0) == [0, 6] and begins(1) == [0]
+
+
+@pytest.mark.parametrize("robot", ["anymal_c"], indirect=True)
 def test_walks_under_the_full_gap(policy):
     commands = np.random.default_rng(0).uniform([-0.3, -0.3, -0.8], [1.0, 0.3, 0.8], (48, 1, 3))
     gap = GAPS["anymal_c"]

@@ -19,7 +19,7 @@ from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.rollout import act
 from legged_skills.skill_module.training import RunConfig
-from legged_skills.tasks import dribble_film, film
+from legged_skills.tasks import dribble_film, evaluate_dribble, film
 from legged_skills.tasks.commander import CommanderArchitecture
 from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.dribble_config import SIZES, DribbleConfig, task_scale
@@ -160,6 +160,14 @@ def test_episodes_start_with_the_ball_ahead_and_are_deterministic(trained):
     moved = run.target_w[0] - [0.8, 0.0]
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), [0.01, 0.01, 0.01, 0.0], atol=1e-9)
     assert moved[0, 0] >= 0.01 * np.cos(0.5)
+
+
+def test_who_diverged_fell_and_its_policy_begins_anew(trained, diverge, anew):
+    diverge(5)
+    begins = anew(evaluate_dribble)
+    run = dribble_on_paths(SPEC, trained, PATHS[:2], SHORT, 1, 1)
+    np.testing.assert_array_equal(run.fallen_at, [5, 20])
+    assert begins(0) == [0, 6] and begins(1) == [0]
 
 
 def test_every_robot_has_factors_of_its_own(trained, monkeypatch):

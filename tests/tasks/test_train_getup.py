@@ -1,9 +1,10 @@
 """From a sketch of key poses to a policy that gets up, and its figures."""
 
 import dataclasses
-import itertools
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,11 +12,10 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.errors import ContractError, SettingsError
 from legged_skills.sim2real.gap import GAPS, Gap, load_gap
-from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.tracker import TrackerArchitecture
 from legged_skills.skill_module.training import RunConfig
-from legged_skills.tasks import lying
+from legged_skills.tasks import evaluate_getup, lying
 from legged_skills.tasks.commander_file import load_any_policy
 from legged_skills.tasks.evaluate_getup import (
     GetupEvaluationConfig,
@@ -216,23 +216,22 @@ def test_down_is_from_the_fall_until_it_stands_for_a_while() -> None:
     np.testing.assert_array_equal(slower[:, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
 
 
-def test_who_diverged_while_it_walked_is_down_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_diverged_while_it_walked_is_down_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+    diverge: Callable[[int], None],
+    anew: Callable[[ModuleType], Callable[[int], list[int]]],
+) -> None:
     short = partial(WalkEvaluationConfig, episode_s=1.2, command_s=0.24)
     monkeypatch.setattr("legged_skills.tasks.evaluate_getup.WalkEvaluationConfig", short)
-    step, count = SensedRobots.step_targets, itertools.count()
-
-    def with_nan(robots: SensedRobots, targets: np.ndarray) -> np.ndarray:
-        if next(count) == 20:
-            robots.sim.qvel[0] = np.nan
-        return step(robots, targets)
-
-    monkeypatch.setattr(SensedRobots, "step_targets", with_nan)
+    diverge(20)
+    begins = anew(evaluate_getup)
     walk = load_any_policy(shipped_policy("op3"), "op3", "walk")
     both = RecoveringPolicy(policy=walk, getup=GetupPolicy.load(shipped_getup("op3"), "op3"))
     run = walk_and_recover(SPEC, both, GetupEvaluationConfig(episodes=2), 1)
     assert len(run.down) > 40
     np.testing.assert_array_equal(run.down[:, 0], np.arange(len(run.down)) >= 20)
     assert not run.down[:, 1].any()
+    assert begins(0) == [0, 21] and begins(1) == [0]
 
 
 def test_recoveries_by_hand() -> None:
