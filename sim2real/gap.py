@@ -176,8 +176,8 @@ class Gap:
     terrain: TerrainConfig
     """What it stands on."""
     training_level: float = 1.0
-    """Width of the ranges in training, over their full width: more than 1 is a margin. Delays have
-    none: they end where their ranges do."""
+    """Width of the ranges in training, over their full width: more than 1 is a margin. Delays of
+    commands and sensors have none: they end where their ranges do."""
     ramp_share: float = 0.3
     """Share of a training over which the ranges grow from nothing to that width."""
     ramp_steps: int = 10

@@ -23,7 +23,7 @@ class Checkpoint:
     environment: dict[str, np.ndarray]
     """Arrays of the environment."""
     header: dict[str, Any]
-    """Identity ("robot", "contract_hash", "task", "config"), progress, and random states."""
+    """Identity ("robot", "contract_hash", "task", "settings", ...), progress, and random states."""
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:

@@ -26,28 +26,21 @@ from legged_skills.skill_module.tracker import TrackerAgent
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistilConfig:
-    """Settings of the distillation."""
+class TeachingConfig:
+    """Settings of any learning from a teacher."""
 
     steps: int = 24
     """T, control steps of every environment between two updates."""
     epochs: int = 2
     """Passes over the collected data in one update."""
     minibatches: int = 4
-    """Parts the environments are cut into in each pass."""
+    """Parts that the collected data is cut into in each pass."""
     learning_rate: float = 1e-3
     """Adam's step size."""
-    kl_weight: float = 1e-1
-    """Weight of the latent's divergence from the prior, per nat."""
-    action_std: float = 0.2
-    """Noise on the student's actions, so that it gets about."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down."""
     averaging: float = 0.98
     """Share of the running mean of the parameters that an iteration keeps; 0 for no mean."""
-    encoder_only: bool = False
-    """Leave the decoder of the module to begin with as it is: what was trained on it, and the prior
-    alone, go on as before."""
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -57,6 +50,19 @@ class DistilConfig:
         """
         require_at_least(self, steps=1, epochs=1, minibatches=1, learning_rate=0.0)
         require_within(self, averaging=(0.0, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilConfig(TeachingConfig):
+    """Settings of the distillation; its minibatches are parts of the environments."""
+
+    kl_weight: float = 1e-1
+    """Weight of the latent's divergence from the prior, per nat."""
+    action_std: float = 0.2
+    """Noise on the student's actions, so that it gets about."""
+    encoder_only: bool = False
+    """Leave the decoder of the module to begin with as it is: what was trained on it, and the prior
+    alone, go on as before."""
 
 
 def latents(agent: ImitationAgent, params: Params, data: dict[str, Any]) -> tuple[Array, Array]:

@@ -32,7 +32,7 @@ from legged_skills.robots.errors import (
 from legged_skills.robots.files import write_text
 from legged_skills.skill_module import checkpoint, ppo
 from legged_skills.skill_module.agents import Agent, Params
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import DistilConfig, TeachingConfig
 from legged_skills.skill_module.ppo import Batch, LearnerState, PpoConfig, Schedule
 from legged_skills.skill_module.rollout import Environment, collect
 
@@ -129,7 +129,9 @@ class Result:
     """True if a signal came, be it at the very end."""
 
 
-def summary(result: Result, run: RunConfig, ppo_config: PpoConfig | DistilConfig) -> dict[str, Any]:
+def summary(
+    result: Result, run: RunConfig, ppo_config: PpoConfig | TeachingConfig
+) -> dict[str, Any]:
     """How something was trained, for the file that holds it."""
     return {
         "steps": result.steps,
@@ -156,7 +158,7 @@ def versions() -> dict[str, str]:
 def train(
     agent: Agent,
     env: Environment,
-    ppo_config: PpoConfig | DistilConfig,
+    ppo_config: PpoConfig | TeachingConfig,
     run: RunConfig,
     out: str | Path,
     identity: Mapping[str, Any],
@@ -194,7 +196,7 @@ def train(
         return replace(result, interrupted=stopped())
 
 
-def count_iterations(settings: PpoConfig | DistilConfig, run: RunConfig) -> int:
+def count_iterations(settings: PpoConfig | TeachingConfig, run: RunConfig) -> int:
     """How many iterations a training has.
 
     Raises:
@@ -222,7 +224,7 @@ class Loop:
         self,
         agent: Agent,
         env: Environment,
-        ppo_config: PpoConfig | DistilConfig,
+        ppo_config: PpoConfig | TeachingConfig,
         run: RunConfig,
         out: Path,
         identity: Mapping[str, Any],
@@ -234,6 +236,9 @@ class Loop:
         self.update = update
         self.steps_per_iteration = ppo_config.steps * env.num_envs
         self.iterations = count_iterations(ppo_config, run)
+        # What a teacher says costs nothing, but in a distillation.
+        costs = isinstance(ppo_config, PpoConfig | DistilConfig)
+        self.kl_weight = ppo_config.kl_weight if costs else 0.0
         # Only PPO has a critic: what is learned from a teacher is learned from the beginning.
         critic_share = run.critic_share if isinstance(ppo_config, PpoConfig) else 0.0
         self.critic_iterations = math.ceil(critic_share * self.iterations)
@@ -293,7 +298,7 @@ class Loop:
         ramp, settle = run.kl_ramp_share * self.iterations, run.settle_share * self.iterations
         waits = self.iteration < self.critic_iterations
         return Schedule(
-            kl_weight=self.ppo.kl_weight * min(1.0, done / max(ramp, 1.0)),
+            kl_weight=self.kl_weight * min(1.0, done / max(ramp, 1.0)),
             step_share=_CRITIC_STEPS if waits else min(1.0, left / max(settle, 1.0)),
             policy_share=0.0 if waits else 1.0,
         )

@@ -25,7 +25,7 @@ from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import ImitationAgent, Observations, Params
 from legged_skills.skill_module.digests import clip_digest, weights_digest
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.imitation import ImitationEnv, privileged_representation
 from legged_skills.skill_module.matching import FreeConfig
 from legged_skills.skill_module.module_file import SkillModule
@@ -52,7 +52,7 @@ class ClipCommandConfig:
 
     steps: int = 0
     """Control steps of it, before the walk's own training; 0 for none: to begin as the prior."""
-    learner: DistilConfig = field(default_factory=DistilConfig)
+    learner: TeachingConfig = field(default_factory=TeachingConfig)
     """Settings of the learner."""
     free: FreeConfig = field(default_factory=lambda: FreeConfig(share=0.8))
     """When the reference goes on from where robots are."""

@@ -153,7 +153,7 @@ def write_film(
     """Writes scenes to one video file, one after another.
 
     Args:
-        path: the file, with the ending ".mp4".
+        path: the file, with the ending ".mp4" or ".gif".
         scenes: what to show.
         settings: how it looks.
         advance: called after each frame with the number of frames done, and of all.

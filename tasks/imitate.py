@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from legged_skills.skill_module.agents import Agent, Observations, Params
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
 
 
@@ -43,7 +43,7 @@ def update(
     teacher: Teacher,
     teacher_params: Params,
     agent: Pupil,
-    config: DistilConfig,
+    config: TeachingConfig,
     state: LearnerState,
     batch: Batch,
     schedule: Schedule,

@@ -15,7 +15,7 @@ from jax import Array
 
 from legged_skills.skill_module import training
 from legged_skills.skill_module.agents import Observations, Params
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.training import Result, RunConfig
 from legged_skills.tasks import imitate
 from legged_skills.tasks.chase import CHASES, Chase, chase_command
@@ -32,7 +32,7 @@ class ChaseConfig:
     then_ppo: bool = False
     """Whether PPO goes on with it, for as long as the run says. It has made nothing better so far;
     without it only a critic is learned, by one update."""
-    learner: DistilConfig = field(default_factory=lambda: DistilConfig(epochs=6, minibatches=8))
+    learner: TeachingConfig = field(default_factory=lambda: TeachingConfig(epochs=6, minibatches=8))
     """Settings of the learner: it takes many steps until the rules' edges are sharp."""
 
 

@@ -166,7 +166,7 @@ class ReuseAgent(WithCritic):
 
     The policy is told how fast the robot seems to move, now and on the mean of the last strides:
     see ``estimator``. No gradient of its own reaches the estimator. Carried from step to step are
-    the latent and, behind it, that mean and the trim, if there is one.
+    the latent and, behind it, that mean and, if there are any, the trim and the clock.
 
     The policy's mean is a z_{t-1} + f(observation), with a learned filter constant a, and f near
     zero at the start. It explores with about the spread that the encoder's latents have in

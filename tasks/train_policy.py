@@ -47,8 +47,8 @@ class PolicyTrainingConfig:
     """What is between policy and physics: none, full, or a file of settings."""
     gap_factor: float = 1.2
     """Factor on the gap's ``training_level``: a policy is surer at the ends of the ranges if it has
-    seen what is beyond them; but for delays, which end where they do. What it learns from clips
-    before is learned in the gap as it is."""
+    seen what is beyond them; but for delays of commands and sensors, which end where they do. What
+    it learns from clips before is learned in the gap as it is."""
     gap_ramp_share: float | None = None
     """Share of the training over which the gap grows to its full width; by default the gap's own,
     as in what is learned from clips before. A policy that begins with what stands the gap would

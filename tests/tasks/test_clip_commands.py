@@ -17,7 +17,7 @@ from legged_skills.robots.errors import ClipError, ContractError
 from legged_skills.robots.rotations import from_yaw
 from legged_skills.skill_module import ppo
 from legged_skills.skill_module.digests import clip_digest
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import Batch, PpoConfig, Schedule
 from legged_skills.skill_module.reference import Reference
@@ -35,7 +35,7 @@ CONFIG = WalkTrainingConfig(
     ppo=PpoConfig(steps=6, epochs=1, minibatches=2),
     architecture=PolicyArchitecture(policy_hidden=(8,), critic_hidden=(8,)),
     clip_commands=ClipCommandConfig(
-        steps=12 * 6 * 8, learner=DistilConfig(steps=6, minibatches=2, learning_rate=1e-2)
+        steps=12 * 6 * 8, learner=TeachingConfig(steps=6, minibatches=2, learning_rate=1e-2)
     ),
     gap="none",
 )
@@ -105,7 +105,7 @@ def test_the_policy_learns_what_the_encoder_says(still_module: SkillModule) -> N
         zeros,
         zeros,
     )
-    config = DistilConfig(epochs=4, minibatches=2, learning_rate=1e-2)
+    config = TeachingConfig(epochs=4, minibatches=2, learning_rate=1e-2)
     state, errors = ppo.begin(agent.init(jax.random.key(0)), config), []
     for i in range(20):
         state, figures = imitate.update(

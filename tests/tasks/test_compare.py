@@ -14,7 +14,7 @@ from legged_skills.mocap.clip import RobotClip
 from legged_skills.mocap.walking import Walking
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.skill_module.digests import weights_digest
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import RunConfig
@@ -245,7 +245,7 @@ def test_reuse_that_begins_with_clips(
     """It has settings of its own; its curve begins where the returns do, after the clips."""
     what = compared("walk", [still_module], WALK_TEST)
     assert isinstance(what.training, WalkTrainingConfig)
-    learner = DistilConfig(steps=6, minibatches=2)
+    learner = TeachingConfig(steps=6, minibatches=2)
     reuse = dataclasses.replace(
         what.training,
         clip_commands=ClipCommandConfig(steps=48, learner=learner),
@@ -340,7 +340,7 @@ def test_dribbling_by_a_commander_beside_training_from_scratch(
     reuse = dataclasses.replace(
         what.training,
         commander=CommanderArchitecture(policy_hidden=(8,), critic_hidden=(8,)),
-        chase=ChaseConfig(learner=DistilConfig(steps=6, minibatches=2)),
+        chase=ChaseConfig(learner=TeachingConfig(steps=6, minibatches=2)),
     )
     reuse = what.task.lasting(reuse, 2 * 6 * 8)
     what = dataclasses.replace(what, reuse=reuse, walk=still_policy)

@@ -14,7 +14,7 @@ from legged_skills.sim2real import ranges
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.raw_frame import term_slices
 from legged_skills.sim2real.runtime import Runtime
-from legged_skills.skill_module.distil import DistilConfig
+from legged_skills.skill_module.distil import TeachingConfig
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.rollout import act
@@ -223,7 +223,7 @@ def commanding(still_module: SkillModule, tmp_path_factory: pytest.TempPathFacto
         )
         train_walk(SPEC, still_module, walk, out)
         start = TaskPolicy.load(out / "walk.npz", "anymal_c", "walk")
-        learner = DistilConfig(steps=6, epochs=4, minibatches=2, learning_rate=1e-2)
+        learner = TeachingConfig(steps=6, epochs=4, minibatches=2, learning_rate=1e-2)
         config = dataclasses.replace(
             CONFIG,
             chase=ChaseConfig(steps=12 * 6 * 8, learner=learner),
