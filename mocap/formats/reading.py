@@ -127,13 +127,15 @@ def timing(times: Array, where: str) -> Timing:
             f"{where}: frame {frame} comes {steps[frame - 1]:.3g} s after the one before, "
             f"expected about {step:.3g} s, or at most {MAX_GAP_S:g} s more."
         )
-    # How many frames on each one is. The mean step is far closer than any rounded one.
+    # How many frames on each one is, and the straight line through all: it is far closer than any
+    # step, or the last time, which are rounded.
     counts = np.maximum(np.round(steps / step), 1)
     duration = float(times[-1] - times[0])
-    mean_step = duration / float(counts.sum())
+    frames = np.concatenate([[0.0], np.cumsum(counts)])
+    mean_step = float(np.polyfit(frames, times - times[0], 1)[0])
     fps = check_fps(plain_rate(1 / mean_step), where)
-    line = times[0] + np.arange(len(times)) * mean_step
-    if np.all(counts == 1) and np.all(np.abs(times - line) <= max(_JITTER * step, _ROUNDING_S)):
+    off = times - frames * mean_step
+    if np.all(counts == 1) and 0.5 * np.ptp(off) <= max(_JITTER * step, _ROUNDING_S):
         return Timing(fps, None)
     count = int(duration * fps + _EPSILON) + 1
     if count > _MAX_GROWTH * len(times):

@@ -104,6 +104,15 @@ def test_hash_is_stable():
     assert proprioception(SPEC).hash == "16c3db8474f1d6f2"
 
 
+def test_perfect_sensors_see_the_same_without_noise():
+    silent = CONTRACT.without_noise()
+    np.testing.assert_array_equal(silent.noise, np.zeros(42))
+    np.testing.assert_array_equal(silent.frame(_signals()), CONTRACT.frame(_signals()))
+    # As the policy sees it: (0.05, 0.3 x 0.2, 1.5 x 0.01, 0.1 x 0.3) / sqrt(3), and no action's.
+    wanted = np.repeat([0.05, 0.06, 0.015, 0.03, 0.0], [3, 3, 12, 12, 12]) / np.sqrt(3.0)
+    np.testing.assert_allclose(CONTRACT.noise, wanted, rtol=1e-6)
+
+
 def test_history_is_oldest_first_and_restarts_by_mask():
     history = History(CONTRACT, (2,))
     first, second = np.full((2, 42), 1.0), np.full((2, 42), 2.0)

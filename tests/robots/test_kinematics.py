@@ -137,6 +137,16 @@ def test_movers_are_the_columns_of_the_jacobian(name: str) -> None:
         np.testing.assert_array_equal(kinematics.movers(np.array([body])), moves[body])
 
 
+def test_steps_leave_quaternions_of_length_one() -> None:
+    kinematics = Kinematics(_models()["tree"])
+    qpos = np.array([[1.0, 2, 3, 2, 0, 0, 0, 0.1, 0.2, 0.3, 0.4]])
+    step = np.array([[0.5, 0, 0, 0, 0, np.pi / 2, 1.0, 0, 0, -1.0]])
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(
+        kinematics.integrate(qpos, step), [[1.5, 2, 3, half, 0, 0, half, 1.1, 0.2, 0.3, -0.6]]
+    )
+
+
 def test_site_points_are_where_mujoco_has_them() -> None:
     spec = robots.get("anymal_c")
     model = spec.model()

@@ -178,6 +178,13 @@ def test_angular_velocity_is_the_derivative_of_rotate() -> None:
     np.testing.assert_allclose(np.cross(omega, v_w[1:-1]), derivative, atol=1e-6)
 
 
+def test_angular_velocity_at_the_ends_is_one_sided() -> None:
+    # Yaw t^2 at steps of 0.1 s: differences of 0.01, 0.03, 0.05 and 0.07 rad.
+    q = rotations.from_yaw((0.1 * np.arange(5)) ** 2)
+    yaw_rate = rotations.angular_velocity_w(q, 0.1)[:, 2]
+    np.testing.assert_allclose(yaw_rate, [0.1, 0.2, 0.4, 0.6, 0.7], atol=1e-12)
+
+
 FUNCTIONS = {
     "multiply": lambda q, v: rotations.multiply(q, q[::-1]),
     "conjugate": lambda q, v: rotations.conjugate(q),

@@ -10,6 +10,7 @@ from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim, Physics
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real import bullet
 from legged_skills.sim2real.bullet import BulletSim
 
 pytest.importorskip("pybullet")
@@ -234,6 +235,26 @@ def test_torque_is_clipped_to_what_is_given_or_the_robots_limit():
     np.testing.assert_allclose(sim.torque, 3.0)
 
 
+def test_gains_are_of_position_and_speed():
+    sim = BulletSim(ANYMAL, 1, fixed_base=True)
+    sim.set_gains(np.full((1, 12), 40.0), np.full((1, 12), 3.0))
+    sim.reset(qvel=np.concatenate([np.zeros(6), np.linspace(-0.5, 0.6, 12)]))
+    sim.run_steps(ANYMAL.default_joint_pos[None, None] + 0.1)
+    np.testing.assert_allclose(sim.torque[0], 4.0 - 3.0 * np.linspace(-0.5, 0.6, 12), atol=1e-9)
+    sim.reset()
+    np.testing.assert_array_equal(sim.torque, 0.0)
+
+
+def test_friction_of_the_floor_is_that_of_links_with_a_say():
+    # The flag has none: between it and the floor, of 0.8, is the larger one of their coefficients.
+    flag = 'conaffinity="1" friction="{} 0.005 0.0001"/>'
+    for own, wanted in ((0.1, 0.8), (1.5, 1.5)):
+        geom = '<geom type="sphere" size="0.01" ' + flag.format(own)
+        model = _toy(SLED.replace("</body></body>", f"{geom}</body></body>")).model()
+        assert bullet._link_friction(model, None) == {"box": 0.8, "flag": wanted}
+        assert bullet._link_friction(model, 0.3) == {"box": 0.3, "flag": wanted}
+
+
 def test_robots_do_not_feel_each_other():
     several, alone = BulletSim(ANYMAL, 3), BulletSim(ANYMAL, 1)
     rng = np.random.default_rng(2)
@@ -272,9 +293,31 @@ def test_diverging_robot_is_reported_and_stands_again(bad: float):
     np.testing.assert_allclose(sim.qpos[0], sim.qpos[1], atol=1e-4)
 
 
+def test_who_diverged_stands_at_the_origin_until_it_is_put_elsewhere():
+    sim = BulletSim(ANYMAL, 2)
+    targets = np.tile(ANYMAL.default_joint_pos + 0.1, (2, 8, 1))
+    for elsewhere in (False, True):
+        sim.reset(np.array([True, False]), qvel=np.full(18, math.nan))
+        sim.run_steps(targets)
+        # Seven more steps have moved it since.
+        assert np.abs(sim.qvel[0]).max() > 0.01
+        if elsewhere:
+            qpos = ANYMAL.home_qpos
+            qpos[0] = 3.0
+            sim.reset(np.array([True, False]), qpos)
+        assert sim.end_step().tolist() == [not elsewhere, False]
+        wanted = qpos if elsewhere else ANYMAL.home_qpos
+        np.testing.assert_array_equal(sim.qpos[0], wanted)
+        np.testing.assert_array_equal(sim.qvel[0], 0.0)
+    assert sim.diverged.tolist() == [1, 0]
+
+
 def test_default_step_divides_the_control_period():
     assert BulletSim(ANYMAL, 1).step_s == pytest.approx(0.0025, abs=1e-15)
     assert BulletSim(OP3, 1).step_s == pytest.approx(0.0024, abs=1e-15)
+    # Nine steps would be of 2.56 ms.
+    odd = dataclasses.replace(_toy(SLED), control_period_s=0.023, physics_step_s=0.001)
+    assert BulletSim(odd, 1).step_s == pytest.approx(0.0023, abs=1e-15)
 
 
 @pytest.mark.parametrize(

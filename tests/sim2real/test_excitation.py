@@ -46,6 +46,42 @@ def test_joints_that_are_excited_stay_within_their_limits(
     assert (speed < 1.02 * limits.velocity_share * spec.velocity_limit).all()
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a nominal robot makes of commands is taken for safe."""
+    none = np.zeros(12, bool)
+    monkeypatch.setattr(
+        "legged_skills.sim2real.excitation._Check.violations", lambda *_: (none,) * 2
+    )
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_joints_swing_about_the_middles_of_their_ranges_once_they_are_there() -> None:
+    spec = robots.get("anymal_c")
+    commands = excitation(spec, 10.0, seed=3)
+    middle = 0.5 * (spec.joint_lower + spec.joint_upper)
+    # At 1 s half of the way, at 2 s all of it; and back at the end, 9.98 s.
+    for row in (50, 499 - 50):
+        half = 0.5 * (spec.default_joint_pos + middle)
+        np.testing.assert_allclose(commands[row], half, atol=1e-12)
+    for row in (100, 499 - 100):
+        np.testing.assert_allclose(commands[row], middle, atol=1e-12)
+    assert (np.abs(commands[200:300] - middle).max(axis=0) > 0.1).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_fast_turns_are_no_more_than_the_share_of_the_acceleration() -> None:
+    spec, share = robots.get("anymal_c"), 0.01
+    with_them, without = (
+        excitation(spec, 10.0, 3, ExcitationLimits(acceleration_share=one)) for one in (share, 0.0)
+    )
+    fast = (with_them - without)[200:300]  # at full size from 4 s to 6 s
+    for _ in range(2):
+        fast = np.gradient(fast, spec.control_period_s, axis=0)
+    most = np.abs(fast[2:-2]).max(axis=0) / (share * spec.acceleration_limit)
+    assert (most < 1.0 + 1e-9).all() and most.max() > 0.5
+
+
 def test_the_seed_decides() -> None:
     spec = robots.get("anymal_c")
     one, same, other = (excitation(spec, 10.0, seed) for seed in (1, 1, 2))

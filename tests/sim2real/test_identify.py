@@ -1,6 +1,9 @@
 import dataclasses
+import functools
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,9 @@ from PIL import Image
 
 from legged_skills import robots
 from legged_skills.robots.errors import ClipError, SettingsError
+from legged_skills.sim2real import identify as identification
 from legged_skills.sim2real.commands import Identify
+from legged_skills.sim2real.fit_problem import Problem, Unknowns
 from legged_skills.sim2real.held_robot import DriveParameters
 from legged_skills.sim2real.identified import PARAMETERS, Identified
 from legged_skills.sim2real.identify import FitSettings, identify, simulated_positions, table_rows
@@ -142,6 +147,68 @@ def test_table_and_picture(log: JointLog, found: Identified) -> None:
     np.testing.assert_allclose(rms, 3e-4, rtol=0.1)
     picture = Image.open(io.BytesIO(plot(log, SPEC, found)))
     assert picture.width == 990 and picture.height > 1000
+
+
+def _block_residual() -> tuple[np.ndarray, np.ndarray]:
+    """Times (64,) of four blocks of a quarter of a second, and residuals (64, 4) in them."""
+    row, sign = np.arange(64), np.repeat([1.0, -1.0, -1.0, 1.0], 16)
+    steady, pairs, quarter = 2.0 * sign, np.tile([3.0, -3.0], 32), 5.0 * (row % 16 < 4)
+    return row / 64.0, np.stack([steady, pairs, quarter, np.zeros(64)], axis=1)
+
+
+def test_rows_that_err_alike_count_as_one() -> None:
+    # 16 rows are one; alternating ones say more than independent ones, which is not believed; four
+    # rows in 16 that are 5 have sums of 20 and a variance of 25 / 4: 20^2 / 16 / (25 / 4).
+    found = identification._correlation(*_block_residual())
+    np.testing.assert_allclose(found, [16.0, 1.0, 4.0, 1.0])
+
+
+def test_variances_grow_by_the_rows_that_count_as_one() -> None:
+    times_s, residual = _block_residual()
+    free = np.ones((4, 4), bool)
+    free[1, 2] = False
+    at = Unknowns(np.ones((4, 4)), 0.01, free)
+    normal = np.diag(np.arange(1.0, 18.0))
+    normal[0, 8] = normal[8, 0] = 0.5
+    problem: Any = SimpleNamespace(compared_s=times_s)
+    found = identification._covariance(problem, at, residual, normal)
+    # By the pull to the nominal values, of 0.5, 1, 10 and 1, and of 0.05 s for the delay.
+    prior = np.append(np.tile([4.0, 1.0, 0.01, 1.0], 4), 400.0)
+    inverse = np.linalg.inv(np.array([[1.0 + 4.0, 0.5], [0.5, 9.0 + 4.0]]))
+    wanted = 1.0 / (np.arange(1.0, 18.0) + prior) * np.append(np.repeat([16.0, 1, 4, 1], 4), 16.0)
+    wanted[6] = 0.0  # not free
+    wanted[[0, 8]] = np.diag(inverse) * [16.0, 4.0]
+    np.testing.assert_allclose(np.diag(found), wanted)
+    assert found[0, 8] == found[8, 0] == pytest.approx(inverse[0, 1] * 8.0)
+    found[0, 8] = found[8, 0] = 0.0
+    assert np.count_nonzero(found) == 16
+
+
+def test_errors_of_values_are_those_of_scale_and_ratio_together() -> None:
+    nominal = DriveParameters.nominal(SPEC).table()
+    ratios = np.ones((12, 4))
+    ratios[0] = 1.5, 0.8, 2.0, 0.5
+    at = Unknowns(ratios, 0.012, np.ones((12, 4), bool))
+    covariance = np.zeros((49, 49))
+    covariance[0, 0], covariance[1, 1], covariance[48, 48] = 0.03**2, 0.05**2, 0.002**2
+    covariance[0, 1] = covariance[1, 0] = -0.5 * 0.03 * 0.05
+    problem: Any = SimpleNamespace(nominal=nominal, spec=SPEC, recorded=np.ones(12, bool))
+    problem.table = functools.partial(Problem.table, problem)
+    log: Any = SimpleNamespace(time_s=np.array([5.0, 7.0, 25.0]))
+    found = identification._result(log, problem, at, covariance, np.tile([[3.0], [-4.0]], 12))
+    kp, damping, friction, armature = nominal[0]
+    assert found.kp[0] == pytest.approx(1.5 * kp)
+    assert found.kp_error[0] == pytest.approx(0.03 * kp)
+    # damping = nominal x scale x ratio: 0.8 x 0.03 and 1.5 x 0.05, which lean against each other.
+    by_scale, by_ratio = 0.8 * 0.03, 1.5 * 0.05
+    both = np.sqrt(by_scale**2 + by_ratio**2 - by_scale * by_ratio)
+    assert found.damping[0] == pytest.approx(1.5 * 0.8 * damping)
+    assert found.damping_error[0] == pytest.approx(both * damping)
+    assert found.friction_error[0] == pytest.approx(2.0 * 0.03 * friction)
+    assert found.armature_error[0] == pytest.approx(0.5 * 0.03 * armature)
+    assert found.command_delay_error_s == pytest.approx(0.002)
+    assert found.seconds == 20.0
+    np.testing.assert_allclose(found.residual_rms_rad, np.sqrt(12.5))
 
 
 def test_wrong_input_is_refused(log: JointLog) -> None:

@@ -243,3 +243,10 @@ def test_a_fall_at_the_end_of_a_clip_is_a_fall(env):
     assert outcome.terminated.tolist() == [True, False, False, False]
     assert outcome.truncated.tolist() == [False, True, True, True]
     assert len(outcome.final_privileged) == 3
+
+
+def test_the_reference_action_is_two_steps_ahead_and_ends_with_its_clip(env, wiggling_clip):
+    env.reset(np.arange(4), np.array([0, 40, 97, 98]))
+    joints = wiggling_clip.qpos[[2, 42, 99, 99], 7:]
+    wanted = (joints - SPEC.default_joint_pos) / SPEC.action_scale
+    np.testing.assert_allclose(env.observe()["reference_action"], wanted, atol=1e-6)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -454,3 +456,29 @@ def test_a_limit_of_time_holds_for_all_stages():
     assert training.after(run, 601.0).minutes == 0.0
     free = RunConfig(total_steps=1)
     assert training.after(free, 540.0) == free
+
+
+def test_iterations_have_keys_of_their_own_and_know_how_far_the_training_is(tmp_path, monkeypatch):
+    keys, progress = [], []
+
+    def collect(agent, params, env, steps, z, key):
+        keys.append(key)
+        return SimpleNamespace(z=z, batch=None, figures={})
+
+    def update(agent, config, learner, batch, schedule, key):
+        keys.append(key)
+        return learner, {}
+
+    monkeypatch.setattr(training, "collect", collect)
+    env: Any = SimpleNamespace(num_envs=8, set_progress=progress.append)
+    agent: Any = SimpleNamespace(carried_size=0, init=lambda key: {"w": jax.numpy.zeros(1)})
+    run = RunConfig(total_steps=4 * 6 * 8, num_envs=8, seed=1)
+    ppo = PpoConfig(steps=6, minibatches=2)
+    loop = training.Loop(agent, env, ppo, run, tmp_path, {}, update=update)
+    for _ in range(4):
+        loop.step()
+    assert progress == [0.0, 0.25, 0.5, 0.75]
+    told = [jax.random.key_data(key).tolist() for key in keys]
+    wanted = [jax.random.split(jax.random.fold_in(jax.random.key(2), i)) for i in range(4)]
+    assert told == [row.tolist() for pair in wanted for row in jax.random.key_data(pair)]
+    assert len({tuple(key) for key in told}) == 8

@@ -88,6 +88,137 @@ def test_a_ball_that_hides_the_target_behind_the_robot_is_gone_around(robot: str
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
+def test_who_has_two_ends_goes_backwards_rather_than_to_turn_around(robot: str) -> None:
+    chase, (right, left) = CHASES[robot], PACES[robot].yaw_range
+    x = 1.5 * _nearest(robot)
+
+    def rate(angle: float) -> float:
+        """What it turns if it shall kick a ball ahead in a direction [rad/s]."""
+        target = (x + np.cos(angle), np.sin(angle))
+        return float(_command(robot, (x, 0.0), target)[2])
+
+    for sign in (-1.0, 1.0):
+        most = left if sign > 0.0 else right
+        assert rate(sign * 2.1) == pytest.approx(most)
+        # With the tail first, 3.0 rad to one side are 0.14 rad to the other.
+        wanted = -sign * chase.turn_rate * (np.pi - 3.0) if chase.both_ends else most
+        assert rate(sign * 3.0) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_ball_that_soon_is_behind_is_met_by_the_hind_legs() -> None:
+    # It shall go 1.8 rad to the left: front legs turn there, hind legs the other way round.
+    ball, target = (0.1, 0.0), (0.1 + np.cos(1.8), np.sin(1.8))
+    right, left = PACES["anymal_c"].yaw_range
+    for ball_vel, wanted in ((0.0, left), (-0.2, left), (-0.3, right)):
+        command = _command("anymal_c", ball, target, ball_vel=(ball_vel, 0.0))
+        # In 0.4 s it rolls 0.08 m, or 0.12 m.
+        assert command[2] == pytest.approx(wanted)
+
+
+def _asked(robot: str, velocity: np.ndarray, turn: float) -> np.ndarray:
+    """(3,) a velocity and a turn as commands that the walk was trained for."""
+    paces = PACES[robot]
+    slowest = -paces.vx_range[1] if CHASES[robot].both_ends else paces.vx_range[0]
+    most = [paces.vx_range[1] if velocity[0] > 0.0 else slowest, paces.vy_range[1]]
+    velocity = velocity / max(1.0, *np.abs(velocity / most))
+    return np.array([*velocity, np.clip(CHASES[robot].turn_rate * turn, *paces.yaw_range)])
+
+
+def _goes_to(robot: str, place: np.ndarray) -> np.ndarray:
+    """(2,) velocity on the way to a place [m/s]."""
+    length = np.linalg.norm(place)
+    return min(1.5 * length, CHASES[robot].pace_mps) * place / length
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_ball_far_away_is_lined_up_with(robot: str) -> None:
+    """It foresees 2.5 s, no more, and turns to where it goes."""
+    chase, goes = CHASES[robot], 0.5
+    away = 20.0 * chase.far_m
+    command = _command(robot, (away, 0.0), (2.0 * away, 0.0), target_vel=(0.0, goes))
+    towards = np.array([away, goes * (2.5 + chase.lead_s)])
+    towards /= np.linalg.norm(towards)
+    left = np.array([-towards[1], towards[0]])
+    # Seen that way the ball is far to the right of both lanes.
+    place = np.array([away, 0.0]) - chase.behind_m * towards + chase.lane_m * left
+    wanted = _asked(robot, _goes_to(robot, place), np.arctan2(place[1], place[0]))
+    np.testing.assert_allclose(command, wanted, atol=1e-5)
+
+
+def test_who_has_one_end_goes_backwards_to_a_ball_behind() -> None:
+    # The ball is 2 m behind, and shall go on that way: the place is 0.11 m before it, 0.05 m beside
+    # it. The robot turns its back there, not its front.
+    command = _command("op3", (-2.0, 0.2), (-5.0, 0.2))
+    place = np.array([-2.0 + 0.11, 0.2 - 0.05])
+    wanted = _asked("op3", _goes_to("op3", place), -np.arctan2(0.15, 1.89))
+    np.testing.assert_allclose(command, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_it_kicks_no_sooner_than_it_has_turned(robot: str) -> None:
+    """A near ball in the lane shall go 0.5 rad to the left, of which 0.3 are left to the kick."""
+    chase, to_go = CHASES[robot], 0.05
+    towards, left = np.array([np.cos(0.5), np.sin(0.5)]), np.array([-np.sin(0.5), np.cos(0.5)])
+    ball = (chase.reach_m + to_go) * towards + chase.lane_m * left
+    command = _command(robot, tuple(ball), tuple(ball + towards))
+    pace = to_go / (0.2 / chase.turning_radps)
+    np.testing.assert_allclose(command, _asked(robot, pace * towards, 0.5), atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_it_steps_aside_no_faster_than_it_may(robot: str) -> None:
+    chase, ahead = CHASES[robot], 1.05 * _nearest(robot)
+    command = _command(robot, (ahead, 0.0), (ahead + 1.0, 0.0))
+    # The ball is in the middle, so that it goes by a whole lane to the right.
+    pace = (ahead - chase.reach_m) / ((chase.lane_m - chase.lane_width_m) / chase.sideways_mps)
+    sideways = min(chase.sideways_rate * chase.lane_m, chase.sideways_mps)
+    wanted = _asked(robot, np.array([pace, -sideways]), 0.0)
+    np.testing.assert_allclose(np.abs(command), np.abs(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_ball_that_stops_is_met_where_it_lies(robot: str) -> None:
+    chase = CHASES[robot]
+    away, speed = 8.0 * chase.far_m, 0.2
+    rolling = _command(robot, (away, 0.0), (2.0 * away, 0.0), ball_vel=(0.0, speed))
+    stops = speed**2 / (2.0 * chase.slowing_mps2)
+    still = _command(robot, (away, stops), (2.0 * away, 0.0))
+    np.testing.assert_allclose(rolling, still, atol=1e-4)
+    assert abs(rolling[2] - _command(robot, (away, 0.0), (2.0 * away, 0.0))[2]) > 1e-3
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_the_way_back_behind_the_ball_is_around_it(robot: str) -> None:
+    chase = CHASES[robot]
+    x = 0.75 * chase.passed_m
+    # In the way: aside, to where it is ahead by a quarter more than what is passed.
+    y = 0.2 * chase.lane_m
+    command = _command(robot, (x, y), (x + 3.0, y))
+    place = np.array([x - 1.25 * chase.passed_m, y - 1.1 * chase.aside_m])
+    np.testing.assert_allclose(command, _asked(robot, _goes_to(robot, place), 0.0), atol=1e-5)
+
+
+def test_who_is_beside_the_ball_goes_straight_back_behind_it() -> None:
+    chase = CHASES["anymal_c"]
+    command = _command("anymal_c", (0.3, 0.5), (3.3, 0.5))
+    place = np.array([0.3 - chase.behind_m, 0.5 - chase.lane_m])
+    wanted = _asked("anymal_c", _goes_to("anymal_c", place), 0.0)
+    np.testing.assert_allclose(command, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_far_ball_nearly_in_the_lane_is_walked_into(robot: str) -> None:
+    """It is not lined up with any more: the robot walks on, and gets into the lane meanwhile."""
+    chase = CHASES[robot]
+    away, off = 8.0 * chase.far_m, 0.5 * chase.lane_m
+    command = _command(robot, (away, chase.lane_m + off), (2.0 * away, chase.lane_m + off))
+    sideways = min(chase.sideways_rate * off, chase.sideways_mps)
+    velocity = np.array([chase.pace_mps, sideways])
+    wanted = _asked(robot, velocity, np.arctan2(sideways, chase.pace_mps))
+    np.testing.assert_allclose(command, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
 def test_mirror_images_left_to_right(robot: str) -> None:
     _check_mirrored(robot, 1.0, -1.0)
 

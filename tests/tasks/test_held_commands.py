@@ -94,6 +94,22 @@ def test_standing_by_hand() -> None:
     assert np.isnan(standing_figures(SPEC, fallen, 1.0)["drift_m"]["mean"])
 
 
+def test_who_sinks_or_turns_does_not_drift() -> None:
+    qpos = np.tile(SPEC.home_qpos, (20, 1, 1))
+    qpos[10:, 0, 2] -= 0.1
+    qpos[10:, 0, 3:7] = [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]
+    run = WalkEpisodes(
+        commands=np.zeros((1, 1, 3)),
+        achieved=np.zeros((1, 1, 3)),
+        fallen_at=np.array([20]),
+        velocity=np.zeros((20, 1, 3)),
+        qpos=qpos,
+    )
+    figures = standing_figures(SPEC, run, 0.1)
+    assert figures["drift_m"]["mean"] == figures["drift_m"]["p95"] == 0.0
+    assert figures["feet_mps"] > 0.0
+
+
 def test_feet_move_with_the_joints() -> None:
     qpos = np.tile(SPEC.home_qpos, (2, 1, 1))
     qpos[1, 0, 7] += 0.01  # the first leg's hip

@@ -81,6 +81,24 @@ def test_elites_are_kept_and_their_scores_are_means() -> None:
     np.testing.assert_allclose(found.tested[0], [2, 2, 1])
 
 
+def test_seconds_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Search(SPEC, FEW, 1)
+    genes = np.tile(found.genes[:, :1], (1, FEW.candidates, 1))
+    genes[..., -5:] = np.log([[0.1], [0.2], [0.3]] * 2)
+    # Who does not move is worth as much each time, but for that.
+    still = np.zeros(found._robots.num_envs, bool)
+    monkeypatch.setattr(found._robots, "step", lambda action: still)
+
+    def scored(time_cost: float) -> np.ndarray:
+        found.config = dataclasses.replace(FEW, time_cost=time_cost)
+        found.rng = np.random.default_rng(0)
+        return found._try(genes)[0]
+
+    # Five times between poses, of 0.1, 0.2 or 0.3 s.
+    cost = [[0.2, 0.4, 0.6] * 2] * 2
+    np.testing.assert_allclose(scored(0.0) - scored(0.4), cost, atol=1e-9)
+
+
 def test_an_attempt_that_diverges_is_worth_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def tried(diverges: bool) -> tuple[np.ndarray, np.ndarray]:
         found = Search(SPEC, FEW, 1)
@@ -188,6 +206,9 @@ def test_training_writes_a_policy_that_acts(tmp_path: Path) -> None:
     assert result is not None and result.finished and result.steps == 64
     policy = GetupPolicy.load(tmp_path / "getup.npz", "op3")
     assert policy.summary["search"]["generations"] == 2
+    # Under a gap that is a tenth wider than what it is tested under.
+    level = policy.summary["gap"]["training_level"]
+    assert level == pytest.approx(1.1 * GAP.training_level)
     more = dataclasses.replace(config, search=dataclasses.replace(FEW, generations=9))
     on = train_getup(SPEC, more, tmp_path / "on", policy)
     further = GetupPolicy.load(tmp_path / "on" / "getup.npz")

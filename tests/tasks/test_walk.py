@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,11 @@ from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import BatchSim
+from legged_skills.sim2real.gap import GAPS
 from legged_skills.skill_module.symmetry import Symmetry
+from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig
+from legged_skills.tasks.train_walk import WalkTrainingConfig, make_env
 from legged_skills.tasks.walk import PACES, WalkConfig, WalkEnv, walk_reward
 
 SPEC = robots.get("anymal_c")
@@ -216,3 +220,21 @@ def test_settings_that_cannot_be_are_refused(name: str, value: Any, expected: st
     with pytest.raises(SettingsError) as caught:
         WalkConfig(**{name: value})
     assert str(caught.value) == f"{name} is {value}, expected {expected}."
+
+
+def test_trainings_are_under_a_wider_gap():
+    own = GAPS["anymal_c"]
+    config = WalkTrainingConfig(
+        run=RunConfig(total_steps=1, num_envs=2, num_threads=1), gap_factor=1.5, gap_ramp_share=0.5
+    )
+    module: Any = SimpleNamespace(contract=CONTRACT)
+    env = make_env(SPEC, module, config)
+    assert env.robots.reality is not None and env.robots.reality.level == 0.0
+    env.set_progress(0.25)
+    assert env.robots.reality.level == pytest.approx(0.75 * own.training_level)
+    env.set_progress(0.5)
+    assert env.robots.reality.level == pytest.approx(1.5 * own.training_level)
+    usual = WalkTrainingConfig().training_gap("anymal_c")
+    assert usual is not None and usual.training_level == pytest.approx(1.2 * own.training_level)
+    assert usual.ramp_share == own.ramp_share
+    assert WalkTrainingConfig(gap="none").training_gap("anymal_c") is None

@@ -245,6 +245,22 @@ def test_preset_root_moves_the_recording(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("unit", ["deg", "rad"])
+def test_preset_roots_turn_in_the_order_of_their_axis(unit: str) -> None:
+    scale = 1.0 if unit == "deg" else math.pi / 180
+    angles = " ".join(str(scale * angle) for angle in (10, 20, 30))
+    asf = ASF.replace("axis XYZ", "axis ZXY").replace("orientation 0 0 0", f"orientation {angles}")
+    asf = asf.replace("angle deg", f"angle {unit}").replace("axis 0 90 0", "axis 0 0 0")
+    motion = _skeleton(asf)
+    # About z first, then about x, then about y, all of the world.
+    turn = _turn("y", 20) @ _turn("x", 10) @ _turn("z", 30)
+    assert motion.rotations_wxyz is not None
+    np.testing.assert_allclose(
+        rotations.to_matrix(motion.rotations_wxyz[0, 0]), turn[:3, :3], atol=1e-12
+    )
+    np.testing.assert_allclose(_at(motion, "back")[0], turn[:3, :3] @ [0, 12, 0], atol=1e-12)
+
+
 def test_radians_in_either_file(folder: Path) -> None:
     expected = _read(folder).positions_w
     radians = AMC.replace(":DEGREES", ":RADIANS").replace(" 90", f" {math.pi / 2}")
@@ -344,6 +360,13 @@ def test_a_skeleton_alone_holds_its_rest_pose() -> None:
             5.6444,
             "0.01 m (inferred: skeleton 1.69 m high; not 0.0254 m, an inch / length, at which it "
             "would be 4.3 m large)",
+        ),
+        # What would be a mouse is a person in the unit of CMU.
+        (
+            "4.5",
+            1.0,
+            "0.0564 m (inferred: skeleton 1.69 m high; not 0.00564 m, an inch / length, at which "
+            "it would be 0.169 m large)",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """C3D files, written by ezc3d: labels, units, gaps, and files that bring ezc3d down."""
 
 import importlib.util
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,27 @@ def test_unit_is_inferred_where_it_is_not_stated(tmp_path: Path) -> None:
     assert motion.source["unit"].startswith("0.001 m (inferred")
     with pytest.raises(ClipError, match="POINT:UNITS is 'parsec', expected m, dm, cm"):
         read_motion(_write(tmp_path / "a.c3d", _person(), UNITS=["parsec"]))
+
+
+def test_in_doubt_z_is_up(tmp_path: Path) -> None:
+    cloud = np.random.default_rng(0).uniform(-1000, 1000, (60, 4, 3))
+    assert read_motion(_write(tmp_path / "a.c3d", cloud)).source["up_axis"] == "z (inferred)"
+
+
+def test_positions_may_be_integers(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.c3d", 1000 * _person())
+    data = bytearray(path.read_bytes())
+    # A scale that is not negative says so: here tenths of a millimetre.
+    scale = struct.pack("<f", 0.1)
+    parameter = data.find(b"SCALE") + 9
+    data[12:16] = data[parameter : parameter + 4] = scale
+    start = 512 * (struct.unpack("<H", data[16:18])[0] - 1)
+    numbers = np.frombuffer(data[start : start + 30 * 4 * 16], "<f4").reshape(30, 4, 4)
+    tenths = np.round(numbers * [10, 10, 10, 1]).astype("<i2")
+    path.write_bytes(bytes(data[:start]) + tenths.tobytes())
+    motion = read_motion(path)
+    assert motion.marker_names == LABELS
+    np.testing.assert_allclose(motion.positions_w, _person(), atol=6e-5)
 
 
 def test_subjects_are_left_out_unless_there_are_two(tmp_path: Path) -> None:

@@ -238,6 +238,13 @@ def test_skeleton_alone_stands_at_rest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(motion.positions_w[0], motion.positions_w[1])
 
 
+def test_skeletons_alone_have_the_given_rate(tmp_path: Path) -> None:
+    path = tmp_path / "character.json"
+    path.write_text(json.dumps(_skeleton()))
+    assert read_motion(path).fps == 30.0
+    assert read_motion(path, ReadOptions(fps=24)).fps == 24.0
+
+
 def test_other_proportions_are_refused(tmp_path: Path) -> None:
     skeleton = _skeleton()
     skeleton["Skeleton"]["Joints"][4]["AttachY"] = -0.5

@@ -83,6 +83,24 @@ def test_bodies_of_a_single_clip(tmp_path: Path) -> None:
     assert read_motion(tmp_path / "cmu.h5", ReadOptions(fps=25)).fps == 25.0
 
 
+def test_quaternions_are_of_length_one(tmp_path: Path) -> None:
+    fields = _fields()
+    longer = {**fields, "body_quaternions": 1.009 * fields["body_quaternions"]}
+    motion = read_motion(_write(tmp_path / "a.h5", {"CMU_001_01": longer}))
+    assert motion.rotations_wxyz is not None
+    femur = motion.rotations_wxyz[:, motion.index("lfemur")]
+    np.testing.assert_allclose(femur, fields["body_quaternions"][4:8].T, atol=1e-12)
+
+
+def test_collections_may_be_larger_than_other_files(tmp_path: Path) -> None:
+    fields = _fields()
+    path = _write(tmp_path / "cmu.h5", {"CMU_001_01": fields})
+    with path.open("ab") as file:
+        file.truncate(300_000_000)  # sparse: takes no room on the disk
+    motion = read_motion(path)
+    np.testing.assert_array_equal(motion.positions_w[:, 0], fields["position"].T)
+
+
 def test_hierarchy() -> None:
     parent_of = {
         name: dm_control_cmu.MARKER_NAMES[parent] if parent >= 0 else ""

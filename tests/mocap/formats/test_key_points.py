@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from legged_skills.mocap.formats import read_motion
+from legged_skills.mocap.formats import key_points, read_motion
 from legged_skills.mocap.source import ReadOptions
 from legged_skills.robots.errors import ClipError, FileFormatError
 
@@ -97,6 +97,17 @@ def test_without_times_the_rate_must_be_given(tmp_path: Path) -> None:
     _write(path, rows)
     with pytest.raises(ClipError, match="column frame goes from 10 to 14, expected equal steps"):
         read_motion(path, ReadOptions(fps=30))
+    _write(path, [rows[0], *rows[:0:-1]])
+    with pytest.raises(ClipError, match="column frame goes from 78 to 76, expected equal steps"):
+        read_motion(path, ReadOptions(fps=30))
+
+
+def test_tables_longer_than_what_is_parsed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_points, "_CHUNK", 7)
+    motion = read_motion(_write(tmp_path / "a.csv", _table(_person())))
+    np.testing.assert_allclose(motion.positions_w, _person(), atol=1e-12)
 
 
 def test_missing_rows_are_sampled(tmp_path: Path) -> None:

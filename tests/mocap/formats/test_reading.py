@@ -73,6 +73,13 @@ def test_equal_steps_need_no_sampling() -> None:
     rate = timing(np.arange(5000) * 0.008333, "a.csv")
     assert (rate.at, rate.fps) == (None, 120.0)
     assert timing(np.arange(9) / 100 + 1.7e9, "a.csv").fps == 100.0
+    # The last time is rounded, too.
+    for fps, frames in ((120, 500), (150, 450), (240, 487)):
+        rate = timing(np.round(np.arange(frames) / fps, 3), "a.csv")
+        assert rate.fps == fps and rate.at is None
+    # Rounding to milliseconds is no reason, though it is off by 8 % of these steps.
+    rate = timing(np.round(np.arange(361) / 180, 3), "a.csv")
+    assert (rate.at, rate.fps) == (None, 180.0)
 
 
 def test_missing_frames_are_sampled() -> None:
@@ -81,6 +88,32 @@ def test_missing_frames_are_sampled() -> None:
     assert rate.fps == 50.0
     assert rate.at is not None
     np.testing.assert_allclose(rate.at, [0, 1, 1.5, 2, 3, 3.5, 4, 5], atol=1e-9)
+
+
+def test_times_may_begin_anywhere() -> None:
+    # From 5 s on; the seventh step ends at 5.14 s, which is 6.99... steps after 5 s in floats.
+    rate = timing(np.array([5.0, 5.02, 5.06, 5.08, 5.12, 5.14]), "a.csv")
+    assert rate.fps == 50.0
+    assert rate.at is not None
+    np.testing.assert_allclose(rate.at, [0, 1, 1.5, 2, 3, 3.5, 4, 5], atol=1e-9)
+
+
+def test_gaps_may_last_for_a_step_more_than_what_is_missing() -> None:
+    # At 12.5 frames/s two frames are missing, for 0.16 s; it is 0.24 s from one to the next.
+    rate = timing(0.08 * np.array([0, 1, 2, 3, 6, 7, 8]), "a.csv")
+    assert rate.fps == 12.5
+    assert rate.at is not None
+    np.testing.assert_allclose(rate.at, [0, 1, 2, 3, 10 / 3, 11 / 3, 4, 5, 6], atol=1e-9)
+
+
+def test_gaps_are_measured_in_seconds() -> None:
+    # At 24 frames/s four frames are 0.17 s, five are 0.21 s.
+    holed = _line(20)
+    holed[3:7, 0] = np.nan
+    np.testing.assert_allclose(fill_gaps(holed, ("a", "b"), 24.0, PATH)[0], _line(20), atol=1e-12)
+    holed[7, 0] = np.nan
+    with pytest.raises(ClipError, match=r"marker 'a' is missing from frame 3 to 7 \(0.21 s\)"):
+        fill_gaps(holed, ("a", "b"), 24.0, PATH)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +145,7 @@ def test_rates_are_whole_but_for_rounding() -> None:
 def test_units_by_name() -> None:
     assert unit_by_name(" MM ", "a") == 0.001
     assert unit_by_name("Inches", "a") == 0.0254
+    assert unit_by_name("ft", "a") == unit_by_name("Feet", "a") == pytest.approx(12 * 0.0254)
     with pytest.raises(ClipError, match="a is 'furlong', expected m, dm, cm, mm, inch or foot"):
         unit_by_name("furlong", "a")
 

@@ -107,6 +107,14 @@ def test_unknown_points_are_left_out() -> None:
     assert world.height_m == pytest.approx(1.7, rel=0.1)
 
 
+def test_bodies_that_crouch_at_first_are_as_high_as_when_they_stand() -> None:
+    # For 12 of 20 s half as high, which would be the height of no person.
+    crouches = np.concatenate([_walker(0.85)] * 12 + [_walker(1.7)] * 8)
+    world = _infer(crouches)
+    assert world.unit_m == 1.0
+    assert world.height_m == pytest.approx(1.7)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
