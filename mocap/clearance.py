@@ -6,7 +6,9 @@ would meet.
 Letters in the shape comments: T frames, F feet, J joints, N pairs of parts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +97,46 @@ def keep_apart(
     return out
 
 
-def _moves(paths_w: Array, contact: Mask, yaw: Array, foot_yaw: Array, room: FootRoom) -> Array:
-    """How far each foot has to move in each frame [m], (T, F, 2)."""
-    moves = np.zeros((*contact.shape, 2))
+def wider_stance(
+    paths_w: Array, yaw: Array, foot_yaw: Array, room: FootRoom, share: float
+) -> Array:
+    """How much farther out feet have to be all the time, to be clear of each other most of it.
+
+    Args:
+        paths_w: feet [m], (T, F, 3).
+        yaw: heading of the trunk [rad], (T,).
+        foot_yaw: headings of the feet [rad], (T, F).
+        room: what the feet need.
+        share: of the frames in which each two feet shall be clear of each other.
+
+    Returns:
+        Along the floor, in the trunk's heading [m], (F, 2).
+    """
+    out = np.zeros_like(room.home_b)
+    for push in _pushes(paths_w, yaw, foot_yaw, room):
+        i, j = push.feet
+        apart_b = room.home_b[i] - room.home_b[j]
+        half = 0.5 * np.quantile(push.size, share) * apart_b / np.linalg.norm(apart_b)
+        out[i] += half
+        out[j] -= half
+    return out
+
+
+class _Push(NamedTuple):
+    """How two feet have to be moved away from each other."""
+
+    feet: tuple[int, int]
+    """Which."""
+    size: Array
+    """How much farther apart they have to be [m], (T,)."""
+    way_w: Array
+    """Where to the first one moves along the floor, (T, 2)."""
+
+
+def _pushes(paths_w: Array, yaw: Array, foot_yaw: Array, room: FootRoom) -> Iterator[_Push]:
+    """What each two feet need."""
     cos, sin = np.cos(yaw), np.sin(yaw)
-    for i in range(contact.shape[1]):
+    for i in range(paths_w.shape[1]):
         for j in range(i):
             x, y = room.home_b[i] - room.home_b[j]
             along, across = room.axes(foot_yaw[:, i] - yaw, foot_yaw[:, j] - yaw)
@@ -110,10 +147,17 @@ def _moves(paths_w: Array, contact: Mask, yaw: Array, foot_yaw: Array, room: Foo
             ahead = np.sum(gap * n, axis=-1)
             aside = gap[:, 0] * n[:, 1] - gap[:, 1] * n[:, 0]
             need = across * np.sqrt(np.maximum(0.0, 1 - (aside / along) ** 2))
-            push = np.maximum(0.0, need - ahead)
-            share = np.where(contact[:, i] == contact[:, j], 0.5, np.where(contact[:, i], 0.0, 1.0))
-            moves[:, i] += (push * share)[:, None] * n
-            moves[:, j] -= (push * (1 - share))[:, None] * n
+            yield _Push((i, j), np.maximum(0.0, need - ahead), n)
+
+
+def _moves(paths_w: Array, contact: Mask, yaw: Array, foot_yaw: Array, room: FootRoom) -> Array:
+    """How far each foot has to move in each frame [m], (T, F, 2)."""
+    moves = np.zeros((*contact.shape, 2))
+    for push in _pushes(paths_w, yaw, foot_yaw, room):
+        i, j = push.feet
+        share = np.where(contact[:, i] == contact[:, j], 0.5, np.where(contact[:, i], 0.0, 1.0))
+        moves[:, i] += (push.size * share)[:, None] * push.way_w
+        moves[:, j] -= (push.size * (1 - share))[:, None] * push.way_w
     return moves
 
 

@@ -24,12 +24,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legged_skills.mocap import signals
+from legged_skills.mocap.clearance import (
+    FootRoom,
+    LimbClearance,
+    foot_room,
+    keep_apart,
+    wider_stance,
+)
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.solve import PoseProblem, solve_poses
+from legged_skills.mocap.stretch import RetargetSettings
 from legged_skills.mocap.walking import walks
 from legged_skills.robots import rotations
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import ROOT_QPOS, BodyPoints, Kinematics, Poses
+from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
@@ -66,6 +75,11 @@ _FOOT_WEIGHT = 1e2
 """Weight of a foot [1/m^2]."""
 _PULL = 1e-6
 """Weight of the pull of joints to their means [1/rad^2]."""
+_WIDE_ENOUGH = 0.9
+"""Feet are placed farther out until they are clear of each other in this share of the frames."""
+_APART = RetargetSettings()
+"""How feet keep away from each other in the other frames, and arms from the rest of the robot: as
+in clips that are retargeted, in the clip's time."""
 _NEAR_M = 0.02
 """A foot is missed where the leg does not bring it nearer than this [m]."""
 _MAY_MISS = 0.02
@@ -89,7 +103,8 @@ def steer(clip: RobotClip, spec: RobotSpec, how: Steer) -> RobotClip:
     """Takes a motion's steps another way.
 
     Feet that stand stay where they are, also where the robot turns. Orientations of the base and
-    of soles are kept, or, with another size, brought nearer to their means and to the floor.
+    of soles are kept, or, with another size, brought nearer to their means and to the floor. Legs
+    and arms that would be in each other are moved apart.
 
     Args:
         clip: a motion of the robot.
@@ -100,7 +115,7 @@ def steer(clip: RobotClip, spec: RobotSpec, how: Steer) -> RobotClip:
         A new clip. Its ``retarget`` says how it was steered, and "feet_missed", the share of its
         frames in which a leg does not bring its foot near enough.
     """
-    model = spec.model(visible=False)
+    model = spec.model()
     kinematics, feet = Kinematics(model), Feet.of(model, spec)
     poses = kinematics.poses(clip.qpos)
     root = _complex(clip.qpos)
@@ -121,8 +136,17 @@ def steer(clip: RobotClip, spec: RobotSpec, how: Steer) -> RobotClip:
         lifted = centres_w[..., 2] - feet.standing_height(soles)
         soles = _flatter(soles, how.size)
         centres_w[..., 2] = feet.standing_height(soles) + how.lift * lifted
+    # Feet that pass each other ahead meet when they are taken aside or hardly ahead. Where they
+    # would all the time the stance is wider; where they would now and then, one gives way.
+    room, sole_yaw = _room(spec, kinematics, feet), rotations.yaw(soles)
+    wider = wider_stance(centres_w, turned, sole_yaw, room, _WIDE_ENOUGH)
+    centres_w[..., :2] += _real(_complex(wider) * _held(heading, clip.foot_contact))
+    centres_w = keep_apart(
+        centres_w, clip.foot_contact, turned, sole_yaw, room, clip.fps, _APART.sole_cutoff_hz
+    )
     handles_w = feet.handle_targets(centres_w, soles)
     qpos = _with_legs(spec, kinematics, feet, qpos, handles_w)
+    qpos = _with_clear_arms(spec, model, kinematics, feet, qpos, clip.fps)
     found_w = kinematics.points(kinematics.poses(qpos), feet.handles)
     beyond = np.linalg.norm(found_w - handles_w, axis=-1).max(axis=1) > _NEAR_M
     noted = {
@@ -196,10 +220,42 @@ def _with_legs(
         upper=spec.joint_upper,
     )
     solved = solve_poses(problem, qpos, np.concatenate([base_w, handles_w], axis=1))
-    legs = ROOT_QPOS + np.flatnonzero(kinematics.movers(feet.centres.body_ids))
+    legs = ROOT_QPOS + np.flatnonzero(_of_legs(kinematics, feet))
     out = qpos.copy()
     out[:, legs] = solved[:, legs]
     return out
+
+
+def _of_legs(kinematics: Kinematics, feet: Feet) -> NDArray[np.bool_]:
+    """Which joints move feet, (J,)."""
+    return kinematics.movers(feet.centres.body_ids)
+
+
+def _room(spec: RobotSpec, kinematics: Kinematics, feet: Feet) -> FootRoom:
+    """How much room the robot's feet need."""
+    home = kinematics.points(kinematics.poses(spec.home_qpos[None]), feet.centres)
+    margin = _APART.foot_margin * spec.leg_length_m
+    return foot_room(feet.points_f, home[0, :, :2], spec.foot_radius_m, margin)
+
+
+def _with_clear_arms(
+    spec: RobotSpec,
+    model: mujoco.MjModel,
+    kinematics: Kinematics,
+    feet: Feet,
+    qpos: Array,
+    fps: float,
+) -> Array:
+    """The poses, whose arms give way to legs that are elsewhere now."""
+    clearance = LimbClearance(
+        kinematics=kinematics,
+        collision=SelfCollision.of(model, spec),
+        joints=np.flatnonzero(~_of_legs(kinematics, feet)),
+        lower=spec.joint_lower,
+        upper=spec.joint_upper,
+        margin_m=0.5 * _APART.foot_margin * spec.leg_length_m,
+    )
+    return clearance.clear(qpos, 2 * round(_APART.limb_fade_s * fps) + 1)
 
 
 def _orientations(spec: RobotSpec, model: mujoco.MjModel, poses: Poses) -> Array:

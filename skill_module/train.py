@@ -75,7 +75,7 @@ class CatchingConfig:
     minibatches: int = 8
     """Parts the data is cut into in each pass."""
     learning_rate: float = 5e-4
-    """Adam's step size, which stays."""
+    """Adam's step size, which does not follow ``target_kl``."""
     initial_action_std: float = 0.4
     """Exploration noise on the action at the start."""
     min_action_std: float = 0.3
@@ -152,7 +152,8 @@ class SkillTrainingConfig:
     gap: str = "full"
     """What is between policy and physics: none, full, or a file of settings."""
     gap_ramp_share: float | None = None
-    """Share of each training over which it grows; None for what the gap says."""
+    """Share of each training over which it grows, but of learning to catch itself, where it has its
+    full width from the start; None for what the gap says."""
     noise_scale: float = 0.0
     """Factor on the contract's sensor noise, if there is no gap."""
     push_force_n: tuple[float, float] | None = None

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from legged_skills.mocap import signals
-from legged_skills.mocap.clearance import FootRoom, LimbClearance, foot_room, keep_apart
+from legged_skills.mocap.clearance import (
+    FootRoom,
+    LimbClearance,
+    foot_room,
+    keep_apart,
+    wider_stance,
+)
 from legged_skills.mocap.limbs import Limbs
 from legged_skills.mocap.mapping import mapping_for
 from legged_skills.robots.kinematics import Kinematics
@@ -63,6 +69,35 @@ def test_feet_that_do_not_meet_stay_where_they_are() -> None:
     line = np.zeros((FRAMES, 2, 3))
     line[:, 0, 0] = 0.23
     np.testing.assert_array_equal(_apart(line, contact), line)
+
+
+def test_a_stance_is_as_much_wider_as_feet_lack() -> None:
+    # Beside each other, 0.01, 0.02, ... 0.11 nearer than 0.1 + 0.02; the trunk looks to the left.
+    lacks = 0.01 * np.arange(1, 12)
+    paths = np.zeros((11, 2, 3))
+    paths[:, 0, 0] = -(0.12 - lacks)
+    turned = np.full(11, 0.5 * np.pi)
+    feet = np.repeat(turned[:, None], 2, axis=1)
+    for share, lack in ((1.0, 0.11), (0.9, 0.10), (0.0, 0.01)):
+        wider = wider_stance(paths, turned, feet, ROOM, share)
+        half = 0.5 * lack
+        np.testing.assert_allclose(wider, [[0.0, half], [0.0, -half]], atol=1e-12)
+    # Feet that cross the way they point need their length.
+    crosswise = wider_stance(paths, turned, feet + 0.5 * np.pi, ROOM, 0.0)
+    np.testing.assert_allclose(crosswise, [[0.0, 0.055], [0.0, -0.055]], atol=1e-12)
+    # Feet that are far enough from each other stay; of four, those that are not move.
+    clear = wider_stance(2 * paths - [0.12, 0.0, 0.0], turned, feet, ROOM, 0.0)
+    np.testing.assert_array_equal(clear, np.zeros((2, 2)))
+    four = FootRoom(
+        home_b=np.array([[0.5, 0.1], [0.5, -0.1], [-0.5, 0.1], [-0.5, -0.1]]),
+        length_m=0.1,
+        width_m=0.1,
+        margin_m=0.0,
+    )
+    places = np.concatenate([four.home_b, np.zeros((4, 1))], axis=1)[None]
+    places[:, 1, 1] = 0.04
+    wider = wider_stance(places, np.zeros(1), np.zeros((1, 4)), four, 1.0)
+    np.testing.assert_allclose(wider, [[0, 0.02], [0, -0.02], [0, 0], [0, 0]], atol=1e-12)
 
 
 def test_a_foot_in_the_air_gives_way_to_one_that_stands() -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.mocap import steering
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.library import shipped_clips
 from legged_skills.mocap.steering import STEERS, Steer, steer, steered
 from legged_skills.robots import rotations
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics, site_points
+from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 
 
@@ -130,6 +132,36 @@ def test_soles_keep_their_orientation() -> None:
     before, after = (kinematics.poses(c.qpos).body_quat_w[bodies] for c in (clip, other))
     angle = 2.0 * np.arccos(np.clip(np.abs((before * after).sum(axis=-1)), 0.0, 1.0))
     assert angle.max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "before_m"),
+    [("humanoid3d_long_walk1_00", 0.3j, 0.042), ("humanoid3d_long_walk2_00", 0j, 0.022)],
+)
+def test_legs_and_arms_stay_out_of_each_other(
+    name: str, way: complex, before_m: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, clip = robots.get("op3"), _shipped("op3", name)
+    model = spec.model()
+    kinematics, collision = Kinematics(model), SelfCollision.of(model, spec)
+
+    def nearest(other: RobotClip) -> float:
+        return float(collision.nearest(kinematics, kinematics.poses(other.qpos)).min())
+
+    how = Steer(way, 0.5, 0.7, 2.0)
+    other = steer(clip, spec, how)
+    assert nearest(other) > -0.002
+    # Without that, parts would be in each other.
+    monkeypatch.setattr(steering, "wider_stance", lambda *args: np.zeros((2, 2)))
+    monkeypatch.setattr(steering, "keep_apart", lambda paths, *args: paths)
+    monkeypatch.setattr(steering, "_with_clear_arms", lambda *args: args[4])
+    before = steer(clip, spec, how)
+    assert nearest(before) == pytest.approx(-before_m, abs=1e-3)
+    # Joints are hardly faster for it, and feet stand as still.
+    fastest, fastest_before = (np.abs(c.qvel[:, 6:]).max() for c in (other, before))
+    assert fastest < 1.2 * fastest_before
+    slips = [_slip_mps(_feet(spec, c.qpos), clip.foot_contact, c.fps) for c in (other, before)]
+    assert np.percentile(slips[0], 95) < np.percentile(slips[1], 95) + 0.02
 
 
 def test_velocities_belong_to_positions() -> None:
