@@ -30,6 +30,8 @@ SETTLE_S = {"walk": 2.0, "dribble": 5.0}
 _START_S = 60.0
 _OTHERS_S = 1.5
 """Nodes that are there are known after so long [s]."""
+_FORGOTTEN_S = 25.0
+"""Nodes that were killed are forgotten after so long: Fast DDS has a lease of 20 s [s]."""
 _MOMENT_S = 1.0
 """So long after Enter a request that is refused is made again without a question [s]."""
 _RAMP_S = 90.0
@@ -152,13 +154,22 @@ class _Deployment:
         """Raises if a bridge is there already: what is asked of one, all of them do."""
         operator = self.operator
 
-        def heard() -> bool:
-            return operator.state is not None or BRIDGE_NODE in operator.node.get_node_names()
+        def named() -> bool:
+            return BRIDGE_NODE in operator.node.get_node_names()
 
-        if operator.until(lambda: heard() or self._trouble(), _OTHERS_S):
+        def heard() -> bool:
+            return operator.state is not None
+
+        if not operator.until(lambda: heard() or named() or self._trouble(), _OTHERS_S):
+            return
+        # A name alone may be what is left of one that was killed.
+        if not heard() and named():
+            self.say(f"waiting for a {BRIDGE_NODE} that says nothing to be forgotten.")
+        operator.until(lambda: heard() or not named() or self._trouble(), _FORGOTTEN_S)
+        if heard() or named():
             raise DeploymentError(
                 f"there is a {BRIDGE_NODE} already, which would do all that is asked of a new one: "
-                "end it first (one that was killed is gone after 20 s)."
+                "end it first."
             )
 
     def _wait(self, condition: Callable[[], bool], patience_s: float, otherwise: str) -> None:

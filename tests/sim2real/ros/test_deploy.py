@@ -327,6 +327,39 @@ def test_a_robot_is_brought_to_walk_by_two_questions(monkeypatch):
     assert did == [*first, "asked", Event.ENABLE]
 
 
+@pytest.mark.parametrize(
+    ("named", "state", "there"),
+    [
+        ([True] * 9, None, True),  # it says nothing, and stays
+        ([True, True, False], None, False),  # one that was killed, and is forgotten
+        ([False] * 9, None, False),
+        ([False] * 9, "idle", True),
+    ],
+)
+def test_a_bridge_that_is_there_already_is_not_one_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch, named: list[bool], state: str | None, there: bool
+) -> None:
+    from legged_skills.sim2real.ros import deploy
+
+    names = iter(named)
+    node: Any = types.SimpleNamespace(
+        get_node_names=lambda: ["policy_bridge"] if next(names, named[-1]) else ["twin"]
+    )
+    until = lambda condition, patience_s: any(bool(condition()) for _ in range(3))  # noqa: E731
+    said: list[str] = []
+    run: Any = types.SimpleNamespace(
+        operator=types.SimpleNamespace(node=node, state=state, until=until),
+        _trouble=lambda: False,
+        say=said.append,
+    )
+    if there:
+        with pytest.raises(deploy.DeploymentError, match="there is a policy_bridge already"):
+            deploy._Deployment._require_no_bridge(run)
+    else:
+        deploy._Deployment._require_no_bridge(run)
+    assert len(said) == (named[0] and state is None)
+
+
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("recover", [True, False])
 def test_the_bridge_is_told_of_dry_runs_and_of_getting_up(tmp_path, dry_run, recover):
