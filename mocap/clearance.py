@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
 from legged_skills.mocap import signals
+from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
 from legged_skills.robots.self_collision import SelfCollision
+from legged_skills.robots.spec import RobotSpec
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -255,6 +257,21 @@ class LimbClearance:
         squared = np.maximum(np.sum(slope * slope, axis=1, keepdims=True), 1e-4)
         turns = (self.margin_m - least)[:, None] * slope / squared
         return np.clip(turns, -_MOST_RAD, _MOST_RAD)
+
+
+def room_between_feet(
+    spec: RobotSpec, kinematics: Kinematics, feet: Feet, margin_m: float
+) -> FootRoom:
+    """The room that a robot's feet need.
+
+    Args:
+        spec: the robot.
+        kinematics: its kinematics.
+        feet: its feet.
+        margin_m: room on top of the soles' size [m].
+    """
+    home = kinematics.points(kinematics.poses(spec.home_qpos[None]), feet.centres)
+    return foot_room(feet.points_f, home[0, :, :2], spec.foot_radius_m, margin_m)
 
 
 def foot_room(points_f: Array, home_b: Array, radius_m: float, margin_m: float) -> FootRoom:

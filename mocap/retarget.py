@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from legged_skills.mocap import signals
-from legged_skills.mocap.clearance import LimbClearance, foot_room
+from legged_skills.mocap.clearance import LimbClearance, room_between_feet
 from legged_skills.mocap.fit import Fit, fit_clip
 from legged_skills.mocap.limbs import Limbs, limb_vectors
 from legged_skills.mocap.mapping import Mapping
@@ -75,7 +75,6 @@ def retarget(
     )
     collision = SelfCollision.of(spec.model(), spec)
     margin = settings.foot_margin * spec.leg_length_m
-    home = robot.kinematics.points(robot.kinematics.poses(spec.home_qpos[None]), robot.feet.centres)
     work = StretchSolver(
         motion=motion,
         mapping=mapping,
@@ -93,7 +92,7 @@ def retarget(
             upper=limited.joint_upper,
             margin_m=0.5 * margin,
         ),
-        room=foot_room(robot.feet.points_f, home[0, :, :2], spec.foot_radius_m, margin),
+        room=room_between_feet(spec, robot.kinematics, robot.feet, margin),
         fit=fit,
         settings=settings,
     )

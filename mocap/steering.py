@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 
 from legged_skills.mocap import signals
 from legged_skills.mocap.clearance import (
-    FootRoom,
     LimbClearance,
-    foot_room,
     keep_apart,
+    room_between_feet,
     wider_stance,
 )
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
@@ -138,7 +137,8 @@ def steer(clip: RobotClip, spec: RobotSpec, how: Steer) -> RobotClip:
         centres_w[..., 2] = feet.standing_height(soles) + how.lift * lifted
     # Feet that pass each other ahead meet when they are taken aside or hardly ahead. Where they
     # would all the time the stance is wider; where they would now and then, one gives way.
-    room, sole_yaw = _room(spec, kinematics, feet), rotations.yaw(soles)
+    margin = _APART.foot_margin * spec.leg_length_m
+    room, sole_yaw = room_between_feet(spec, kinematics, feet, margin), rotations.yaw(soles)
     wider = wider_stance(centres_w, turned, sole_yaw, room, _WIDE_ENOUGH)
     centres_w[..., :2] += _real(_complex(wider) * _held(heading, clip.foot_contact))
     centres_w = keep_apart(
@@ -229,13 +229,6 @@ def _with_legs(
 def _of_legs(kinematics: Kinematics, feet: Feet) -> NDArray[np.bool_]:
     """Which joints move feet, (J,)."""
     return kinematics.movers(feet.centres.body_ids)
-
-
-def _room(spec: RobotSpec, kinematics: Kinematics, feet: Feet) -> FootRoom:
-    """How much room the robot's feet need."""
-    home = kinematics.points(kinematics.poses(spec.home_qpos[None]), feet.centres)
-    margin = _APART.foot_margin * spec.leg_length_m
-    return foot_room(feet.points_f, home[0, :, :2], spec.foot_radius_m, margin)
 
 
 def _with_clear_arms(

@@ -162,10 +162,10 @@ class _Deployment:
 
         if not operator.until(lambda: heard() or named() or self._trouble(), _OTHERS_S):
             return
-        # A name alone may be what is left of one that was killed.
-        if not heard() and named():
+        if not heard():
+            # A name alone may be what is left of one that was killed.
             self.say(f"waiting for a {BRIDGE_NODE} that says nothing to be forgotten.")
-        operator.until(lambda: heard() or not named() or self._trouble(), _FORGOTTEN_S)
+            operator.until(lambda: heard() or not named() or self._trouble(), _FORGOTTEN_S)
         if heard() or named():
             raise DeploymentError(
                 f"there is a {BRIDGE_NODE} already, which would do all that is asked of a new one: "

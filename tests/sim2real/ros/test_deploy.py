@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -345,7 +346,10 @@ def test_a_bridge_that_is_there_already_is_not_one_that_was_killed(
     node: Any = types.SimpleNamespace(
         get_node_names=lambda: ["policy_bridge"] if next(names, named[-1]) else ["twin"]
     )
-    until = lambda condition, patience_s: any(bool(condition()) for _ in range(3))  # noqa: E731
+
+    def until(condition: Callable[[], bool], patience_s: float) -> bool:
+        return any(condition() for _ in range(3))
+
     said: list[str] = []
     run: Any = types.SimpleNamespace(
         operator=types.SimpleNamespace(node=node, state=state, until=until),
