@@ -116,7 +116,9 @@ def _joint_acceleration(spec: RobotSpec, qpos: np.ndarray, walks: np.ndarray) ->
 def _roll_pitch_rate(spec: RobotSpec, qpos: np.ndarray, walks: np.ndarray) -> float:
     """Root mean square of the base's angular velocity about its x and y axes together [rad/s]."""
     rates = rotations.angular_velocity_b(qpos[..., 3:ROOT_QPOS], spec.control_period_s)[..., :2]
-    return _rms(np.linalg.norm(rates, axis=-1)[walks])
+    # A rate is that from the row before to the next.
+    inside = walks[2:] & walks[1:-1] & walks[:-2]
+    return _rms(np.linalg.norm(rates, axis=-1)[1:-1][inside])
 
 
 def _foot_slide(spec: RobotSpec, qpos: np.ndarray, walks: np.ndarray) -> float:

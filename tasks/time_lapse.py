@@ -63,7 +63,7 @@ def save_picture(path: str | Path, frame: np.ndarray) -> None:
 
 
 def _rows(places_w: np.ndarray) -> np.ndarray:
-    """The rows to show: the last, and those at equal distances before it.
+    """The rows to show: that in which it arrives, and those at equal distances before it.
 
     Args:
         places_w: (T, 2) the robot's places along the floor [leg lengths].

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.ball import BALLS
 from legged_skills.robots.contract import proprioception
 from legged_skills.tasks import ball_tracker as tracking
 from legged_skills.tasks.ball_tracker import BallTracker, ball_tracker
@@ -144,3 +145,93 @@ def test_a_target_that_jumps_is_followed_at_once(tracker: BallTracker) -> None:
     known, truth = _follow(tracker, _steadily((1.0, 0.0), (0, 0)), jumps, 100)
     assert truth[5] == 2.0
     np.testing.assert_allclose(known, truth, atol=1e-5)
+
+
+def _next(
+    tracker: BallTracker,
+    known: list[float],
+    seen: list[float],
+    age: float = 0.0,
+    own: float = 0.0,
+    turning: float = 0.0,
+) -> np.ndarray:
+    """(8,) what is known a step later, if ball and target (4,) are seen at some age [s]."""
+    task = np.array([[*seen[:2], 9.0, 9.0, age, *seen[2:]]]) * _scale(tracker)
+    sense = np.zeros((1, tracker.gyro + 1), np.float32)
+    sense[0, tracker.gyro] = turning * tracker.gyro_scale
+    found = tracker.advance(
+        jnp.array([[*known, 1.0]]),
+        jnp.asarray(task.astype(np.float32)),
+        jnp.array([[own, 0.0, 0.0]]) / tracker.velocity_unit_mps,
+        jnp.asarray(sense),
+    )
+    return np.asarray(found[0, :8])
+
+
+def test_old_pictures_of_the_ball_count_less(tracker: BallTracker) -> None:
+    known = [1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0]
+    for age, counts in (
+        (0.0, 1.0),
+        (0.12, 1.0),
+        (0.17, 0.75),
+        (0.22, 0.5),
+        (0.32, 0.0),
+        (2.0, 0.0),
+    ):
+        found = _next(tracker, known, [1.1, -0.2, 2.0, 0.0], age)
+        off = counts * np.array([0.1, -0.2])
+        np.testing.assert_allclose(
+            found[:4], [1.0, 0.0, 0.0, 0.0] + np.r_[0.3 * off, 0.8 * off], atol=1e-6
+        )
+        np.testing.assert_allclose(found[4:], known[4:], atol=1e-6)
+
+
+def test_targets_were_seen_a_tenth_of_a_second_ago_at_most(tracker: BallTracker) -> None:
+    known = [1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0]
+    for age, ago in ((0.0, 0.0), (0.06, 0.06), (0.1, 0.1), (0.5, 0.1)):
+        found = _next(tracker, known, [1.0, 0.0, 2.1, 0.0], age, own=0.5)
+        nearer = 2.0 - 0.5 * tracker.period_s
+        off = 2.1 - (nearer + 0.5 * ago)
+        wanted = [nearer + 0.15 * off, 0.0, 0.12 * off, 0.0]
+        np.testing.assert_allclose(found[4:], wanted, atol=1e-6)
+
+
+def test_what_is_known_turns_the_other_way_than_the_robot(tracker: BallTracker) -> None:
+    dt, turn = tracker.period_s, 0.5 * tracker.period_s
+    # The ball is not seen; then the target is seen where it must be.
+    predicted = np.array([2.0 + dt * 0.2 - turn * 1.0, -1.0 + dt * 0.4 - turn * 2.0])
+    known = [1.0, 0.5, 0.6, 0.8, 2.0, -1.0, 0.2, 0.4]
+    found = _next(tracker, known, [9.0, 9.0, *predicted], 2.0, turning=0.5)
+    ball = [1.0 + dt * 0.6 + turn * 0.5, 0.5 + dt * 0.8 - turn * 1.0]
+    goes = np.array([0.6 + turn * 0.8, 0.8 - turn * 0.6])
+    goes *= 1.0 - tracker.slowing_mps2 * dt / np.linalg.norm(goes)
+    np.testing.assert_allclose(found[:4], [*ball, *goes], atol=1e-6)
+    found = _next(tracker, known, [9.0, 9.0, *predicted], turning=0.5)
+    wanted = [*predicted, 0.2 + turn * 0.4, 0.4 - turn * 0.2]
+    np.testing.assert_allclose(found[4:], wanted, atol=1e-6)
+
+
+def test_a_slow_ball_stops_and_does_not_roll_back(tracker: BallTracker) -> None:
+    slow = 0.5 * tracker.slowing_mps2 * tracker.period_s
+    known = [1.0, 0.0, slow, -slow, 2.0, 0.0, 0.0, 0.0]
+    found = _next(tracker, known, [9.0, 9.0, 2.0, 0.0], 2.0)
+    np.testing.assert_array_equal(found[2:4], 0.0)
+
+
+def test_only_far_targets_have_jumped_and_they_go_on_as_before(tracker: BallTracker) -> None:
+    known = [1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.1]
+    for off in (0.59, 0.61):
+        there = 0.1 * tracker.period_s
+        found = _next(tracker, known, [1.0, 0.0, 2.0 - 0.6 * off, there + 0.8 * off])
+        way = off * np.array([-0.6, 0.8])
+        share, rate = (1.0, 0.0) if off > 0.6 else (0.15, 0.12)
+        wanted = [*([2.0, there] + share * way), *([0.0, 0.1] + rate * way)]
+        np.testing.assert_allclose(found[4:], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("robot", ["anymal_c", "op3"])
+def test_balls_slow_as_those_of_the_robot(robot: str) -> None:
+    found = ball_tracker(proprioception(robots.get(robot), history=3), SIZES[robot])
+    assert found.slowing_mps2 == BALLS[robot].rolling_deceleration
+    assert found.period_s == robots.get(robot).control_period_s
+    assert found.velocity_unit_mps == pytest.approx(0.25 * robots.get(robot).froude_speed_mps)

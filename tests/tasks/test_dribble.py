@@ -1,3 +1,6 @@
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.ranges import BallRanges
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import checkpoint
 from legged_skills.skill_module.symmetry import Symmetry
@@ -220,3 +224,128 @@ def test_unusable_settings():
     sim = simulate(SPEC, 1, 1, gap, BALLS["anymal_c"])
     with pytest.raises(SettingsError, match="the gap has no ball"):
         DribbleEnv(sim, CONTRACT, DribbleConfig(), gap=gap)
+
+
+def test_placed_robots_forget_what_was_before():
+    env = _env(2)
+    _place(env, [1.5, 0.0], way="square")
+    env.robots.batch.objects_qvel[:] = 1.0
+    for _ in range(3):
+        env.advance(np.zeros((2, 12)))
+    env.robots.batch.objects_qvel[:] = 1.0
+    env.place(
+        np.array([1]), SPEC.home_qpos[None], np.array([[1.0, 0.5]]), np.array([[2.0, 0.0]]), ENDS
+    )
+    np.testing.assert_array_equal(env.robots.batch.objects_qvel[1], 0.0)
+    assert (env.robots.batch.objects_qvel[0] == 1.0).all()
+    np.testing.assert_allclose(env.told()[1], [1.0, 0.5, 0.0, 0.0, 0.0, 2.0, 0.0], atol=1e-6)
+    np.testing.assert_array_equal(env.age, [3, 0])
+    env.advance(np.zeros((2, 12)))
+    # Its target has begun at its start, and does not turn yet.
+    np.testing.assert_allclose(env.target[1], [2.0 + 0.02 * 0.5, 0.0], atol=1e-9)
+
+
+ENDS = np.array([[0.5, 0.0, 0.0, 1.5, 0.07, 0.0]])
+"""A way that turns after 3.5 control steps."""
+
+
+def test_targets_turn_when_their_time_has_come():
+    env = _env(1)
+    env.place(np.array([0]), SPEC.home_qpos[None], np.ones((1, 2)), np.zeros((1, 2)), ENDS)
+    for _ in range(4):
+        env.advance(np.zeros((1, 12)))
+    # The critic is told where it goes, and it has turned for one of four steps.
+    way = 0.01 * (3.0 * np.array([1.0, 0.0]) + [np.cos(1.5), np.sin(1.5)])
+    np.testing.assert_allclose(env.target[0], way, atol=1e-9)
+    goes = env.observe()["privileged"][0, -2:]
+    np.testing.assert_allclose(goes, [0.5 * np.cos(1.5), 0.5 * np.sin(1.5)], atol=0.01)
+    np.testing.assert_allclose(env.told()[0, 5:], way - env.robots.batch.qpos[0, :2], atol=0.02)
+
+
+def test_cameras_and_balls_follow_the_gap_where_episodes_begin_anew():
+    env = _env(4, full=True)
+    reality = env.robots.reality
+    assert reality is not None
+    for ids in (np.arange(4), np.array([2]), np.array([3, 1])):
+        env.reset(ids)
+        radius = 0.11 * reality.factor("ball_radius")[:, 0] + reality.floor_top_m(np.arange(4))
+        np.testing.assert_allclose(env.robots.batch.objects_qpos[:, 2], radius)
+        noise, drop_rate = reality.factor("camera_noise"), reality.factor("camera_drop_rate")
+        np.testing.assert_allclose(env.camera._noise, noise, rtol=1e-6)
+        np.testing.assert_array_equal(env.camera._drop_rate, drop_rate[:, 0])
+
+
+def test_the_critic_is_told_of_far_things_within_the_cameras_range():
+    env = _env(1)
+    _place(env, [6.0, 8.0], target=np.array([[-30.0, 40.0]]))
+    wanted = [0.6 * 6.0, 0.8 * 6.0, 0.0, 0.0, -0.6 * 6.0, 0.8 * 6.0, 0.5, 0.0]
+    np.testing.assert_allclose(env.observe()["privileged"][0, -8:], wanted, atol=1e-5)
+
+
+def test_robots_that_are_near_their_ball_can_be_rewarded():
+    env = _env(2, approach_weight=0.5, start_noise=0.0)
+    _place(env, np.array([[0.8, 0.0], [0.0, 1.6]]), target=np.array([[0.0, 3.0], [0.0, -1.4]]))
+    outcome = env.step(np.zeros((2, 12)))
+    np.testing.assert_allclose(outcome.terms["approach"], np.exp([-0.8, -1.6]), rtol=0.02)
+    wanted = np.exp(-env.distance) + 0.5 * outcome.terms["approach"]
+    np.testing.assert_allclose(outcome.reward, wanted, rtol=1e-5)
+
+
+def test_first_episodes_end_at_different_times():
+    env = _env(100)
+    assert env.max_steps == 1000 and env.age.max() < 1000
+    assert env.age.mean() == pytest.approx(500, abs=120) and env.age.std() > 200
+
+
+def test_who_diverged_is_terminated(diverge: Callable[[int], None]):
+    env = _env(2)
+    _place(env, [1.5, 0.0])
+    diverge(1)
+    assert not env.step(np.zeros((2, 12))).terminated.any()
+    outcome = env.step(np.zeros((2, 12)))
+    np.testing.assert_array_equal(outcome.terminated, [True, False])
+    assert not outcome.truncated.any()
+    np.testing.assert_array_equal(env.age, [0, 2])
+
+
+def test_restored_cameras_and_starts_are_as_they_were():
+    one, other = (_env(4, 1, full=True, ramp_share=0.5) for _ in range(2))
+    one.set_progress(0.1)
+    one.reset(np.arange(4))
+    before = other.camera._noise.copy()
+    arrays, rest = one.state()
+    other.restore({name: array.copy() for name, array in arrays.items()}, rest)
+    assert (other.camera._noise != before).all()
+    for name in ("_delay", "_noise", "_drop_rate"):
+        np.testing.assert_array_equal(getattr(other.camera, name), getattr(one.camera, name))
+    for env in (one, other):
+        env.reset(np.arange(4))
+    np.testing.assert_array_equal(one.ball_w, other.ball_w)
+    np.testing.assert_array_equal(one.ways, other.ways)
+
+
+@pytest.mark.parametrize(("level", "longest"), [(0.5, 1.0), (1.6, 1.6)])
+def test_cameras_can_be_as_late_as_in_training_and_in_the_full_gap(level: float, longest: float):
+    gap = dataclasses.replace(BALL_GAPS["anymal_c"], training_level=level)
+    assert isinstance(gap.ranges, BallRanges)
+    sim = simulate(SPEC, 1, 1, gap, BALLS["anymal_c"])
+    line = DribbleEnv(sim, CONTRACT, DribbleConfig(), gap=gap).camera._line
+    assert line.max_delay == round(longest * gap.ranges.camera_delay_s[1] / SPEC.control_period_s)
+
+
+def test_without_a_ramp_it_is_as_hard_from_the_start():
+    env = _env(200, progress=0.0)
+    assert env.config.ramp_share == 0.0
+    ball = env._truth[:, 0]
+    assert 2.4 < np.linalg.norm(ball, axis=1).max() <= 2.5 + 1e-5
+    assert (ball[:, 0] < 0.0).mean() == pytest.approx(0.5, abs=0.1)
+    assert env.ways[:, 0].max() > 0.9 * 0.6
+
+
+def test_cameras_have_the_factors_of_the_wider_gap_at_once():
+    env = _env(4, full=True)
+    before = env.camera._noise.copy()
+    env.set_progress(0.05)
+    reality = env.robots.reality
+    assert reality is not None and (env.camera._noise != before).any()
+    np.testing.assert_allclose(env.camera._noise, reality.factor("camera_noise"), rtol=1e-6)

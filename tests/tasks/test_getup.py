@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots import rotations
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.robots.intervals import wilson
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.raw_frame import frame_scale, term_slices
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.skill_module.tracker import TrackerArchitecture, tracker_equivariance
 from legged_skills.tasks import evaluate_getup, lying
@@ -403,3 +406,76 @@ def test_an_untrained_policy_stands_up_at_nothing_but_stays_standing(policy: Get
     assert policy.agent.getup is policy.agent.getup
     other = dataclasses.replace(policy, getup=GetupConfig(down_rad=0.5))
     assert other.agent.config.down_rad == 0.5
+
+
+def test_figures_of_many_that_got_up_by_hand() -> None:
+    # They stand from the 1st, 2nd and 6th second on; two never do.
+    stands = np.arange(9)[:, None] >= np.array([0, 1, 5, 9, 9])
+    run = GetupEpisodes(side=np.array([0, 0, 0, 0, 1]), stands=stands, qpos=np.zeros((9, 1, 27)))
+    figures = summarize(run, GetupEvaluationConfig(limit_s=6.0, stand_s=3.0), period_s=1.0)
+    assert figures["success_rate"] == pytest.approx(3 / 5) and figures["time_s"] == 2.0
+    assert figures["success_rate_ci95"] == list(wilson(3, 5))
+    front, back = figures["sides"]
+    assert front["success_rate_ci95"] == list(wilson(3, 4)) and front["time_s"] == 2.0
+    assert back["success_rate_ci95"] == list(wilson(0, 1)) and np.isnan(back["time_s"])
+
+
+def test_robots_fall_level_turned_anyhow_and_in_poses_of_any_kind() -> None:
+    qpos = lying.falling_qpos(SPEC, 4000, np.random.default_rng(0))
+    np.testing.assert_array_equal(qpos[:, :3], np.tile([0.0, 0.0, 0.22], (4000, 1)))
+    x_w, z_w = (rotations.rotate(qpos[:, 3:7], np.tile(axis, (4000, 1))) for axis in np.eye(3)[::2])
+    tilt = np.arcsin(z_w[:, 2])
+    assert (tilt.min(), tilt.max()) == pytest.approx((-0.5, 0.5), abs=0.01)
+    # As often on the front as on the back, with the head anywhere.
+    assert (x_w[:, 2] < 0.0).mean() == pytest.approx(0.5, abs=0.03)
+    counts, _ = np.histogram(np.arctan2(z_w[:, 1], z_w[:, 0]), 8, (-np.pi, np.pi))
+    assert counts.sum() == 4000 and counts.min() > 400
+    off = qpos[:, 7:] - SPEC.home_qpos[7:]
+    room = np.where(off > 0.0, SPEC.joint_upper, SPEC.joint_lower) - SPEC.home_qpos[7:]
+    share = off / np.where(room == 0.0, 1.0, room)
+    assert 0.7 < share.max() <= 0.8 and share.min() >= 0.0
+
+
+def test_who_stands_is_high_and_upright() -> None:
+    sensed = SensedRobots(BatchSim(SPEC, 4, 1), CONTRACT)
+    qpos = np.tile(SPEC.home_qpos, (4, 1))
+    qpos[:, 2] = SPEC.standing_height_m * np.array([0.851, 0.849, 1.0, 1.0])
+    tilts = np.array([0.0, 0.0, 0.39, 0.41])
+    qpos[:, 3:7] = rotations.from_axis_angle(np.tile([0.6, -0.8, 0.0], (4, 1)), tilts)
+    sensed.reset(np.arange(4), qpos, np.zeros(6 + SPEC.num_joints))
+    assert lying.standing(sensed, 0.85, 0.4).tolist() == [True, False, True, False]
+
+
+def test_rising_is_rewarded_by_height_and_uprightness() -> None:
+    env = GetupEnv(BatchSim(SPEC, 2, 1), CONTRACT, make_motion(), GetupTaskConfig(pool=4))
+    qpos = np.tile(SPEC.home_qpos, (2, 1))
+    # In the air: one is higher than it can stand, and rolled by 60 degrees.
+    qpos[:, 2] = SPEC.standing_height_m * np.array([3.0, 0.8])
+    qpos[0, 3:7] = [np.cos(np.pi / 6), np.sin(np.pi / 6), 0.0, 0.0]
+    env.robots.reset(np.arange(2), qpos, np.zeros(6 + SPEC.num_joints))
+    env.left[:] = 9
+    outcome = env.step(np.zeros((2, SPEC.num_joints)))
+    high = env.robots.pos_w[1, 2] / SPEC.standing_height_m
+    upright = 0.5 * (env.robots.up_b[:, 2] + 1.0)
+    assert upright[0] == pytest.approx(0.75, abs=0.05)
+    wanted = [upright[0] ** 2, (high * upright[1]) ** 2]
+    np.testing.assert_allclose(outcome.terms["risen"], wanted, rtol=1e-5)
+
+
+def test_each_side_has_its_own_poses_and_time() -> None:
+    keys = make_keys()
+    longer = keys.durations_s * np.array([[1.0], [2.0]])
+    motion = GetupMotion.of(SPEC, KeyPoses(poses=keys.poses, durations_s=longer), 0.0)
+    env = GetupEnv(BatchSim(SPEC, 16, 1), CONTRACT, motion, GetupTaskConfig(pool=16))
+    env.reset(np.arange(16))
+    assert set(env.side) == {FRONT, BACK}
+    np.testing.assert_array_equal(env.left, np.where(env.side == FRONT, 15, 30) + 42)
+    env.step_in[:] = np.arange(16)
+    told = env.observe()
+    for robot, (side, step) in enumerate(zip(env.side, env.step_in, strict=True)):
+        np.testing.assert_array_equal(told["task"][robot], motion.told[side, step])
+        height = env.robots.pos_w[robot, 2] - SPEC.standing_height_m
+        wanted = [height, *motion.told[side, step]]
+        np.testing.assert_allclose(
+            told["privileged"][robot, -1 - motion.told_size :], wanted, atol=1e-6
+        )

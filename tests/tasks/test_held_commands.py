@@ -5,7 +5,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import SettingsError
-from legged_skills.robots.intervals import wilson
+from legged_skills.robots.intervals import mean_interval, wilson
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
 from legged_skills.tasks.held_commands import (
     HELD_COMMANDS,
@@ -14,6 +14,7 @@ from legged_skills.tasks.held_commands import (
     held_figures,
     standing_figures,
 )
+from legged_skills.tasks.walk import PACES
 
 SPEC = robots.get("anymal_c")
 
@@ -117,3 +118,62 @@ def test_feet_move_with_the_joints() -> None:
     assert speeds.shape == (1, 1, 4)
     assert speeds[0, 0, 0] > 0.1
     np.testing.assert_allclose(speeds[0, 0, 1:], 0.0, atol=1e-12)
+
+
+def test_times_are_those_of_the_robot() -> None:
+    spec = robots.get("op3")
+    period = spec.control_period_s
+    assert period != SPEC.control_period_s
+    # Steady ways sideways and down; before half the time it is elsewhere.
+    qpos = np.tile(spec.home_qpos, (40, 2, 1))
+    qpos[:20, :, 0] = 5.0
+    qpos[20:, 0, 1] = np.linspace(0.0, 0.3, 20)
+    qpos[20:, 1, 2] += np.linspace(0.0, 0.1, 20)
+    run = WalkEpisodes(
+        commands=np.zeros((2, 1, 3)),
+        achieved=np.zeros((2, 1, 3)),
+        fallen_at=np.array([40, 40]),
+        velocity=np.zeros((40, 2, 3)),
+        qpos=qpos,
+    )
+    figures = standing_figures(spec, run, 20 * period)
+    assert (figures["from_s"], figures["to_s"]) == (20 * period, 40 * period)
+    assert figures["drift_m"]["mean"] == pytest.approx(0.15)
+    assert figures["feet_mps"] == pytest.approx(0.2 / (19 * period))
+
+
+def test_who_comes_back_has_not_drifted() -> None:
+    qpos = np.tile(SPEC.home_qpos, (20, 1, 1))
+    qpos[5:15, 0, 0] += 0.2
+    run = WalkEpisodes(
+        commands=np.zeros((1, 1, 3)),
+        achieved=np.zeros((1, 1, 3)),
+        fallen_at=np.array([20]),
+        velocity=np.zeros((20, 1, 3)),
+        qpos=qpos,
+    )
+    assert standing_figures(SPEC, run, 0.0)["drift_m"]["mean"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_intervals_of_standing_are_of_falls_and_of_drifts() -> None:
+    qpos = np.tile(SPEC.home_qpos, (10, 5, 1))
+    qpos[-1, :, 0] += [0.1, 0.2, 0.3, 0.4, 9.0]
+    run = WalkEpisodes(
+        commands=np.zeros((5, 1, 3)),
+        achieved=np.zeros((5, 1, 3)),
+        fallen_at=np.array([10, 10, 10, 10, 4]),
+        velocity=np.zeros((10, 5, 3)),
+        qpos=qpos,
+    )
+    figures = standing_figures(SPEC, run, 0.1)
+    assert figures["fall_rate_ci95"] == list(wilson(1, 5)) != list(wilson(4, 5))
+    drifts = np.array([0.1, 0.2, 0.3, 0.4])
+    assert figures["drift_m"]["mean_ci95"] == pytest.approx(list(mean_interval(drifts)))
+
+
+@pytest.mark.parametrize("robot", ["anymal_c", "op3"])
+def test_commands_to_either_side_are_mirror_images(robot: str) -> None:
+    commands = set(HELD_COMMANDS[robot])
+    assert {(vx, -vy, -yaw) for vx, vy, yaw in commands} == commands
+    low, high = PACES[robot].ranges.T
+    assert all((low <= command).all() and (command <= high).all() for command in commands)

@@ -7,7 +7,7 @@ from legged_skills import robots
 from legged_skills.mocap.walking import Walking
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics
-from legged_skills.robots.rotations import from_axis_angle
+from legged_skills.robots.rotations import from_axis_angle, from_yaw, multiply, rotate
 from legged_skills.robots.self_collision import SelfCollision
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
@@ -40,6 +40,15 @@ def _standing(height_m: float) -> np.ndarray:
     """Standing with the feet just on the floor for a base of the default height."""
     qpos = SPEC.home_qpos.copy()
     qpos[2] = height_m
+    return qpos
+
+
+def _lowered(spec: RobotSpec, height_m: float) -> np.ndarray:
+    """A robot at home whose lowest foot's lowest point is at a height."""
+    model, qpos = spec.model(), spec.home_qpos.copy()
+    kinematics = Kinematics(model)
+    points = kinematics.points(kinematics.poses(qpos[None]), Feet.of(model, spec).meeting)
+    qpos[2] += height_m - float(points[..., 2].min())
     return qpos
 
 
@@ -149,7 +158,7 @@ def test_what_robots_do_after_a_fall_does_not_count() -> None:
     qpos[..., 1] = 0.3 * 0.02 * np.arange(40)[:, None]
     qpos[20:, 1, 1] += 3.0 * 0.02 * np.arange(20)
     qpos[20:, 1, 7:] += rng.normal(0.0, 0.1, (20, 12))
-    qpos[20:, 1, 3:7] = from_axis_angle(np.array([1.0, 0.0, 0.0]), 0.1 * np.arange(20))
+    qpos[20:, 1, 3:7] = from_axis_angle(np.array([1.0, 0.0, 0.0]), 1.0 + 0.1 * np.arange(20))
     figures = naturalness(SPEC, _run(qpos, np.full((2, 1, 3), 0.5), [40, 20]), WALKING)
     assert figures["foot_slide_mps"] == pytest.approx(0.3, rel=1e-6)
     assert figures["joint_acceleration_radps2"] == pytest.approx(0.0, abs=1e-6)
@@ -163,3 +172,92 @@ def test_the_interval_of_the_nearest_pose_is_about_its_mean() -> None:
     qpos[:, 2, 7:] += 0.2
     figures = naturalness(SPEC, _run(qpos, np.full((3, 1, 3), 0.5), [40, 20, 30]), WALKING)
     assert np.mean(figures["nearest_pose_rad_ci95"]) == pytest.approx(figures["nearest_pose_rad"])
+
+
+def test_who_turns_on_the_spot_does_not_walk() -> None:
+    commands = np.array([[[0.0, 0.0, 1.0]], [[0.0, 0.1, 1.0]]])
+    walks = walking_steps(_run(np.zeros((4, 2, 19)), commands, [4, 4]))
+    assert walks.T.tolist() == [[False] * 4, [True] * 4]
+
+
+def test_heights_over_and_under_those_of_clips_are_out_of_range() -> None:
+    qpos = np.tile(SPEC.home_qpos, (4, 4, 1))
+    qpos[..., 2] = [0.499, 0.501, 0.599, 0.601]
+    figures = naturalness(SPEC, _run(qpos, np.full((4, 1, 3), 0.5), [4] * 4), WALKING)
+    assert figures["height_in_range"] == 0.5 and figures["height_range_m"] == [0.5, 0.6]
+
+
+def test_figures_are_by_the_second_on_every_robot() -> None:
+    spec = robots.get("op3")
+    period = spec.control_period_s
+    assert period != SPEC.control_period_s
+    time, radius = period * np.arange(20), spec.foot_radius_m
+    qpos = np.tile(_lowered(spec, radius), (20, 2, 1))
+    # The first one pitches steadily by 0.2 rad/s, far above the floor. The second one is moved to
+    # the left by 0.3 m/s, and turns its head with 3 rad/s^2.
+    qpos[:, 0, 2] += 1.0
+    qpos[:, 0, 3:7] = from_axis_angle(np.array([0.0, 1.0, 0.0]), 0.2 * time)
+    qpos[:, 1, 1] = 0.3 * time
+    qpos[:, 1, 7] += 0.5 * 3.0 * np.square(time)
+    figures = naturalness(spec, _run(qpos, np.full((2, 1, 3), 0.5), [20, 20]), None)
+    assert figures["roll_pitch_rate_radps"] == pytest.approx(0.2 / np.sqrt(2.0), rel=1e-6)
+    assert figures["foot_slide_mps"] == pytest.approx(0.3, rel=1e-6)
+    acceleration = 3.0 / np.sqrt(2.0 * spec.num_joints)
+    assert figures["joint_acceleration_radps2"] == pytest.approx(acceleration, rel=1e-6)
+
+
+def test_what_robots_do_before_they_walk_does_not_count() -> None:
+    qpos = np.tile(_standing(FEET_DOWN_M), (40, 1, 1))
+    # Told to stand it is moved to and fro, with other joints each time; then it slides at 0.3 m/s.
+    qpos[:20, 0, 1] = np.arange(20) % 2
+    qpos[:20, 0, 7:] += 0.1 * (np.arange(20) % 2)[:, None]
+    qpos[20:, 0, 1] = 0.3 * 0.02 * np.arange(20)
+    commands = np.array([[[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]]])
+    figures = naturalness(SPEC, _run(qpos, commands, [40]), WALKING)
+    assert figures["foot_slide_mps"] == pytest.approx(0.3, rel=1e-6)
+    assert figures["joint_acceleration_radps2"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_poses_are_those_of_the_steps_that_count() -> None:
+    # Every tenth step is looked at: the first, and the one with bent joints; it falls at the 16th.
+    qpos = np.tile(SPEC.home_qpos, (40, 1, 1))
+    qpos[10, 0, 7:] += 0.12
+    figures = naturalness(SPEC, _run(qpos, np.full((1, 1, 3), 0.5), [15]), WALKING)
+    assert figures["nearest_pose_rad"] == pytest.approx(0.06, rel=1e-6)
+
+
+def test_a_foot_stands_up_to_some_height_and_may_be_lifted() -> None:
+    qpos = np.tile(_standing(FEET_DOWN_M), (5, 1))
+    lowest = int(FEET.floor_distance(KINEMATICS, KINEMATICS.poses(qpos[:1]))[0].argmin())
+    qpos[:, 2] += [0.0, 0.002, 0.0049, 0.0051, 0.0]
+    slides = foot_slides(KINEMATICS, FEET, qpos, 0.02)[:, lowest]
+    np.testing.assert_allclose(slides[:2], 0.0, atol=1e-9)
+    assert np.isnan(slides[2:]).all()
+
+
+def test_a_sole_slides_where_it_meets_the_floor_at_first() -> None:
+    spec = robots.get("op3")
+    model = spec.model()
+    kinematics, feet = Kinematics(model), Feet.of(model, spec)
+    home = _lowered(spec, spec.foot_radius_m)
+    # Its toes are down, then its heels, while it turns about where its left toe meets the floor.
+    for sign in (1.0, -1.0):
+        tips = np.array([0.01, -0.01]) * sign
+        pitched = from_axis_angle(np.array([0.0, 1.0, 0.0]), tips)
+        quats = multiply(from_yaw(np.array([0.0, 0.02])), pitched)
+        points = kinematics.points(kinematics.poses(home[None]), feet.meeting)[0]
+        arms = rotate(quats[0], points - home[:3])
+        down = int(arms[: len(points) // 2, 2].argmin())
+        qpos = np.tile(home, (2, 1))
+        qpos[:, 3:7] = quats
+        pivot = [0.0, 0.0, spec.foot_radius_m]
+        qpos[:, :3] = pivot - rotate(quats, np.tile(points[down] - home[:3], (2, 1)))
+        assert foot_slides(kinematics, feet, qpos, 0.02)[0, 0] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_slide_of_feet_is_a_mean_over_those_that_stand() -> None:
+    qpos = np.tile(_standing(FEET_DOWN_M), (9, 1, 1))
+    qpos[:, 0, 1] = 0.3 * 0.02 * np.arange(9)
+    qpos[4:, 0, 2] += 0.1  # then it is in the air
+    figures = naturalness(SPEC, _run(qpos, np.full((1, 1, 3), 0.5), [9]), None)
+    assert figures["foot_slide_mps"] == pytest.approx(0.3, rel=1e-6)

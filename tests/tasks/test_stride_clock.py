@@ -82,3 +82,51 @@ def test_a_mirror_image_is_half_a_stride_off():
     both = (phases != 0.0).any(axis=1)
     assert both.mean() > 0.9
     np.testing.assert_allclose(images, -phases, atol=1e-3)
+
+
+@pytest.mark.parametrize("component", [0, 1, 2])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_it_runs_for_any_part_of_a_command(component: int, sign: float):
+    task = np.zeros((1, 3), np.float32)
+    task[0, component] = 0.01 * sign
+    told = StrideClock(0.5 * np.pi).advance(np.zeros((1, 2), np.float32), task)
+    np.testing.assert_allclose(told, [[1.0, 0.0]], atol=1e-6)
+
+
+def test_motions_after_one_another_have_phases_of_their_own():
+    """The second one steps the other way round, from a base that is rolled."""
+    one, both = _stepping(0.75, 200), _stepping(0.75, 400)
+    both.feet_b[200:] = np.roll(one.feet_b, 3, axis=1) * np.tile([1.0, -1.0, 1.0], 2)
+    both = SimpleNamespace(**vars(both) | {"starts": [0, 200], "lengths": [200, 200]})
+    found = stride_phases(OP3, cast(Reference, both), 0.75)
+    wanted = stride_phases(OP3, one, 0.75)
+    np.testing.assert_array_equal(found[:200], wanted)
+    np.testing.assert_allclose(found[200:], -wanted, atol=1e-5)
+
+
+def test_stretches_that_hardly_step_have_none():
+    usual = stride_phases(OP3, _stepping(0.75), 0.75)
+    # Half of 0.01^2 is how much the feet go up and down; noise is less than that, and more.
+    for noise, steps in ((0.004, 1.0), (0.011, 0.0)):
+        shaken, rng = _stepping(0.75), np.random.default_rng(0)
+        shaken.feet_b[150:, 5] += noise * rng.standard_normal(150).astype(np.float32)
+        found = stride_phases(OP3, shaken, 0.75)
+        assert (found[200:250] != 0.0).any(axis=1).mean() == pytest.approx(steps, abs=0.2)
+        np.testing.assert_allclose(found[:80], usual[:80], atol=0.05)
+
+
+def test_feet_that_swing_along_the_floor_do_not_step():
+    """On a tilted robot the height of a foot is not its place along the base's z axis."""
+    swings, time = _stepping(0.75), OP3.control_period_s * np.arange(300)
+    level = np.array([0.96, 0.0, 0.28])
+    assert level @ swings.gravity_b[0] == pytest.approx(0.0)
+    forward = 0.1 * np.sin(2.0 * np.pi * time / 0.75)
+    swings.feet_b[:, :3] += (forward[:, None] * level).astype(np.float32)
+    wanted = stride_phases(OP3, _stepping(0.75), 0.75)
+    np.testing.assert_allclose(stride_phases(OP3, swings, 0.75), wanted, atol=1e-4)
+
+
+def test_a_foot_that_is_always_higher_steps_no_less():
+    higher, usual = _stepping(0.75), stride_phases(OP3, _stepping(0.75), 0.75)
+    higher.feet_b[:, :3] -= (0.03 * higher.gravity_b).astype(np.float32)
+    np.testing.assert_allclose(stride_phases(OP3, higher, 0.75), usual, atol=1e-4)

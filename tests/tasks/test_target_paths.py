@@ -76,3 +76,22 @@ def test_random_ways():
     assert (way.swing_rad * way.turn_rad == 0.0).all()
     assert (way.turn_rad > 0.0).mean() == pytest.approx(0.25, abs=0.03)
     assert way.speed_mps[~jumps].mean() == pytest.approx(0.4, abs=0.02)
+
+
+def test_random_ways_are_of_all_sizes_on_both_sides():
+    way = Way(*draw(np.random.default_rng(0), 4000, 0.6).T)
+
+    def spread(values: np.ndarray) -> tuple[float, float]:
+        return float(values.min()), float(values.max())
+
+    assert spread(way.heading_rad) == pytest.approx((-np.pi, np.pi), abs=0.01)
+    assert spread(way.period_s) == pytest.approx((2.0, 8.0), abs=0.01)
+    swings, turns = way.swing_rad[way.swing_rad != 0.0], way.turn_rad[way.turn_rad != 0.0]
+    assert spread(np.abs(swings)) == pytest.approx((0.3, 1.2), abs=0.01)
+    assert spread(np.abs(turns)) == pytest.approx((0.5, 2.8), abs=0.01)
+    assert (swings > 0.0).mean() == pytest.approx(0.5, abs=0.05)
+    # A jump is as long as the way of half a period at a speed of up to 0.6 m/s.
+    jumps = way.jump_m > 0.0
+    speed = way.jump_m[jumps] / (0.5 * way.period_s[jumps])
+    assert speed.max() == pytest.approx(0.6, abs=0.01)
+    assert speed.mean() == pytest.approx(0.4, abs=0.02)

@@ -10,6 +10,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.robots.intervals import wilson
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.raw_frame import term_slices
@@ -147,6 +148,28 @@ def test_summary_by_hand():
     jumps = summarize(SPEC, many, skip_s=5.0)["paths"][1]
     half = 2.093 * (1 / 3) * (20 / 19) ** 0.5 / 20**0.5
     assert jumps["ci95"] == pytest.approx([2 / 3 - half, 2 / 3 + half], abs=1e-3)
+
+
+def test_figures_of_all_ways_by_hand():
+    steps, ball = 1000, np.zeros((1000, 3, 2))
+    # 0.3, 0.6 and 0.9 m off, but 5 m where nothing counts: at first, and after a fall.
+    ball[..., 1] = [0.3, 0.6, 0.9]
+    ball[:250] = ball[400:, 2] = 5.0
+    run = DribbleEpisodes(
+        paths=("straight", "slalom", "square"),
+        robot_w=np.zeros((steps, 3, 2)),
+        ball_w=ball,
+        target_w=np.zeros((steps, 3, 2)),
+        fallen_at=np.array([steps, steps, 400]),
+        qpos=np.zeros((steps, 1, 26)),
+    )
+    figures = summarize(SPEC, run, skip_s=5.0)
+    assert figures["distance_m"] == pytest.approx((750 * 0.3 + 750 * 0.6 + 150 * 0.9) / 1650)
+    assert figures["falls_ci95"] == list(wilson(1, 3))
+    assert [part["falls_ci95"] for part in figures["paths"]] == [
+        list(wilson(fell, 1)) for fell in (0, 0, 1)
+    ]
+    assert [part["time_near_target"] for part in figures["paths"]] == [1.0, 1.0, 0.2]
 
 
 def test_episodes_start_with_the_ball_ahead_and_are_deterministic(trained):

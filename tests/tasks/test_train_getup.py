@@ -4,14 +4,18 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import ContractError, SettingsError
+from legged_skills.robots.intervals import wilson
 from legged_skills.sim2real.gap import GAPS, Gap, load_gap
+from legged_skills.skill_module.agents import Decision
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.tracker import TrackerArchitecture
 from legged_skills.skill_module.training import RunConfig
@@ -26,13 +30,18 @@ from legged_skills.tasks.evaluate_getup import (
     summarize_recovery,
     walk_and_recover,
 )
-from legged_skills.tasks.evaluate_walk import WalkEvaluationConfig, shipped_policy
+from legged_skills.tasks.evaluate_walk import (
+    WalkEvaluationConfig,
+    random_commands,
+    shipped_policy,
+)
 from legged_skills.tasks.getup_env import GetupTaskConfig
 from legged_skills.tasks.getup_file import GetupPolicy, shipped_getup
 from legged_skills.tasks.getup_film import fall_scenes, lying_scenes
 from legged_skills.tasks.recovering import RecoveringPolicy
 from legged_skills.tasks.search_getup import SKETCHES, Search, SearchConfig
 from legged_skills.tasks.train_getup import GetupTrainingConfig, search, train_getup
+from legged_skills.tasks.walk import COMMAND_SCALE
 
 SPEC = robots.get("op3")
 GAP = GAPS["op3"]
@@ -274,3 +283,78 @@ def test_recoveries_by_hand() -> None:
         qpos=np.zeros((330, 2, 27)),
     )
     assert len(fall_scenes(SPEC, longer)[0].qpos) == 62 + 208
+
+
+def test_the_share_of_recoveries_has_an_interval() -> None:
+    down = np.zeros((100, 4), bool)
+    down[10:15, :3] = True
+    down[10:50, 3] = True
+    run = RecoveryEpisodes(down=down, qpos=np.zeros((100, 1, 27)))
+    figures = summarize_recovery(run, GetupEvaluationConfig(limit_s=20.0), period_s=1.0)
+    assert figures["recovered"] == 0.75
+    assert figures["recovered_ci95"] == list(wilson(3, 4))
+    # Who stands again at the limit does so in time, and who falls at the end had no time.
+    down[:] = False
+    down[10:30, 0] = down[10:31, 1] = down[79:, 2] = down[80:, 3] = True
+    assert summarize_recovery(run, GetupEvaluationConfig(limit_s=20.0), 1.0)["recovered"] == 1 / 3
+
+
+class _Stays:
+    """An agent that asks for the default pose, and carries nothing."""
+
+    carried_size = 1
+
+
+def _noted(monkeypatch: pytest.MonkeyPatch) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """The commands that ``_Stays`` is told, and how simulations were asked for."""
+    told: list[np.ndarray] = []
+    asked: list[dict[str, Any]] = []
+    simulate = evaluate_getup.simulate
+
+    def act(agent: Any, params: Any, obs: Any, z: np.ndarray, *_: Any, **__: Any) -> Decision:
+        told.append(obs["task"].copy() if "task" in obs else np.zeros(0))
+        return Decision(np.zeros((len(z), SPEC.num_joints)), z, {})  # type: ignore[arg-type]
+
+    def simulated(*arguments: Any, **more: Any) -> Any:
+        asked.append(more)
+        return simulate(*arguments, **more)
+
+    monkeypatch.setattr(evaluate_getup, "act", act)
+    monkeypatch.setattr(evaluate_getup, "simulate", simulated)
+    return told, asked
+
+
+def test_who_walks_and_falls_is_told_the_commands_of_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = partial(WalkEvaluationConfig, episode_s=0.72, command_s=0.24)
+    monkeypatch.setattr("legged_skills.tasks.evaluate_getup.WalkEvaluationConfig", short)
+    told, asked = _noted(monkeypatch)
+    rests: list[int] = []
+
+    def down(fell: np.ndarray, stands: np.ndarray, rest_steps: int) -> np.ndarray:
+        rests.append(rest_steps)
+        return down_until_standing(fell, stands, rest_steps)
+
+    monkeypatch.setattr(evaluate_getup, "down_until_standing", down)
+    policy: Any = SimpleNamespace(
+        agent=_Stays(), params={}, contract=proprioception(SPEC), config={"vx_range": (0.1, 0.2)}
+    )
+    run = walk_and_recover(SPEC, policy, GetupEvaluationConfig(episodes=3, seed=5), 1, keep=2)
+    test = short(episodes=3, seed=5, vx_range=(0.1, 0.2))
+    commands = random_commands(SPEC, test).repeat(10, axis=1).swapaxes(0, 1)
+    np.testing.assert_allclose(told, commands * COMMAND_SCALE, rtol=1e-6)
+    # Parts of a robot meet, as they do on the floor.
+    assert asked == [{"touches_itself": True}]
+    # It stands again when it has for half a second, at 24 ms a step.
+    assert rests == [21]
+    assert run.down.shape == (30, 3) and run.qpos.shape == (30, 2, 27) and not run.down.any()
+
+
+def test_who_gets_up_is_watched_for_the_limit_and_a_while_of_standing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, asked = _noted(monkeypatch)
+    policy: Any = SimpleNamespace(agent=_Stays(), params={}, contract=proprioception(SPEC))
+    config = GetupEvaluationConfig(episodes=3, limit_s=0.24, stand_s=0.12)
+    run = get_up(SPEC, policy, config, 1, keep=2)
+    assert run.stands.shape == (15, 3) and run.qpos.shape == (15, 2, 27)
+    assert not run.stands.any() and asked == [{"touches_itself": True}]

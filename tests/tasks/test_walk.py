@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -238,3 +239,61 @@ def test_trainings_are_under_a_wider_gap():
     assert usual is not None and usual.training_level == pytest.approx(1.2 * own.training_level)
     assert usual.ramp_share == own.ramp_share
     assert WalkTrainingConfig(gap="none").training_gap("anymal_c") is None
+
+
+def test_what_the_critic_is_told_of_the_motion():
+    env = _env(2)
+    qpos, qvel = np.tile(SPEC.home_qpos, (2, 1)), np.zeros((2, 18))
+    qpos[:, 2] = SPEC.standing_height_m + np.array([0.03, -0.02])
+    qvel[:, :3] = [[0.3, -0.1, 0.2], [0.0, 0.0, 0.0]]
+    env.robots.reset(np.arange(2), qpos, qvel)
+    env.error[:] = [[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]]
+    told = env.observe()["privileged"]
+    np.testing.assert_allclose(told[:, -10:-7], qvel[:, :3], atol=1e-6)
+    np.testing.assert_allclose(told[:, -7], [0.03, -0.02], atol=1e-6)
+    np.testing.assert_allclose(told[:, -3:], env.error * [2.0, 4.0, 2.0], atol=1e-6)
+
+
+def test_steps_are_judged_by_the_command_that_was_in_force():
+    # It changes in every step, and there is nothing to average over.
+    env = _env(3, max_steps=1, change_period_s=0.02, average_s=0.01, start_noise=0.0)
+    env.command[:] = before = np.array([[0.9, 0.0, 0.4], [0.0, -0.3, -0.5], [0.2, 0.1, 0.0]])
+    outcome = env.step(np.zeros((3, 12)))
+    assert (env.command != before.astype(np.float32)).any()
+    assert outcome.truncated.all()
+    scale = np.array([2.0, 4.0, 2.0])
+    final = outcome.final_privileged
+    np.testing.assert_allclose(final[:, -6:-3], before * scale, rtol=1e-6)
+    # Robots that hardly move miss all of it; the critic is told how they missed.
+    missed = final[:, -3:] / scale
+    np.testing.assert_allclose(missed, -before, atol=0.1)
+    wanted = np.linalg.norm(missed[:, :2], axis=1)
+    np.testing.assert_allclose(outcome.terms["velocity_error_mps"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(outcome.terms["yaw_error_radps"], np.abs(missed[:, 2]), atol=1e-6)
+
+
+def test_only_commands_that_change_may_become_to_stand():
+    env = _env(200, change_period_s=0.1, stand_share=1.0)
+    env.command[:] = [0.5, 0.1, 0.2]
+    env._change_commands()
+    stands = (env.command == 0.0).all(axis=1)
+    # One of three components changes with probability 1 - 0.8^3.
+    assert stands.mean() == pytest.approx(1.0 - 0.8**3, abs=0.12)
+    np.testing.assert_allclose(env.command[~stands], [[0.5, 0.1, 0.2]] * (~stands).sum())
+
+
+def test_who_falls_in_its_last_step_or_diverges_is_terminated(diverge: Callable[[int], None]):
+    env = _env(3, max_steps=5)
+    env.age[:] = [0, 4, 0]
+    env.robots.sim.qpos[1, 3:7] = [np.cos(0.6), np.sin(0.6), 0, 0]  # rolled by 1.2 rad
+    diverge(0)
+    outcome = env.step(np.zeros((3, 12)))
+    np.testing.assert_array_equal(outcome.terminated, [True, True, False])
+    assert not outcome.truncated.any() and len(outcome.final_privileged) == 0
+    assert (outcome.reward[:2] < -99.0).all() and outcome.reward[2] > 0.0
+
+
+def test_first_episodes_end_at_different_times():
+    age = _env(200, max_steps=1000).age
+    assert age.min() >= 0 and age.max() < 1000
+    assert age.mean() == pytest.approx(500, abs=80) and age.std() > 200
