@@ -9,7 +9,7 @@ from legged_skills import robots
 from legged_skills.mocap import steering
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.library import shipped_clips
-from legged_skills.mocap.steering import STEERS, Steer, steer, steered
+from legged_skills.mocap.steering import STEERS, Steer, _smaller, steer, steered
 from legged_skills.robots import rotations
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics, site_points
@@ -189,3 +189,33 @@ def test_variants_that_legs_cannot_do_are_dropped(monkeypatch: pytest.MonkeyPatc
     assert steer(clip, spec, Steer(2.5j)).retarget["steered"]["feet_missed"] > 0.1
     monkeypatch.setitem(STEERS, "anymal_c", (Steer(2.5j), Steer(0.25j)))
     assert [other.name for other in steered([clip], spec)] == ["dog_walk00_00_steered_+0.00_+0.25"]
+
+
+def test_to_and_fro_is_smaller_about_the_means_and_turns_are_kept() -> None:
+    qpos = np.zeros((4, 27))
+    # A turn by 0.3 rad a frame, and about it a swing of 0.1; a roll of 0.2 about a mean of 0.1.
+    turns, swing = 0.3 * np.arange(4), 0.1 * np.array([1.0, -1.0, 1.0, -1.0])
+    roll = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), 0.1 + 2.0 * swing)
+    qpos[:, 3:7] = rotations.multiply(rotations.from_yaw(turns + swing), roll)
+    qpos[:, 2], qpos[:, 8] = 0.3 + swing, 0.5 - swing
+    before = qpos.copy()
+    found = _smaller(qpos, turns + swing, turns, 0.25)
+    np.testing.assert_array_equal(qpos, before)
+    np.testing.assert_allclose(found[:, 2], 0.3 + 0.25 * swing, atol=1e-12)
+    np.testing.assert_allclose(found[:, 8], 0.5 - 0.25 * swing, atol=1e-12)
+    less = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), 0.1 + 0.5 * swing)
+    wanted = rotations.multiply(rotations.from_yaw(turns + 0.25 * swing), less)
+    angle = (found[:, 3:7] * wanted).sum(axis=1)
+    np.testing.assert_allclose(np.abs(angle), 1.0, atol=1e-12)
+
+
+def test_sway_along_the_floor_has_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, clip = _walk("op3")
+    monkeypatch.setattr(steering, "_with_legs", lambda *args: args[3])
+    monkeypatch.setattr(steering, "_with_clear_arms", lambda *args: args[4])
+    none, quarter, whole = (
+        steer(clip, spec, Steer(1.0 + 0j, size)).qpos[:, :2] for size in (0.0, 0.25, 1.0)
+    )
+    np.testing.assert_allclose(whole, clip.qpos[:, :2], atol=1e-12)
+    np.testing.assert_allclose(quarter, 0.75 * none + 0.25 * whole, atol=1e-12)
+    assert np.abs(whole - none).max() > 1e-3

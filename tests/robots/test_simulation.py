@@ -157,3 +157,11 @@ def test_what_is_only_seen_does_not_move_the_robot(name: str):
         bare.step(targets)
         whole.step(targets)
     np.testing.assert_array_equal(bare.qpos, whole.qpos)
+
+
+def test_what_has_diverged_so_far_is_restored():
+    sim, other = BatchSim(SPEC, 2, 1), BatchSim(SPEC, 2, 1)
+    sim.qpos[1, 8] = np.nan
+    sim.step(TARGETS[:2])
+    other.restore(sim.save())
+    np.testing.assert_array_equal(other.diverged, [0, 1])

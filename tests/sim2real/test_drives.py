@@ -246,3 +246,39 @@ def test_episodes_begin_where_the_encoder_says_that_joints_are():
     physics = Recorder()
     _run(_drives(physics, joint_offset_rad=0.05, command_delay_s=0.01), [0.3])
     np.testing.assert_allclose(_moves(physics)[:2], 0.0, atol=1e-6)
+
+
+def test_the_voltage_goes_on_from_where_it_was():
+    physics = Recorder("op3", step_s=0.004)
+    drives = _drives(physics, battery=0.95, battery_resistance_ohm=0.1)
+    physics.torque[:] = 1.0
+    drives.command(np.tile(physics.spec.default_joint_pos, (2, 1)))
+    drives.substeps(0, 1)
+    resumed = _drives(Recorder("op3", step_s=0.004), battery=0.95, battery_resistance_ohm=0.1)
+    assert (drives.voltage < 0.93).all()
+    resumed.restore(drives.state())
+    np.testing.assert_array_equal(resumed.voltage, drives.voltage)
+
+
+def test_targets_that_are_early_go_on_from_where_setpoints_are():
+    physics = Recorder()
+    drives = _drives(physics)
+    home = SPEC.default_joint_pos + np.zeros((2, 1))
+    drives.command(home + 0.8)
+    drives.substeps(0, 1)
+    # A quarter of the period is over: the setpoint is about 0.2, and goes on to 0.6.
+    drives.command(home + 0.6, elapsed=0.25)
+    for k in range(4):
+        drives.substeps(k, 1)
+    ramp = np.array([1.5, 3.5, 5.5, 7.5]) / 8.0
+    np.testing.assert_allclose(_moves(physics)[1:], 0.2 + 0.4 * ramp, atol=1e-6)
+
+
+def test_limits_are_set_at_the_start_of_a_period_for_all_of_it():
+    physics = Recorder("op3", step_s=0.004)
+    drives = _drives(physics, battery=0.9)
+    drives.command(np.tile(physics.spec.default_joint_pos, (2, 1)))
+    drives.substeps(0, 6)
+    wanted = np.broadcast_to(0.9 * physics.spec.torque_limit, (2, physics.spec.num_joints))
+    np.testing.assert_allclose(physics.high, wanted, rtol=1e-6)
+    np.testing.assert_allclose(physics.low, -wanted, rtol=1e-6)

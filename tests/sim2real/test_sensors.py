@@ -92,7 +92,8 @@ def test_jitter_makes_values_older_now_and_then():
 
 
 def test_encoders_count():
-    sensors, _ = _sensors("op3", 3, sensor_noise=1.0)
+    # Steps are those of the encoder, which is mounted off.
+    sensors, _ = _sensors("op3", 3, sensor_noise=1.0, joint_offset_rad=0.0107)
     counts = sensors.values[:, 6:26] * 4096 / (2.0 * np.pi)
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)
 
@@ -232,3 +233,68 @@ def test_jitter_is_on_top_of_the_longest_delay():
     sensors.read(rng)
     # 25 ms are 10 steps, and up to 5 ms more are two.
     assert set(np.unique(sensors.values[:, 6])) == {8.0, 9.0, 10.0}
+
+
+def test_the_accelerometer_tells_as_late_as_the_rest():
+    rng = np.random.default_rng(0)
+    gap, puppet = GAPS["op3"], Puppet("op3", 2)
+    factors = ranges.nominal(gap.ranges, puppet.spec, 1, 2)
+    factors["sensor_delay_s"][:, 0] = [0.0, 0.016]
+    contract, down = proprioception(puppet.spec), np.tile(DOWN, (2, 1))
+    sensors = Sensors(gap, puppet, contract, down, accelerometer=True)
+    sensors.set_factors(factors)
+    sensors.reset(np.arange(2), rng)
+    at_rest = [0.0, 0.0, STANDARD_GRAVITY]
+    np.testing.assert_allclose(sensors.acceleration, [at_rest, at_rest], rtol=1e-5)
+    # Half a g over one sample of the IMU, two physics steps of 4 ms; then a steady speed.
+    puppet.qvel[:, 0] = 0.5 * STANDARD_GRAVITY * 0.008
+    told = []
+    for _ in range(3):
+        for _ in range(2):
+            sensors.sample(puppet.qpos, puppet.qvel, rng)
+        sensors.read(rng)
+        told.append(sensors.acceleration[:, 0] / STANDARD_GRAVITY)
+    # Its low-pass takes in 0.4 of what is new; 16 ms are two samples.
+    np.testing.assert_allclose(told, [[0.2, 0.0], [0.12, 0.0], [0.072, 0.2]], atol=1e-4)
+
+
+def test_everything_in_a_saved_state_is_restored():
+    gap, rng = GAPS["op3"], np.random.default_rng(0)
+    both, puppet = [], Puppet("op3", 2)
+    for _ in range(2):
+        contract, down = proprioception(puppet.spec), np.tile(DOWN, (2, 1))
+        sensors = Sensors(gap, puppet, contract, down, accelerometer=True)
+        sensors.set_factors(ranges.nominal(gap.ranges, puppet.spec, 1, 2))
+        sensors.reset(np.arange(2), rng)
+        both.append(sensors)
+    one, other = both
+    for step in range(7):
+        puppet.qvel[:], puppet.qpos[:, 3:7] = 0.1 * step, [np.cos(0.1), np.sin(0.1), 0.0, 0.0]
+        one.sample(puppet.qpos, puppet.qvel, rng)
+        one.read(rng)
+    wanted, before = one.state(), other.state()
+    assert all((wanted[name] != before[name]).any() for name in wanted)
+    other.restore(wanted)
+    for name, array in other.state().items():
+        np.testing.assert_array_equal(array, wanted[name], err_msg=name)
+
+
+def test_an_imu_with_a_low_pass_has_its_mounting_error_from_the_start():
+    gap, puppet, rng = GAPS["anymal_c"], Puppet("anymal_c", 1), np.random.default_rng(0)
+    gap = dataclasses.replace(gap, sensors=dataclasses.replace(gap.sensors, imu_smoothing=0.5))
+    factors = ranges.nominal(gap.ranges, puppet.spec, 1, 1)
+    factors["sensor_delay_s"][:] = 0.0
+    factors["imu_tilt_rad"][:], factors["gyro_bias"][:] = TILT, GYRO_BIAS
+    sensors = Sensors(gap, puppet, proprioception(puppet.spec), DOWN[None])
+    sensors.set_factors(factors)
+    sensors.reset(np.array([0]), rng)
+    np.testing.assert_allclose(sensors.values[0, :3], _seen(DOWN), atol=1e-6)
+    np.testing.assert_allclose(sensors.values[0, 3:6], GYRO_BIAS, atol=1e-6)
+    # Gravity follows at once, the rate by half.
+    puppet.qpos[0, 3:7] = [np.cos(0.1), 0.0, np.sin(0.1), 0.0]
+    puppet.qvel[:, 3:6] = RATE
+    sensors.sample(puppet.qpos, puppet.qvel, rng)
+    sensors.read(rng)
+    gravity = np.array([np.sin(0.2), 0.0, -np.cos(0.2)])
+    np.testing.assert_allclose(sensors.values[0, :3], _seen(gravity), atol=1e-6)
+    np.testing.assert_allclose(sensors.values[0, 3:6], 0.5 * _seen(RATE) + GYRO_BIAS, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 from legged_skills.robots.errors import SettingsError
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import Architecture, ImitationAgent
+from legged_skills.skill_module.rollout import act
 from legged_skills.skill_module.train import with_prior
 
 SMALL = Architecture(
@@ -75,3 +76,21 @@ def test_networks_that_cannot_be_are_refused(name, value, expected):
     with pytest.raises(SettingsError) as caught:
         Architecture(**{name: value})
     assert str(caught.value) == f"{name} is {value}, expected {expected}."
+
+
+def test_robots_are_free_by_the_prior_that_the_encoder_is_held_to():
+    # The encoder goes on with 0.95 of the latent before, the prior with 0.5 of it.
+    agent = ImitationAgent(with_prior(SMALL, 0.5), 3, 5, 2)
+    params, z_tm1 = agent.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 2))
+    obs = {"proprioception": jnp.ones((5, 3)), "privileged": jnp.ones((5, 5))}
+    free = obs | {"free": jnp.array([[1.0], [0.0], [1.0], [0.0], [1.0]])}
+    done = act(agent, params, free, z_tm1, jax.random.key(2))
+    noise = done.record["z_noise"]
+    mean, log_std = agent.encode(params, obs["privileged"], z_tm1)
+    prior_z = 0.5 * z_tm1 + np.float32(np.sqrt(0.75)) * noise
+    own_z = mean + jnp.exp(log_std) * noise
+    np.testing.assert_allclose(done.z[::2], prior_z[::2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(done.z[1::2], own_z[1::2], rtol=1e-5, atol=1e-6)
+    judged = agent.evaluate(params, obs, done.record)
+    wanted = prior.kl_to_prior(mean, log_std, z_tm1, 0.5)
+    np.testing.assert_allclose(judged.kl, wanted, rtol=1e-5)

@@ -169,3 +169,23 @@ def test_latents_begin_anew_in_the_step_after_an_end(how: str):
     after = jnp.zeros_like(at).at[2, 2].set(True)
     np.testing.assert_allclose(figures["kl_prior"], divergence(after), rtol=1e-5)
     assert abs(divergence(after) - divergence(at)) > 1e-3
+
+
+@pytest.mark.standard_dtypes
+def test_an_update_follows_its_schedule():
+    config = DistilConfig(epochs=1, minibatches=1)
+    state, batch = ppo.begin(AGENT.init(jax.random.key(0)), config), _batch(2, 4, 0)
+    tracker = TRACKER.init(jax.random.key(1))
+
+    def moved(schedule: Schedule) -> np.ndarray:
+        key = jax.random.key(0)
+        after = distil.update(TRACKER, tracker, AGENT, config, state, batch, schedule, key)[0]
+        before = jax.tree.leaves(state.params["encoder"])
+        pairs = zip(jax.tree.leaves(after.params["encoder"]), before, strict=True)
+        return np.concatenate([np.ravel(a - b) for a, b in pairs])
+
+    whole = moved(Schedule(0.1, 1.0))
+    assert np.abs(whole).max() > 5e-4
+    np.testing.assert_allclose(moved(Schedule(0.1, 0.25)), 0.25 * whole, atol=1e-7)
+    # With another weight of the divergence the encoder goes another way.
+    assert np.abs(moved(Schedule(30.0, 1.0)) - whole).max() > 1e-4

@@ -9,6 +9,7 @@ from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.intervals import mean_interval
 from legged_skills.sim2real.gap import GAPS
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import evaluate, prior
@@ -178,3 +179,43 @@ def test_the_divergence_is_from_the_prior_in_the_modules_file(wiggling_clip, con
     wanted, other = (prior.kl_per_dimension(still, log_std, still, a) for a in (0.5, 0.95))
     np.testing.assert_allclose(track.kl, np.tile(wanted, (99, 1)), rtol=1e-5)
     assert np.abs(wanted - other).max() > 0.1
+
+
+def test_errors_of_a_clip_by_hand():
+    qpos = np.zeros((2, 19))
+    qpos[0, :3], qpos[1, :3] = [0.3, 0.0, 0.4], [0.0, -0.1, 0.0]
+    qpos[0, 7:], qpos[1, 7:] = 0.1, -0.3
+    track = dataclasses.replace(_track(0, 2, 1.0), qpos=qpos)
+    assert track.root_error_m == pytest.approx((0.5 + 0.1) / 2)
+    assert track.joint_error_rad == pytest.approx((0.1 + 0.3) / 2)
+    assert np.isnan([_track(0, 0, 1.0).root_error_m, _track(0, 0, 1.0).joint_error_rad]).all()
+
+
+def test_intervals_are_over_plays_of_all_clips():
+    tracked = {"a": [10, 9, 10, 9], "b": [1, 0, 2, 0]}
+    tracks = [_track(k, n, 1.0, name) for name in tracked for k, n in enumerate(tracked[name])]
+    figures = evaluate.summarize(tracks)
+    shares = np.array([11, 9, 12, 9]) / 20
+    np.testing.assert_allclose(figures["tracked_share_ci95"], mean_interval(shares))
+    ends = figures["clips"][1]["tracked_share_ci95"]
+    low, high = mean_interval(np.array([0.1, 0.0, 0.2, 0.0]))
+    np.testing.assert_allclose(ends, [max(low, 0.0), high])
+
+
+def test_each_latent_is_told_the_one_before(wiggling_clip, constant_module):
+    # An encoder that adds 0.1 to what it keeps of the latent before.
+    module = constant_module(0.0)
+    module.params["encoder"]["Mlp_0"]["Dense_1"]["bias"][:4] += 0.1
+    (track,) = evaluate.track_clips(SPEC, module, [wiggling_clip])
+    kept = module.architecture.alpha ** np.arange(1.0, 100.0)
+    wanted = 0.1 * (1.0 - kept) / (1.0 - module.architecture.alpha)
+    np.testing.assert_allclose(track.latents, np.tile(wanted[:, None], (1, 4)), rtol=1e-4)
+
+
+def test_every_play_begins_where_its_own_clip_does(wiggling_clip):
+    qpos = wiggling_clip.qpos.copy()
+    qpos[:, 1] += 5.0
+    clips = [wiggling_clip, dataclasses.replace(wiggling_clip, name="beside", qpos=qpos)]
+    tracks = evaluate.track_clips(SPEC, _module(0.0), clips, 1, plays=2)
+    assert [track.tracked for track in tracks] == [99] * 4
+    np.testing.assert_allclose([t.qpos[0, 1] for t in tracks], [0.0, 0.0, 5.0, 5.0], atol=0.02)

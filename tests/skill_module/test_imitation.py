@@ -6,6 +6,7 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.rotations import from_yaw
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv, privileged_size
 from legged_skills.skill_module.reference import build_reference
@@ -250,3 +251,132 @@ def test_the_reference_action_is_two_steps_ahead_and_ends_with_its_clip(env, wig
     joints = wiggling_clip.qpos[[2, 42, 99, 99], 7:]
     wanted = (joints - SPEC.default_joint_pos) / SPEC.action_scale
     np.testing.assert_allclose(env.observe()["reference_action"], wanted, atol=1e-6)
+
+
+def test_joints_and_orientation_are_rewarded_by_their_squared_errors(env):
+    env.reset(np.arange(4), np.full(4, 20))
+    robots_, reference = env.robots, env.reference
+    robots_.pos_w[:], robots_.joint_pos[:] = reference.qpos[20, :3], reference.qpos[20, 7:]
+    robots_.joint_pos[1, :3] += [0.1, -0.2, 0.3]
+    robots_.quat[:] = from_yaw(np.array([0.0, 0.0, 0.3, -0.3], np.float32))
+    _, terms = env._reward(env.tracking_error(), robots_.last_action)
+    np.testing.assert_allclose(terms["joints"], [1.0, np.exp(-2.0 * 0.14), 1.0, 1.0], rtol=1e-4)
+    turned = np.exp(-5.0 * 0.3**2)
+    np.testing.assert_allclose(terms["root"], [1.0, 1.0, turned, turned], rtol=1e-3)
+
+
+def test_each_term_of_the_reward_has_its_own_weight(env):
+    weights = {
+        "joint_weight": 0.11,
+        "joint_vel_weight": 0.13,
+        "feet_weight": 0.17,
+        "root_weight": 0.19,
+        "root_vel_weight": 0.23,
+        "mean_vel_weight": 0.29,
+        "action_rate_weight": 0.31,
+    }
+    env.config = dataclasses.replace(env.config, **weights)
+    env.reset(np.arange(4), np.full(4, 20))
+    robots_ = env.robots
+    robots_.joint_pos += 0.1
+    robots_.joint_vel += 1.0
+    robots_.lin_vel_b += 0.1
+    robots_.pos_w += 0.02
+    env._vel_off[:] = 0.1
+    reward, terms = env._reward(env.tracking_error(), robots_.last_action + 0.1)
+    # All are different, so that none can stand for another.
+    names = ["joints", "joint_vel", "feet", "root", "root_vel", "mean_vel", "action_rate"]
+    found = np.array([terms[name][0] for name in names])
+    assert np.diff(np.sort(found)).min() > 1e-3
+    signed = np.array(list(weights.values())) * [1, 1, 1, 1, 1, 1, -1]
+    np.testing.assert_allclose(reward, signed @ found, rtol=1e-5)
+
+
+def test_a_step_is_judged_by_the_state_that_it_leads_to(env):
+    env.config = dataclasses.replace(env.config, mean_vel_weight=0.2)
+    env.reset(np.arange(4), np.array([0, 10, 120, 150]))
+    before = env.robots.last_action.copy()
+    outcome = env.step(_hold(env) + 0.2)
+    assert not (outcome.terminated | outcome.truncated).any()
+    error = env.tracking_error()
+    share = SPEC.control_period_s / env.config.mean_vel_s
+    np.testing.assert_allclose(env._vel_off, share * error.root_vel[:, :2], rtol=1e-5)
+    change = np.square(env.robots.last_action - before).sum(axis=1)
+    assert change.min() > 0.1
+    np.testing.assert_allclose(outcome.terms["action_rate"], change, rtol=1e-5)
+    np.testing.assert_array_equal(outcome.terms["root_error_m"], error.root_pos)
+    reward, _ = env._reward(error, before)
+    np.testing.assert_array_equal(outcome.reward, reward)
+
+
+def test_final_observations_are_those_before_the_new_episodes(env):
+    env.reset(np.arange(4), np.array([98, 10, 198, 10]))
+    outcome = env.step(_hold(env))
+    assert outcome.truncated.tolist() == [True, False, True, False]
+    frame = CONTRACT.frame_size
+    ahead = outcome.final_privileged[:, frame + 4 : frame + 19].reshape(2, 5, 3)
+    # At the end of a clip nothing comes after; where episodes begin the reference goes ahead.
+    np.testing.assert_array_equal(ahead, np.repeat(ahead[:, :1], 5, axis=1))
+    ahead = env.observe()["privileged"][[0, 2], frame + 4 : frame + 19].reshape(2, 5, 3)
+    np.testing.assert_allclose(ahead[:, 4, 0] - ahead[:, 0, 0], 0.012 * 15, atol=1e-3)
+
+
+def test_robots_that_are_reset_see_their_new_place(env):
+    env.reset(np.arange(4), np.array([0, 10, 50, 60]))
+    before = env.observe()["privileged"]
+    env.reset(np.array([1, 3]), np.array([70, 30]))
+    seen = env.observe()["privileged"]
+    np.testing.assert_array_equal(seen, env._observe_privileged(slice(None)))
+    np.testing.assert_array_equal(seen[[0, 2]], before[[0, 2]])
+    assert (np.abs(seen - before)[[1, 3]].max(axis=1) > 0.01).all()
+
+
+def test_the_coming_turns_and_joints_by_hand(env):
+    env.reset(np.arange(4), np.full(4, 20))
+    env.robots.quat[:] = from_yaw(np.array([0.0, 0.1, -0.2, 0.0], np.float32))
+    env.robots.joint_pos[3, 2] += 0.25
+    seen, frame = env._observe_privileged(slice(None)), CONTRACT.frame_size
+    # Where the robot is turned to the left the reference is to the right of it, times 2.
+    turns = seen[:, frame + 19 : frame + 34].reshape(4, 5, 3)
+    np.testing.assert_allclose(turns[..., :2], 0.0, atol=1e-5)
+    wanted = np.repeat([[0.0], [-0.2], [0.4], [0.0]], 5, axis=1)
+    np.testing.assert_allclose(turns[..., 2], wanted, atol=2e-3)
+    joints = seen[:, frame + 34 :].reshape(4, 5, 12)
+    future = env.reference.qpos[20 + np.array([1, 2, 4, 8, 16]), 7:]
+    wanted = 2.0 * np.tile(future - env.reference.qpos[20, 7:], (4, 1, 1))
+    wanted[3, :, 2] -= 0.5
+    np.testing.assert_allclose(joints, wanted, atol=1e-5)
+
+
+def test_episodes_begin_beside_the_reference_as_far_as_the_settings_say(env):
+    places, joints = [], []
+    for _ in range(150):
+        env.reset(np.arange(4))
+        reference = env.reference.qpos[env.row]
+        places.append(env.robots.pos_w - reference[:, :3])
+        joints.append(env.robots.joint_pos - reference[:, 7:])
+    spread = np.std(np.concatenate(places), axis=0)
+    # 600 draws: a standard error of 3 %.
+    wanted = env.config.start_offset * SPEC.leg_length_m
+    np.testing.assert_allclose(spread[:2], wanted, rtol=0.1)
+    np.testing.assert_allclose(spread[2], 0.0, atol=1e-6)
+    np.testing.assert_allclose(np.std(joints), env.config.start_noise, rtol=0.05)
+
+
+def test_everything_in_a_saved_state_is_restored(env, wiggling_clip):
+    reference = build_reference(SPEC, [wiggling_clip, wiggling_clip])
+    other = ImitationEnv(BatchSim(SPEC, 4, 1), CONTRACT, reference, ImitationConfig(), seed=4)
+    for _ in range(3):
+        env.step(_hold(env))
+    env.free[:2] = env._strayed[1:] = True
+    env._shift += [0.1, -0.2, 0.0]
+    env._turn[:] = from_yaw(np.full(4, 0.3, np.float32))
+    env.loss_rate[2] = 0.9
+    wanted, rest = env.state()
+    wanted = {name: array.copy() for name, array in wanted.items()}
+    assert np.abs(wanted["vel_off"]).min() > 0.0 and (wanted["start"] != wanted["row"]).all()
+    other.restore(wanted, rest)
+    found, found_rest = other.state()
+    assert found.keys() == wanted.keys() and found_rest == rest
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, wanted[name], err_msg=name)

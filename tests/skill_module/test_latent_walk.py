@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
+from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import latent_walk
 from legged_skills.skill_module.evaluate import ClipTrack
 from legged_skills.skill_module.latent_walk import (
@@ -90,3 +91,32 @@ def test_a_walk_starts_with_the_latent_decided_at_its_first_row(
     walk_latents(SPEC, constant_module(0.0), (track, track), times)
     # Two steps with the one clip's latents, two with the other's.
     np.testing.assert_allclose(used, [1.0, 2.0, 3.0, 4.0], rtol=1e-6)
+
+
+def test_a_walk_tells_its_first_fall(
+    constant_module: Callable[[float], SkillModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reset = SensedRobots.reset
+
+    def lying(self: SensedRobots, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        qpos = np.array(qpos)
+        # High enough for an upright robot, but on its side.
+        qpos[3:7] = [np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0]
+        reset(self, ids, qpos, qvel)
+
+    monkeypatch.setattr(SensedRobots, "reset", lying)
+    tracks, times = (_track("a", 30), _track("b", 30)), LatentWalkConfig(hold_s=0.1, change_s=0.1)
+    assert walk_latents(SPEC, constant_module(0.0), tracks, times).fallen_at == 0
+
+
+def test_a_walk_starts_with_the_speed_of_its_first_clip(
+    constant_module: Callable[[float], SkillModule],
+) -> None:
+    times = LatentWalkConfig(hold_s=0.04, change_s=0.02)
+    ahead = [
+        walk_latents(
+            SPEC, constant_module(0.0), (_track("a", 30, speed), _track("b", 30)), times
+        ).qpos[0, 0]
+        for speed in (0.0, 0.5)
+    ]
+    assert ahead[1] - ahead[0] == pytest.approx(0.5 * 0.02, abs=0.003)

@@ -7,7 +7,7 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.rotations import from_yaw, multiply, rotate
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.skill_module.imitation import ImitationConfig, ImitationEnv
-from legged_skills.skill_module.matching import FreeConfig, MotionMatcher
+from legged_skills.skill_module.matching import FreeConfig, MotionMatcher, motion_features
 from legged_skills.skill_module.reference import build_reference
 
 SPEC = robots.get("anymal_c")
@@ -179,3 +179,90 @@ def test_free_robots_are_matched_again_every_so_often(
         env._let_go(config)
     # Every 0.2 s in the mean, of control steps of 0.02 s.
     assert np.mean(matched) / 4 == pytest.approx(0.1, abs=0.02)
+
+
+def test_episodes_that_are_not_lost_lower_the_rate_of_where_they_began(wiggling_clip):
+    env = _two(wiggling_clip, FreeConfig(share=0.5))
+    env._start[:], env.row[:] = [0, 30, 60, 160], [40, 70, 99, 199]
+    env._strayed[:] = [False, False, True, False]
+    env.loss_rate[:] = 0.5
+    env.loss_rate[6] = 0.0201
+    none, ended = np.zeros(4, dtype=bool), np.array([True, False, True, True])
+    env._count_losses(none, ended)
+    wanted = np.full_like(env.loss_rate, 0.5)
+    # One goes on, one was free; no rate falls below 0.02, so that all are tried now and then.
+    wanted[0], wanted[6] = 0.95 * 0.5, 0.02
+    np.testing.assert_allclose(env.loss_rate, wanted)
+
+
+def test_references_lie_in_the_world_again_when_an_episode_begins(wiggling_clip):
+    env = _two(wiggling_clip, FreeConfig(share=0.5))
+    env._shift[:, 0], env._turn[:] = 3.0, from_yaw(np.full(4, 1.0, np.float32))
+    env.reset(np.array([0, 2]), np.array([20, 120]))
+    error = env.tracking_error()
+    np.testing.assert_allclose(error.root_pos[[0, 2]], 0.0, atol=1e-5)
+    np.testing.assert_allclose(error.root_rot[[0, 2]], 0.0, atol=2e-3)
+    assert (error.root_pos[[1, 3]] > 1.0).all()
+
+
+def test_who_was_free_once_has_strayed_until_the_episode_ends(wiggling_clip):
+    config = FreeConfig(share=0.5, mean_s=0.05)
+    env = _two(wiggling_clip, config)
+    env.reset(np.arange(4))
+    ever = env.free.copy()
+    assert ever.any() and not ever.all()
+    np.testing.assert_array_equal(env._strayed, ever)
+    # Chance lets some go in these steps, and catches others.
+    for _ in range(2):
+        env._let_go(config)
+        ever |= env.free
+        np.testing.assert_array_equal(env._strayed, ever)
+    env.reset(np.arange(4), np.zeros(4, dtype=int))
+    assert not env._strayed.any()
+
+
+def test_references_are_moved_to_robots_that_are_matched_again(
+    wiggling_clip, monkeypatch: pytest.MonkeyPatch
+):
+    config = FreeConfig(share=0.5, mean_s=1e6, match_period_s=SPEC.control_period_s, reach_s=0.3)
+    env, reaches = _two(wiggling_clip, config), []
+    assert env._matcher is not None
+
+    def nearest_around(robots_, ids, rows, reach):
+        reaches.append(reach)
+        return rows
+
+    monkeypatch.setattr(env._matcher, "nearest_around", nearest_around)
+    env.reset(np.arange(4), np.array([10, 20, 30, 40]))
+    env.free[:] = [True, True, True, False]
+    env.robots.pos_w[:, 1] += 5.0
+    env._let_go(config)
+    np.testing.assert_allclose(env.tracking_error().root_pos, [0.0, 0.0, 0.0, 5.0], atol=1e-5)
+    # 0.3 s are 15 control steps.
+    assert reaches == [15]
+
+
+def test_robots_that_are_caught_at_the_end_of_a_clip_go_on_elsewhere(
+    wiggling_clip, monkeypatch: pytest.MonkeyPatch
+):
+    config = FreeConfig(share=1e-9, mean_s=SPEC.control_period_s)
+    env = _two(wiggling_clip, config)
+    assert env._matcher is not None
+    monkeypatch.setattr(env._matcher, "nearest_around", lambda robots_, ids, rows, reach: rows)
+    env.reset(np.arange(4), np.full(4, 99))
+    env.free[:] = env._strayed[:] = [True, False, True, False]
+    env._let_go(config)
+    assert not env.free.any()
+    assert (env.reference.last[env.row] - env.row > 0).tolist() == [True, False, True, False]
+
+
+def test_features_by_hand():
+    vector = np.array([[0.1, -0.2, 0.3]])
+    joints = np.linspace(-1.0, 1.0, 12)[None]
+    found = motion_features(
+        SPEC, vector, np.array([0.5]), 2.0 * vector, 3.0 * vector, joints, 4.0 * joints
+    )
+    leg, speed = SPEC.leg_length_m, SPEC.froude_speed_mps
+    parts = (3.0 * vector, [[3.3 * 0.5 / leg]], 3.5 * 2.0 * vector / speed, 0.4 * 3.0 * vector)
+    wanted = np.concatenate([*parts, joints, 0.06 * 4.0 * joints], axis=1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -342,3 +344,107 @@ def test_long_gradients_are_scaled_down():
     # Adam takes both for 1; otherwise the second would be small beside the first.
     (weight,) = jax.tree.leaves(update)
     np.testing.assert_allclose(weight, 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "wanted"),
+    # Where the ratio has gone the wrong way beyond the range, it still counts as it is.
+    [(2.0, 1.0, 1.2), (2.0, -1.0, -2.0), (0.5, 1.0, 0.5), (0.5, -1.0, -0.8), (1.1, -1.0, -1.1)],
+)
+def test_only_gains_are_clipped(ratio: float, advantage: float, wanted: float):
+    params, obs = AGENT.init(jax.random.key(0)), _observations(2)
+    record = AGENT.act(params, obs, jnp.zeros((2, 3)), jax.random.key(1), False).record
+    data = {
+        "obs": obs,
+        "record": {**record, "log_prob": record["log_prob"] - np.float32(np.log(ratio))},
+        "advantage": jnp.full(2, advantage),
+        "target": jnp.zeros(2),
+    }
+    _, figures = ppo.loss(AGENT, PpoConfig(clip=0.2), params, data, jnp.float32(0.0))
+    assert float(figures["surrogate"]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_the_loss_is_the_sum_of_its_parts_by_their_weights():
+    params, obs = AGENT.init(jax.random.key(0)), _observations(3)
+    record = AGENT.act(params, obs, jnp.ones((3, 3)), jax.random.key(1), False).record
+    advantage = jnp.array([1.0, 0.5, -0.3])
+    data = {"obs": obs, "record": record, "advantage": advantage, "target": jnp.ones(3)}
+    config = PpoConfig(entropy_weight=0.3, value_weight=0.7)
+    total, figures = ppo.loss(AGENT, config, params, data, jnp.float32(0.2), jnp.float32(0.6))
+    parts = {name: float(figures[name]) for name in ("kl_prior", "surrogate", "entropy")}
+    assert min(abs(value) for value in parts.values()) > 0.01
+    policy = 0.2 * parts["kl_prior"] - parts["surrogate"] - 0.3 * parts["entropy"]
+    wanted = 0.6 * policy + 0.7 * float(figures["value_error"])
+    assert float(total) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.standard_dtypes
+def test_advantages_are_normalised_over_the_batch():
+    config = PpoConfig(epochs=1, minibatches=1, gamma=0.9)
+    state = ppo.init(AGENT, config, jax.random.key(0))
+    batch = _whole_batch(state.params)
+    # Ratios within the range, so that none is clipped.
+    ratio = np.random.default_rng(1).uniform(0.85, 1.15, (3, 4)).astype(np.float32)
+    log_prob = batch.record["log_prob"] - np.log(ratio)
+    batch = batch._replace(record=batch.record | {"log_prob": log_prob})
+    figures = ppo.update(AGENT, config, state, batch, ppo.Schedule(0.0), jax.random.key(1))[1]
+    advantage = np.asarray(0.1 * batch.reward - batch.value)
+    wanted = (ratio * (advantage - advantage.mean()) / advantage.std()).mean()
+    assert float(figures["surrogate"]) == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.standard_dtypes
+def test_the_step_size_stays_within_its_limits():
+    config = PpoConfig(
+        epochs=1,
+        minibatches=1,
+        learning_rate=1e-3,
+        min_learning_rate=0.9e-3,
+        max_learning_rate=1.2e-3,
+    )
+    state, found = ppo.init(AGENT, config, jax.random.key(0)), []
+    for ratio in (2.0, 1.0):
+        batch = _whole_batch(state.params, ratio)
+        after = ppo.update(AGENT, config, state, batch, ppo.Schedule(0.0), jax.random.key(1))[0]
+        found.append(float(after.learning_rate))
+    # Otherwise they would be 1e-3 / 1.5 and 1.5e-3.
+    np.testing.assert_allclose(found, [0.9e-3, 1.2e-3], rtol=1e-5)
+
+
+class _Slope:
+    """Parameters of which the second is never to be moved, and the third has a limit."""
+
+    def project(self, gradient):
+        return {"w": gradient["w"] * jnp.array([1.0, 0.0, 1.0])}
+
+    def bounded(self, params):
+        return {"w": jnp.maximum(params["w"], jnp.array([-9.0, -9.0, 0.95]))}
+
+
+@pytest.mark.standard_dtypes
+def test_minibatches_take_steps_of_adam_one_after_another():
+    config = PpoConfig(epochs=2, minibatches=2, learning_rate=0.1, max_grad_norm=100.0)
+    state = ppo.begin({"w": jnp.ones(3)}, config)
+    agent: Any = _Slope()
+    # The gradients of the four samples are 1, 2, 3 and 4, whatever the parameters are.
+    scale = jnp.array([1.0, 2.0, 3.0, 4.0])
+
+    def loss_of(params, rows):
+        slope = scale[rows].mean()
+        return slope * params["w"].sum(), {"slope": slope}
+
+    seen: list[float] = []
+    key = jax.random.key(0)
+    after, figures = ppo.descend(agent, config, state, loss_of, 4, 0.5, key)
+    for epoch_key in jax.random.split(key, 2):
+        order = np.asarray(jax.random.permutation(epoch_key, 4)).reshape(2, 2)
+        seen += [float(scale[rows].mean()) for rows in order]
+    # Kingma and Ba 2015, with 0.9 and 0.999, by half of the step size.
+    w, mean, square = 1.0, 0.0, 0.0
+    for step, slope in enumerate(seen, start=1):
+        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+        unbiased = mean / (1.0 - 0.9**step), square / (1.0 - 0.999**step)
+        w -= 0.5 * 0.1 * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
+    np.testing.assert_allclose(after.params["w"], [w, 1.0, 0.95], rtol=1e-4)
+    assert float(figures["slope"]) == pytest.approx(2.5)
+    assert float(figures["learning_rate"]) == pytest.approx(0.1)

@@ -1,6 +1,7 @@
 """Latents from the prior alone, and what robots do by them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from legged_skills import robots
-from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.intervals import wilson
 from legged_skills.robots.rotations import from_yaw
@@ -23,6 +24,7 @@ from legged_skills.skill_module.prior_rollouts import (
     roll_prior,
     summarize_prior,
 )
+from legged_skills.skill_module.reference import build_reference
 
 SPEC = robots.get("anymal_c")
 
@@ -124,3 +126,52 @@ def test_robots_of_the_prior_have_factors_of_their_own(
     config = PriorConfig(robots=2, seconds=1.0, seed=7)
     roll_prior(SPEC, constant_module(0.0), [wiggling_clip], config, 1, GAPS["anymal_c"])
     assert seeds == [7]
+
+
+def test_robots_of_the_prior_start_as_a_row_of_the_clips_moves(
+    wiggling_clip: RobotClip,
+    constant_module: Callable[[float], SkillModule],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reset, lowest = SensedRobots.reset, prior_rollouts.lowest_height
+    states: list[np.ndarray] = []
+    heights: list[float] = []
+
+    def noting(self: SensedRobots, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        states.append(np.hstack([qpos, qvel]))
+        reset(self, ids, qpos, qvel)
+
+    def noting_height(spec: Any, height: Any) -> np.ndarray:
+        heights.append(float(height))
+        return lowest(spec, height)
+
+    monkeypatch.setattr(SensedRobots, "reset", noting)
+    monkeypatch.setattr(prior_rollouts, "lowest_height", noting_height)
+    qpos = wiggling_clip.qpos.copy()
+    qpos[50:, 2] += 0.002 * np.arange(50)
+    qvel = finite_difference_qvel(qpos, wiggling_clip.fps)
+    clip = replace(wiggling_clip, qpos=qpos, qvel=qvel)
+    roll_prior(SPEC, constant_module(0.0), [clip], PriorConfig(robots=8, seconds=1.0), 1)
+    reference = build_reference(SPEC, [clip])
+    rows = np.hstack([reference.qpos, reference.qvel])
+    nearest = [np.abs(rows - state).max(axis=1).min() for state in states[-1]]
+    np.testing.assert_allclose(nearest, 0.0, atol=1e-6)
+    # Too low is what is lower than in the lowest row of all.
+    assert heights == pytest.approx([0.52])
+
+
+def test_a_robot_whose_physics_diverges_has_fallen_then(
+    wiggling_clip: RobotClip,
+    constant_module: Callable[[float], SkillModule],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step, count = SensedRobots.step, []
+
+    def diverging(self: SensedRobots, action: np.ndarray) -> np.ndarray:
+        count.append(0)
+        return step(self, action) | np.array([False, len(count) in (8, 20)])
+
+    monkeypatch.setattr(SensedRobots, "step", diverging)
+    config = PriorConfig(robots=2, seconds=1.0)
+    run = roll_prior(SPEC, constant_module(0.0), [wiggling_clip], config, 1)
+    assert run.fallen_at.tolist() == [50, 7]

@@ -88,3 +88,21 @@ def test_each_step_has_noise_of_its_own(world: _World, collected: Collected) -> 
     del collected
     actions = np.array(world.actions)
     assert len(np.unique(actions)) == actions.size == 8
+
+
+class _CutTwice(_World):
+    """The episode of the second robot is cut in step 0, and both are cut in step 2."""
+
+    def step(self, action: np.ndarray) -> Outcome:
+        outcome = super().step(action)
+        cut = {1: [False, True], 3: [True, True]}.get(self.t, [False, False])
+        final = 100.0 * self.t + np.arange(float(sum(cut)))[:, None]
+        none = np.zeros(2, dtype=bool)
+        return Outcome(outcome.reward, none, np.array(cut), final.astype(np.float32), {})
+
+
+def test_final_values_belong_to_the_steps_in_which_episodes_were_cut() -> None:
+    agent, env = cast(Any, _Counter()), cast(Any, _CutTwice())
+    params, key = {"scale": jnp.float32(2.0)}, jax.random.key(3)
+    batch = collect(agent, params, env, 4, np.zeros((2, 1)), key).batch
+    np.testing.assert_array_equal(batch.next_value.T, [[20, 40, 600, 80], [200, 42, 602, 82]])

@@ -18,7 +18,7 @@ from legged_skills.skill_module.imitation import (
     privileged_size,
 )
 from legged_skills.skill_module.reference import build_reference
-from legged_skills.skill_module.symmetry import Symmetry, join, project_vector
+from legged_skills.skill_module.symmetry import Equivariance, Symmetry, join, project_vector
 from legged_skills.skill_module.tracker import (
     TrackerAgent,
     TrackerArchitecture,
@@ -155,3 +155,13 @@ def test_vectors_are_averaged_over_mirror_images():
 def test_layers_that_cannot_be_mirrored_are_refused():
     with pytest.raises(SettingsError, match="of 6 values cannot be mirrored, expected a multiple"):
         Symmetry(ANYMAL).copies(6)
+
+
+def test_mirrored_weights_begin_as_large_as_random_ones():
+    layer = Symmetry(ANYMAL).copies(64)
+    kernel = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    params = {"net": {"Dense_0": {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(64)}}}
+    equivariance = Equivariance({"net": (layer, layer)}, {})
+    found = equivariance.begin(params)["net"]["Dense_0"]["kernel"]
+    # 1024 independent numbers: a standard error of 2 %.
+    assert float(jnp.std(found)) == pytest.approx(1.0, abs=0.07)
