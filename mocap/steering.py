@@ -248,7 +248,7 @@ def _with_clear_arms(
         upper=spec.joint_upper,
         margin_m=0.5 * _APART.foot_margin * spec.leg_length_m,
     )
-    return clearance.clear(qpos, 2 * round(_APART.limb_fade_s * fps) + 1)
+    return clearance.clear(qpos, _APART.limb_window(fps))
 
 
 def _orientations(spec: RobotSpec, model: mujoco.MjModel, poses: Poses) -> Array:

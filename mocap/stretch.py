@@ -89,6 +89,10 @@ class RetargetSettings:
         if not self.min_stretch_s >= 0.1:
             raise SettingsError(f"min_stretch_s is {self.min_stretch_s:g}, expected at least 0.1.")
 
+    def limb_window(self, fps: float) -> int:
+        """Over how many frames arms give way, for ``LimbClearance.clear``; fps: of the source."""
+        return 2 * round(self.limb_fade_s * fps) + 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:

@@ -254,7 +254,7 @@ class StretchSolver:
             joints = signals.smooth(qpos[:, ROOT_QPOS + chosen], cutoff, fps)
             lower, upper = self.spec.joint_lower[chosen], self.spec.joint_upper[chosen]
             qpos[:, ROOT_QPOS + chosen] = np.clip(joints, lower, upper)
-            window = 2 * round(self.settings.limb_fade_s * fps) + 1
+            window = self.settings.limb_window(fps)
             qpos[:] = self.clearance.clear(qpos, window)
 
     def _source_fps(self, part: _Part) -> float:

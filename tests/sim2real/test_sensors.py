@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -7,7 +8,7 @@ from legged_skills.robots.contract import proprioception
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.attitude_filter import STANDARD_GRAVITY
-from legged_skills.sim2real.gap import GAPS
+from legged_skills.sim2real.gap import GAPS, Gap
 from legged_skills.sim2real.sensors import Sensors, noise_of
 
 DOWN = np.array([0.0, 0.0, -1.0], np.float32)
@@ -20,13 +21,17 @@ class Puppet(BatchSim):
         super().__init__(robots.get(name), n, 1)
 
 
-def _sensors(name: str, n: int, **changes: float | np.ndarray) -> tuple[Sensors, Puppet]:
-    gap, puppet = GAPS[name], Puppet(name, n)
+def _sensors(
+    name: str, n: int, gap: Gap | None = None, accelerometer: bool = False, **changes: Any
+) -> tuple[Sensors, Puppet]:
+    """Sensors of robots at rest, without delay, but for the factors that change."""
+    gap, puppet = gap or GAPS[name], Puppet(name, n)
     factors = ranges.nominal(gap.ranges, puppet.spec, 1, n)
     factors["sensor_delay_s"][:] = 0.0
     for key, value in changes.items():
         factors[key][:] = value
-    sensors = Sensors(gap, puppet, proprioception(puppet.spec), np.tile(DOWN, (n, 1)))
+    contract, down = proprioception(puppet.spec), np.tile(DOWN, (n, 1))
+    sensors = Sensors(gap, puppet, contract, down, accelerometer=accelerometer)
     sensors.set_factors(factors)
     sensors.reset(np.arange(n), np.random.default_rng(0))
     return sensors, puppet
@@ -178,7 +183,11 @@ def test_mounting_errors_about_all_axes():
 
 def test_the_imu_of_op3_by_hand():
     rng = np.random.default_rng(0)
-    errors = {"imu_tilt_rad": TILT, "gyro_bias": GYRO_BIAS, "accelerometer_bias": FELT_BIAS}
+    errors: dict[str, Any] = {
+        "imu_tilt_rad": TILT,
+        "gyro_bias": GYRO_BIAS,
+        "accelerometer_bias": FELT_BIAS,
+    }
     sensors, puppet = _sensors("op3", 1, **errors)
     felt = _seen(UP) + FELT_BIAS
     puppet.qvel[:, :3], puppet.qvel[:, 3:6] = [1.0, 2.0, 3.0], RATE
@@ -237,13 +246,8 @@ def test_jitter_is_on_top_of_the_longest_delay():
 
 def test_the_accelerometer_tells_as_late_as_the_rest():
     rng = np.random.default_rng(0)
-    gap, puppet = GAPS["op3"], Puppet("op3", 2)
-    factors = ranges.nominal(gap.ranges, puppet.spec, 1, 2)
-    factors["sensor_delay_s"][:, 0] = [0.0, 0.016]
-    contract, down = proprioception(puppet.spec), np.tile(DOWN, (2, 1))
-    sensors = Sensors(gap, puppet, contract, down, accelerometer=True)
-    sensors.set_factors(factors)
-    sensors.reset(np.arange(2), rng)
+    delays_s = np.array([[0.0], [0.016]])
+    sensors, puppet = _sensors("op3", 2, accelerometer=True, sensor_delay_s=delays_s)
     at_rest = [0.0, 0.0, STANDARD_GRAVITY]
     np.testing.assert_allclose(sensors.acceleration, [at_rest, at_rest], rtol=1e-5)
     # Half a g over one sample of the IMU, two physics steps of 4 ms; then a steady speed.
@@ -259,15 +263,9 @@ def test_the_accelerometer_tells_as_late_as_the_rest():
 
 
 def test_everything_in_a_saved_state_is_restored():
-    gap, rng = GAPS["op3"], np.random.default_rng(0)
-    both, puppet = [], Puppet("op3", 2)
-    for _ in range(2):
-        contract, down = proprioception(puppet.spec), np.tile(DOWN, (2, 1))
-        sensors = Sensors(gap, puppet, contract, down, accelerometer=True)
-        sensors.set_factors(ranges.nominal(gap.ranges, puppet.spec, 1, 2))
-        sensors.reset(np.arange(2), rng)
-        both.append(sensors)
-    one, other = both
+    rng = np.random.default_rng(0)
+    one, puppet = _sensors("op3", 2, accelerometer=True)
+    other, _ = _sensors("op3", 2, accelerometer=True)
     for step in range(7):
         puppet.qvel[:], puppet.qpos[:, 3:7] = 0.1 * step, [np.cos(0.1), np.sin(0.1), 0.0, 0.0]
         one.sample(puppet.qpos, puppet.qvel, rng)
@@ -280,14 +278,9 @@ def test_everything_in_a_saved_state_is_restored():
 
 
 def test_an_imu_with_a_low_pass_has_its_mounting_error_from_the_start():
-    gap, puppet, rng = GAPS["anymal_c"], Puppet("anymal_c", 1), np.random.default_rng(0)
-    gap = dataclasses.replace(gap, sensors=dataclasses.replace(gap.sensors, imu_smoothing=0.5))
-    factors = ranges.nominal(gap.ranges, puppet.spec, 1, 1)
-    factors["sensor_delay_s"][:] = 0.0
-    factors["imu_tilt_rad"][:], factors["gyro_bias"][:] = TILT, GYRO_BIAS
-    sensors = Sensors(gap, puppet, proprioception(puppet.spec), DOWN[None])
-    sensors.set_factors(factors)
-    sensors.reset(np.array([0]), rng)
+    own, rng = GAPS["anymal_c"], np.random.default_rng(0)
+    gap = dataclasses.replace(own, sensors=dataclasses.replace(own.sensors, imu_smoothing=0.5))
+    sensors, puppet = _sensors("anymal_c", 1, gap, imu_tilt_rad=TILT, gyro_bias=GYRO_BIAS)
     np.testing.assert_allclose(sensors.values[0, :3], _seen(DOWN), atol=1e-6)
     np.testing.assert_allclose(sensors.values[0, 3:6], GYRO_BIAS, atol=1e-6)
     # Gravity follows at once, the rate by half.

@@ -29,6 +29,18 @@ def _run(commands: np.ndarray, achieved: np.ndarray, fallen_at: np.ndarray) -> W
     )
 
 
+def _standing(qpos: np.ndarray, fallen_at: list[int]) -> WalkEpisodes:
+    """Robots that are told to stand, and do what (T, E, 7 + J) states say."""
+    steps, episodes, _ = qpos.shape
+    return WalkEpisodes(
+        commands=np.zeros((episodes, 1, 3)),
+        achieved=np.zeros((episodes, 1, 3)),
+        fallen_at=np.array(fallen_at),
+        velocity=np.zeros((steps, episodes, 3)),
+        qpos=qpos,
+    )
+
+
 def test_every_command_is_given_as_often() -> None:
     commands = held_episodes("anymal_c", 3)
     assert commands.shape == (33, 1, 3)
@@ -77,13 +89,7 @@ def test_standing_by_hand() -> None:
     qpos[:50, :, 0] = 5.0
     qpos[50:, 0, 0] = np.linspace(0.0, 0.3, 50)
     qpos[50:, 1, 1] = np.linspace(0.0, 0.4, 50)
-    run = WalkEpisodes(
-        commands=np.zeros((3, 1, 3)),
-        achieved=np.zeros((3, 1, 3)),
-        fallen_at=np.array([100, 100, 70]),
-        velocity=np.zeros((100, 3, 3)),
-        qpos=qpos,
-    )
+    run = _standing(qpos, [100, 100, 70])
     figures = standing_figures(SPEC, run, 1.0)
     assert figures["fall_rate"] == pytest.approx(1 / 3)
     assert (figures["from_s"], figures["to_s"]) == (1.0, 2.0)
@@ -99,13 +105,7 @@ def test_who_sinks_or_turns_does_not_drift() -> None:
     qpos = np.tile(SPEC.home_qpos, (20, 1, 1))
     qpos[10:, 0, 2] -= 0.1
     qpos[10:, 0, 3:7] = [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]
-    run = WalkEpisodes(
-        commands=np.zeros((1, 1, 3)),
-        achieved=np.zeros((1, 1, 3)),
-        fallen_at=np.array([20]),
-        velocity=np.zeros((20, 1, 3)),
-        qpos=qpos,
-    )
+    run = _standing(qpos, [20])
     figures = standing_figures(SPEC, run, 0.1)
     assert figures["drift_m"]["mean"] == figures["drift_m"]["p95"] == 0.0
     assert figures["feet_mps"] > 0.0
@@ -129,13 +129,7 @@ def test_times_are_those_of_the_robot() -> None:
     qpos[:20, :, 0] = 5.0
     qpos[20:, 0, 1] = np.linspace(0.0, 0.3, 20)
     qpos[20:, 1, 2] += np.linspace(0.0, 0.1, 20)
-    run = WalkEpisodes(
-        commands=np.zeros((2, 1, 3)),
-        achieved=np.zeros((2, 1, 3)),
-        fallen_at=np.array([40, 40]),
-        velocity=np.zeros((40, 2, 3)),
-        qpos=qpos,
-    )
+    run = _standing(qpos, [40, 40])
     figures = standing_figures(spec, run, 20 * period)
     assert (figures["from_s"], figures["to_s"]) == (20 * period, 40 * period)
     assert figures["drift_m"]["mean"] == pytest.approx(0.15)
@@ -145,26 +139,14 @@ def test_times_are_those_of_the_robot() -> None:
 def test_who_comes_back_has_not_drifted() -> None:
     qpos = np.tile(SPEC.home_qpos, (20, 1, 1))
     qpos[5:15, 0, 0] += 0.2
-    run = WalkEpisodes(
-        commands=np.zeros((1, 1, 3)),
-        achieved=np.zeros((1, 1, 3)),
-        fallen_at=np.array([20]),
-        velocity=np.zeros((20, 1, 3)),
-        qpos=qpos,
-    )
+    run = _standing(qpos, [20])
     assert standing_figures(SPEC, run, 0.0)["drift_m"]["mean"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_intervals_of_standing_are_of_falls_and_of_drifts() -> None:
     qpos = np.tile(SPEC.home_qpos, (10, 5, 1))
     qpos[-1, :, 0] += [0.1, 0.2, 0.3, 0.4, 9.0]
-    run = WalkEpisodes(
-        commands=np.zeros((5, 1, 3)),
-        achieved=np.zeros((5, 1, 3)),
-        fallen_at=np.array([10, 10, 10, 10, 4]),
-        velocity=np.zeros((10, 5, 3)),
-        qpos=qpos,
-    )
+    run = _standing(qpos, [10, 10, 10, 10, 4])
     figures = standing_figures(SPEC, run, 0.1)
     assert figures["fall_rate_ci95"] == list(wilson(1, 5)) != list(wilson(4, 5))
     drifts = np.array([0.1, 0.2, 0.3, 0.4])
