@@ -9,8 +9,10 @@ from legged_skills.robots.errors import SettingsError
 
 MAX_DOMAIN_ID = 101
 """Above it, ports meet those that Linux gives to outgoing connections."""
-# DDS-RTPS: multicast discovery of domain d is on port 7400 + 250 d.
-_DISCOVERY_PORT, _PORTS_OF_DOMAIN = 7400, 250
+# DDS-RTPS 9.6.1.1: domain d begins with port 7400 + 250 d, for multicasts; participant p of a
+# computer hears of others on the port that is 10 + 2 p behind it.
+_FIRST_PORT, _PORTS_OF_DOMAIN = 7400, 250
+_PARTICIPANTS = 32
 
 
 def require_rclpy() -> None:
@@ -29,7 +31,8 @@ def require_rclpy() -> None:
 def free_domain() -> int:
     """A ROS_DOMAIN_ID that nobody on this computer uses now.
 
-    The port on which Fast DDS hears of others in a domain is taken if anybody is in it.
+    The ports on which one hears of others tell: participants that hear only this computer have
+    none for multicasts.
 
     Raises:
         SettingsError: all are in use.
@@ -37,13 +40,19 @@ def free_domain() -> int:
     first = os.getpid()
     for step in range(MAX_DOMAIN_ID):
         domain = 1 + (first + step) % MAX_DOMAIN_ID
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", _DISCOVERY_PORT + _PORTS_OF_DOMAIN * domain))
-            except OSError:
-                continue
-        return domain
+        port = _FIRST_PORT + _PORTS_OF_DOMAIN * domain
+        if all(_free(port + behind) for behind in (0, *range(10, 10 + 2 * _PARTICIPANTS, 2))):
+            return domain
     raise SettingsError(f"all domains from 1 to {MAX_DOMAIN_ID} are in use on this computer.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def settle(domain: int | None, localhost: bool = True) -> None:

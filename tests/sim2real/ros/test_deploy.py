@@ -222,7 +222,8 @@ def _deploy_until_ramp(bundle, params, out):
     process = _deploy(*arguments, "--bundle", bundle)
     end = time.monotonic() + PATIENCE_S
     while not (out / "bridge.txt").exists() or "ramp" not in _states(out):
-        assert time.monotonic() < end and process.poll() is None
+        ended = process.poll() is not None
+        assert not ended and time.monotonic() < end, process.communicate() if ended else "late"
         time.sleep(0.1)
     return process
 

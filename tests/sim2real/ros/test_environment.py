@@ -15,6 +15,19 @@ def test_a_free_domain_is_one_that_nobody_listens_in():
         assert free_domain() != domain
 
 
+def test_a_domain_of_nodes_that_hear_only_this_computer_is_not_free(ros, monkeypatch):
+    import rclpy
+
+    own = int(os.environ["ROS_DOMAIN_ID"])
+    # The first that is looked at is that of these tests.
+    monkeypatch.setattr(os, "getpid", lambda: own - 1)
+    nodes = [rclpy.create_node("somebody")]
+    try:
+        assert free_domain() != own
+    finally:
+        nodes[0].destroy_node()
+
+
 def test_environment_of_processes(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "5")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
