@@ -11,6 +11,8 @@ import numpy as np
 from legged_skills.robots.ball import Ball, add_ball, set_rolling
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.simulation import BatchSim, Physics
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
@@ -88,6 +90,8 @@ class Reality:
         spec, n = sim.spec, sim.num_envs
         self.gap, self.sim, self.seed = gap, sim, seed
         self.rng = np.random.default_rng([seed, 1])
+        model = spec.model(visible=False)
+        self._kinematics, self._feet = Kinematics(model), Feet.of(model, spec)
         self._batch = sim if isinstance(sim, BatchSim) and is_gap_model(sim.model) else None
         self.num_links = num_links(self._batch) if self._batch else 1
         self.substeps = round(spec.control_period_s / sim.step_s)
@@ -162,18 +166,28 @@ class Reality:
             qvel: (n, 6 + J).
 
         Returns:
-            Where they start: joints and velocity are off, and the feet are over a rough floor.
+            Where they start: joints and velocity are off, and the lowest foot is as far over the
+            highest point of its floor as it should be over a level one, or farther.
         """
         if self._redrawn:
             self._rows[ids] = self.rng.integers(0, len(self._pool_down), len(ids))
         self._give(ids)
-        spec, qpos, qvel = self.sim.spec, qpos.copy(), qvel.copy()
+        spec, wanted, qpos, qvel = self.sim.spec, qpos, qpos.copy(), qvel.copy()
         rows, factors = self._rows[ids], self._pool_factors
         qpos[:, 7:] += factors["start_joint_rad"][rows]
         np.clip(qpos[:, 7:], spec.joint_lower, spec.joint_upper, out=qpos[:, 7:])
         qvel[:, :3] += factors["start_velocity_mps"][rows]
-        qpos[:, 2] += self.floor_top_m(ids)
+        qpos[:, 2] += self.floor_top_m(ids) + self._lower_m(wanted, qpos)
         return qpos, qvel
+
+    def _lower_m(self, wanted: np.ndarray, qpos: np.ndarray) -> np.ndarray:
+        """(n,) how much lower the lowest foot is by ``qpos`` than as ``wanted``, if it is [m].
+
+        Who starts with the feet in the floor is thrown off it.
+        """
+        poses = self._kinematics.poses(np.concatenate([wanted, qpos]))
+        lowest = self._feet.floor_distance(self._kinematics, poses).min(axis=1)
+        return np.maximum(lowest[: len(qpos)] - lowest[len(qpos) :], 0.0)
 
     def started(self, ids: np.ndarray) -> None:
         """Must follow when the physics has been reset: drives and sensors of new episodes."""

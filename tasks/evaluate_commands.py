@@ -95,7 +95,7 @@ class EvaluateWalk(Figures):
     episodes: int = 200
     """Episodes of 20 s, with a new random command every 4 s, out of what the policy was trained
     for."""
-    held_episodes: int = 50
+    held_episodes: int = 200
     """Episodes of 8 s of each single command that is held; without a gap there is one."""
     seed: int = 12345
     """Of the commands, and of what the gap draws."""

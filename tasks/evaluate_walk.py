@@ -45,7 +45,7 @@ class WalkEvaluationConfig:
     """Commanded turning rate, uniform [rad/s]; None for the robot's own."""
     seed: int = 12345
     """Of the commands, and of what the gap draws; the policy is deterministic."""
-    held_episodes: int = 50
+    held_episodes: int = 200
     """Episodes of each of the robot's ``HELD_COMMANDS``; without a gap, where all would be nearly
     the same, there is one."""
     held_s: float = 8.0

@@ -7,6 +7,9 @@ import pytest
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
 from legged_skills.robots.errors import SettingsError
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import Kinematics
+from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.gap import GAPS, load_gap
 from legged_skills.sim2real.reality import simulate, steps_at_once
@@ -202,7 +205,39 @@ def test_episodes_start_off_within_the_limits_and_on_the_floor():
     np.testing.assert_allclose(sensed.joint_pos[:, 1], spec.default_joint_pos[1] + 0.1, atol=1e-6)
     np.testing.assert_allclose(sensed.lin_vel_b, np.tile(velocity, (3, 1)), atol=1e-6)
     # Its highest points are half of its roughness above the mean.
-    np.testing.assert_allclose(sensed.pos_w[:, 2], qpos[2] + 0.01, atol=1e-6)
+    wanted_m = _lowest_foot_m(spec, qpos[None])[0] + 0.01
+    np.testing.assert_allclose(_lowest_foot_m(spec, sensed.batch.qpos), wanted_m, atol=1e-6)
+
+
+def _lowest_foot_m(spec: RobotSpec, qpos: np.ndarray) -> np.ndarray:
+    """Height over 0 of the lowest point of the feet, robot by robot."""
+    model = spec.model(visible=False)
+    kinematics = Kinematics(model)
+    return Feet.of(model, spec).floor_distance(kinematics, kinematics.poses(qpos)).min(axis=1)
+
+
+@pytest.mark.parametrize("name", robots.names())
+def test_nobody_starts_in_the_floor_nor_is_thrown_off_it(name):
+    sensed = _robots(name, n=300)
+    spec, qpos = sensed.spec, np.tile(sensed.spec.home_qpos, (300, 1))
+    # A swinging foot may come as low as the others.
+    qpos[:150, 9] += 0.3
+    assert sensed.reality is not None
+    start, _ = sensed.reality.start(np.arange(300), qpos, np.zeros((300, 6 + spec.num_joints)))
+    assert np.abs(start[:, 7:] - qpos[:, 7:]).max() > 0.09
+    higher = _lowest_foot_m(spec, start) - _lowest_foot_m(spec, qpos)
+    higher -= sensed.reality.floor_top_m(np.arange(300))
+    assert higher.min() > -1e-9
+    lifted = start[:, 2] - qpos[:, 2] - sensed.reality.floor_top_m(np.arange(300))
+    # No more than is needed, and nobody is lowered.
+    np.testing.assert_allclose(higher[lifted > 1e-6], 0.0, atol=1e-9)
+    assert lifted.min() > -1e-9 and (lifted > 0.005 * spec.leg_length_m).sum() > 100
+    sensed.reset(np.arange(300), qpos, np.zeros((300, 6 + spec.num_joints)))
+    begin_m = sensed.pos_w[:, 2].copy()
+    for _ in range(5):
+        sensed.step(np.zeros((300, spec.num_joints)))
+        # Who starts in the default pose; others stretch their legs.
+        assert (sensed.pos_w[:, 2] - begin_m)[150:].max() < 0.02 * spec.leg_length_m
 
 
 def test_new_episodes_begin_without_a_push_and_with_the_force_of_their_row():
