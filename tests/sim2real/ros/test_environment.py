@@ -21,11 +21,11 @@ def test_a_domain_of_nodes_that_hear_only_this_computer_is_not_free(ros, monkeyp
     own = int(os.environ["ROS_DOMAIN_ID"])
     # The first that is looked at is that of these tests.
     monkeypatch.setattr(os, "getpid", lambda: own - 1)
-    nodes = [rclpy.create_node("somebody")]
+    node = rclpy.create_node("somebody")
     try:
         assert free_domain() != own
     finally:
-        nodes[0].destroy_node()
+        node.destroy_node()
 
 
 def test_environment_of_processes(monkeypatch):
