@@ -6,6 +6,8 @@ import numpy as np
 
 from legged_skills.robots.ball import Ball
 from legged_skills.robots.contract import proprioception
+from legged_skills.robots.feet import Feet
+from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.rotations import multiply, rotate, rotate_inverse, yaw
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
@@ -322,15 +324,9 @@ class TwinRobot:
 
 
 def _height(spec: RobotSpec, joint_pos: np.ndarray) -> float:
-    """How far the base is over the floor when the lowest foot or part of the trunk stands [m]."""
-    import mujoco
-
+    """How far the base is over the floor when the lowest foot stands [m]."""
     model = spec.model(visible=False)
-    data = mujoco.MjData(model)
-    data.qpos[:] = spec.home_qpos
-    data.qpos[2], data.qpos[7:] = 1.0, joint_pos
-    mujoco.mj_forward(model, data)
-    feet = np.stack([data.site(name).xpos for name in spec.foot_sites])
-    turned = np.stack([data.site(name).xmat.reshape(3, 3) for name in spec.foot_sites])
-    points = feet[:, None] + np.einsum("fij,fsj->fsi", turned, spec.foot_points_f)
-    return float(1.0 - points[..., 2].min() + spec.foot_radius_m)
+    kinematics, qpos = Kinematics(model), spec.home_qpos
+    qpos[7:] = joint_pos
+    feet = Feet.of(model, spec).floor_distance(kinematics, kinematics.poses(qpos[None]))
+    return float(qpos[2] - feet.min())

@@ -225,10 +225,10 @@ def test_nobody_starts_in_the_floor_nor_is_thrown_off_it(name):
     assert sensed.reality is not None
     start, _ = sensed.reality.start(np.arange(300), qpos, np.zeros((300, 6 + spec.num_joints)))
     assert np.abs(start[:, 7:] - qpos[:, 7:]).max() > 0.09
-    higher = _lowest_foot_m(spec, start) - _lowest_foot_m(spec, qpos)
-    higher -= sensed.reality.floor_top_m(np.arange(300))
+    floor_m = sensed.reality.floor_top_m(np.arange(300))
+    higher = _lowest_foot_m(spec, start) - _lowest_foot_m(spec, qpos) - floor_m
     assert higher.min() > -1e-9
-    lifted = start[:, 2] - qpos[:, 2] - sensed.reality.floor_top_m(np.arange(300))
+    lifted = start[:, 2] - qpos[:, 2] - floor_m
     # No more than is needed, and nobody is lowered.
     np.testing.assert_allclose(higher[lifted > 1e-6], 0.0, atol=1e-9)
     assert lifted.min() > -1e-9 and (lifted > 0.005 * spec.leg_length_m).sum() > 100
