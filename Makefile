@@ -24,7 +24,7 @@ demo: $(STAMP)
 	@$(BIN)/legged-skills demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -86,6 +86,7 @@ setup(
             "hypothesis>=6.100",
             "build>=1.2",
             "pytest>=8.0",
+            "pytest-xdist>=3.5",
             "rosbags>=0.11",
             # Exact: a newer checker may find new faults in code that has not changed.
             "pyright[nodejs]==1.1.414",

@@ -1,11 +1,12 @@
 """What all tests share. This file is read before any test imports NumPy, JAX or MuJoCo."""
 
 import atexit
+import fcntl
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,17 +25,65 @@ os.environ.setdefault(
     " --xla_backend_optimization_level=0",
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Each function is compiled once, for all tests and for the commands that they start.
-_COMPILED = tempfile.mkdtemp(prefix="legged_skills_compiled_")
-atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+# Each function is compiled once, for all processes that test and for the commands that they start.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="legged_skills_compiled_")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.0"
 
 # Silent broadcasting hides mistakes in shapes. JAX reads this when it is imported, also in the
 # commands that tests start.
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class _Floor:
+    """The computer, which several processes of tests share, or one has to itself.
+
+    Locks of two files: that of the floor, and that of the queue for it, so that who wants to be
+    alone gets there though the others' tests overlap.
+    """
+
+    def __init__(self) -> None:
+        folder = os.environ["JAX_COMPILATION_CACHE_DIR"]
+        self._queue, self._floor = (
+            os.open(f"{folder}/{name}.lock", os.O_RDWR | os.O_CREAT) for name in ("queue", "floor")
+        )
+        self._taken = False
+
+    def take(self, alone: bool) -> None:
+        """Waits for a place, unless there is one that was kept."""
+        if not self._taken:
+            fcntl.flock(self._queue, fcntl.LOCK_EX)
+            fcntl.flock(self._floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+            self._taken = True
+
+    def leave(self) -> None:
+        """Makes place."""
+        fcntl.flock(self._floor, fcntl.LOCK_UN)
+        self._taken = False
+
+
+_floor = _Floor()
+
+
+def _alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("alone") is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Runs tests that are marked ``alone`` while no other process tests, one after the other."""
+    _floor.take(_alone(item))
+    try:
+        return (yield)
+    finally:
+        if not (_alone(item) and _alone(nextitem)):
+            _floor.leave()
 
 
 @pytest.fixture(autouse=True)

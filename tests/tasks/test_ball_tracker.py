@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def _follow(
     sense = np.zeros((1, tracker.gyro + 1), np.float32)
     sense[0, tracker.gyro] = turning * tracker.gyro_scale
     velocity = np.array([[*own, 0.0]], np.float32) / np.float32(tracker.velocity_unit_mps)
-    carried = jnp.zeros((1, tracking.CARRIED_SIZE))
+    carried, advance = jnp.zeros((1, tracking.CARRIED_SIZE)), jax.jit(tracker.advance)
     position, pictures, told = np.zeros(2), [], np.zeros(7)
     for step in range(steps + 1):
         heading = turning * dt * step
@@ -67,7 +68,7 @@ def _follow(
         else:
             told[4] += dt
         task = jnp.asarray((told * _scale(tracker)).astype(np.float32)[None])
-        carried = tracker.advance(carried, task, jnp.asarray(velocity), jnp.asarray(sense))
+        carried = advance(carried, task, jnp.asarray(velocity), jnp.asarray(sense))
         position = position + dt * _rotation(heading + 0.5 * turning * dt) @ np.array(own)
     assert float(carried[0, -1]) == 1.0
     return np.asarray(carried[0, :8]), np.concatenate(truth)

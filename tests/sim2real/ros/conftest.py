@@ -31,6 +31,13 @@ SLOW = {
 GRAVITY = 9.80665
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Robots, bridges and deployments keep to real time."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def bundle_files(make_policy: Callable, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A bundle's file for each robot."""
