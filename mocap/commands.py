@@ -260,7 +260,8 @@ class MocapFetch:
     names: Positional[tuple[str, ...]]
     """Sets, such as cmu_16, dog or deepmimic, or single trials, such as cmu_16_35."""
     cache: Path | None = None
-    """The cache; by default $LEGGED_SKILLS_CACHE, else ~/.cache/legged_skills."""
+    """The cache; by default $LEGGED_SKILLS_CACHE, else $XDG_CACHE_HOME/legged_skills, else
+    ~/.cache/legged_skills."""
     base_url: Annotated[str | None, arg(name="base-url")] = None
     """A mirror to download from: http or https, laid out like the cache."""
 
@@ -281,7 +282,8 @@ class MocapList:
     """List the sets that can be downloaded."""
 
     cache: Path | None = None
-    """The cache; by default $LEGGED_SKILLS_CACHE, else ~/.cache/legged_skills."""
+    """The cache; by default $LEGGED_SKILLS_CACHE, else $XDG_CACHE_HOME/legged_skills, else
+    ~/.cache/legged_skills."""
     json: Path | None = None
     """Write the list to this file too; "-" or nothing is standard output."""
 

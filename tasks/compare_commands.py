@@ -39,8 +39,8 @@ class Compare:
     default 8 million, with ``--recipe`` as many as it has."""
     recipe: bool = False
     """With skills, train as the package's own policy was trained: walks first learn to go as clips
-    go, and dribbling is to command the package's walk as rules would. From scratch the task is the
-    same, and there are as many steps in all."""
+    go, and dribbling is to command the walk in the package's dribbling policy as rules would. From
+    scratch the task is the same, and there are as many steps in all."""
     envs: int = 512
     """Environments stepped together."""
     threads: int = 0

@@ -15,6 +15,8 @@ from legged_skills.sim2real.deploy.snapshot import (
 
 _LONGEST_S = 0.1
 """The filter turns its gravity by no more than so much time at once [s]."""
+_FORGOTTEN_S = 0.5
+"""After a silence of so long the robot may lie anyhow: the filter begins anew [s]."""
 
 
 class Attitude:
@@ -58,7 +60,7 @@ class Attitude:
         """
         self.usable = True
         for row in samples:
-            if not np.array_equal(row[1:7], self._raw):
+            if not np.array_equal(row[1:7], self._raw, equal_nan=True):
                 self._raw[:] = row[1:7]
                 self._changed_s = row[IMU_TIME]
             self.angular_velocity_b[:] = self._turned(row[IMU_GYRO])
@@ -105,13 +107,14 @@ class Attitude:
 
     def _filter_sample(self, filter_: AttitudeFilter, row: np.ndarray) -> None:
         acceleration = self._turned(row[IMU_ACCELERATION]).astype(np.float32)[None]
+        silence_s = float(row[IMU_TIME]) - self.time_s
         if not np.isfinite(row[1:7]).all():
             self.gravity_b[:] = np.nan
-        elif not np.isfinite(self.gravity_b).all():
+        elif silence_s > _FORGOTTEN_S or not np.isfinite(self.gravity_b).all():
             filter_.reset(acceleration)
             self.gravity_b[:] = filter_.gravity_b[0]
         else:
-            period = min(max(float(row[IMU_TIME]) - self.time_s, 0.0), _LONGEST_S)
+            period = min(max(silence_s, 0.0), _LONGEST_S)
             rate = self.angular_velocity_b.astype(np.float32)[None]
             self.gravity_b[:] = filter_.update(rate, acceleration, period)[0]
 

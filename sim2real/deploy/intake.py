@@ -50,7 +50,7 @@ class VelocityIntake:
             now_s: receive time [s].
         """
         if held:
-            share = np.clip(axes, -1.0, 1.0)
+            share = np.where(np.isfinite(axes), np.clip(axes, -1.0, 1.0), np.nan)
             # The ends differ in size: backward is slower than forward.
             self._take(np.where(share >= 0.0, share * self._high, share * -self._low), now_s)
         elif self._held:

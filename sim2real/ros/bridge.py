@@ -8,12 +8,13 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -145,6 +146,9 @@ class BridgeNode(LifecycleNode):
         # So many times whatever had been asked for, and was not done yet, was called off.
         self._called_off = 0
         self._failure = ""
+        for service in self.services:
+            if service.service_name.endswith("/change_state"):
+                service.callback = self._change(service.callback)
         self._state = self.create_publisher(String, STATE, _LATCHED)
         self._notice = self.create_publisher(String, NOTICE, _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
@@ -159,6 +163,20 @@ class BridgeNode(LifecycleNode):
                 self._service(event),
                 callback_group=MutuallyExclusiveCallbackGroup(),
             )
+
+    def _change(self, change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Refuses what the present state has no transition for, where rclpy raises an error."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except RCLError:
+                asked = request.transition.label or request.transition.id
+                self.get_logger().error(f"no transition {asked} from the present state.")
+                response.success = False
+                return response
+
+        return answer
 
     @property
     def active(self) -> bool:
@@ -267,13 +285,15 @@ class BridgeNode(LifecycleNode):
         parts, self._parts = self._parts, None
         if parts is None:
             return
-        self._end_loop(parts)
+        ended = self._end_loop(parts)
         if not self.at_rest and self.output is not None and not self.config.dry_run:
             damped = self.deploy.fault_behaviour == "damp" and parts.driver.damp()
             self.get_logger().fatal(
                 f"ended in the state {self.output.state.value}: the drives "
                 + ("were told to let go." if damped else "hold the last target.")
             )
+        if ended:
+            self._release(parts)
         parts.close()
         self.output = None
         if parts.log is not None and parts.log.error:

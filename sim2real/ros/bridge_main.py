@@ -15,6 +15,7 @@ from legged_skills.robots.errors import LeggedSkillsError
 from legged_skills.sim2real.deploy.realtime import take_priority
 from legged_skills.sim2real.deploy.states import Event
 from legged_skills.sim2real.ros.bridge import BridgeNode
+from legged_skills.sim2real.ros.environment import require_domain
 from legged_skills.sim2real.ros.processes import StopSignals, orphaned
 
 _SWITCH_S = 0.0005
@@ -81,8 +82,12 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
 
     Returns:
         The process's exit code.
+
+    Raises:
+        LeggedSkillsError: a parameter, or the environment, cannot be used.
     """
     sys.setswitchinterval(_SWITCH_S)
+    require_domain()
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = BridgeNode(robot, **overrides)
@@ -94,7 +99,9 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
                 )
             return run(node, autostart)
         finally:
-            node.close()
+            # Who asks again must not cut short what is written then.
+            with StopSignals():
+                node.close()
     finally:
         try_shutdown()
 

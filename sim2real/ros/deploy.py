@@ -180,12 +180,18 @@ class _Deployment:
 
     def _trouble(self) -> bool:
         """Raises if it is no use to wait any more; False otherwise."""
-        for child in self.children:
-            if child.code is not None:
-                raise DeploymentError(f"the {child.name} has ended: {child.last_words()}.")
+        self._require_alive()
         if self.stop.asked:
             raise _StopError
         return False
+
+    def _dead(self) -> bool:
+        return any(child.code is not None for child in self.children)
+
+    def _require_alive(self) -> None:
+        for child in self.children:
+            if child.code is not None:
+                raise DeploymentError(f"the {child.name} has ended: {child.last_words()}.")
 
     def _ask(self, event: Event, leaving: State, patience_s: float, what: str) -> None:
         """Asks until a state is left: sensors and pictures may need a moment.
@@ -271,13 +277,21 @@ class _Deployment:
         return False
 
     def rest(self) -> None:
-        """Stops softly, and waits for it; a fault is left as it is."""
+        """Stops softly, and waits for it; a fault is left as it is.
+
+        Raises:
+            DeploymentError: a process ended meanwhile.
+        """
         operator = self.operator
         operator.command = None
         if operator.state in (State.RAMP, State.READY, State.POLICY, State.STOPPING):
-            operator.ask(Event.STOP)
+            operator.ask(Event.STOP, hurry=self._dead)
             still = (State.IDLE, State.FAULT)
-            operator.until(lambda: operator.state in still or self.stop.hurry, LONGEST_REST_S)
+            operator.until(
+                lambda: operator.state in still or self.stop.hurry or self._dead(), LONGEST_REST_S
+            )
+            if not self.stop.hurry:
+                self._require_alive()
 
     def close(self) -> None:
         """Ends all processes: the bridge first, which stops the robot before it ends."""

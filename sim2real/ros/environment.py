@@ -13,6 +13,8 @@ MAX_DOMAIN_ID = 101
 # computer hears of others on the port that is 10 + 2 p behind it.
 _FIRST_PORT, _PORTS_OF_DOMAIN = 7400, 250
 _PARTICIPANTS = 32
+_LAST_DOMAIN_ID = 232
+"""Ports of those above it would be beyond the last one that there is."""
 
 
 def require_rclpy() -> None:
@@ -25,6 +27,19 @@ def require_rclpy() -> None:
         raise SettingsError(
             f"rclpy is missing in {sys.executable}; source a ROS 2 installation of this Python, "
             "or run pip install '.[ros]' in a checkout of legged_skills."
+        )
+
+
+def require_domain() -> None:
+    """Checks the environment's ROS_DOMAIN_ID, if it has one.
+
+    Raises:
+        SettingsError: there is no such domain.
+    """
+    given = os.environ.get("ROS_DOMAIN_ID", "")
+    if given and not (given.isascii() and given.isdigit() and int(given) <= _LAST_DOMAIN_ID):
+        raise SettingsError(
+            f"ROS_DOMAIN_ID is {given!r}, expected a number from 0 to {_LAST_DOMAIN_ID}."
         )
 
 
@@ -59,7 +74,7 @@ def settle(domain: int | None, localhost: bool = True) -> None:
     """Sets the environment of this process and of those that it starts.
 
     Args:
-        domain: ROS_DOMAIN_ID; None leaves it as it is.
+        domain: ROS_DOMAIN_ID; None leaves it as it is, and checks it.
         localhost: whether only nodes on this computer are found.
 
     Raises:
@@ -69,6 +84,7 @@ def settle(domain: int | None, localhost: bool = True) -> None:
         if not 0 <= domain <= MAX_DOMAIN_ID:
             raise SettingsError(f"domain is {domain}, expected 0 to {MAX_DOMAIN_ID}.")
         os.environ["ROS_DOMAIN_ID"] = str(domain)
+    require_domain()
     if localhost:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         # These would be found besides.

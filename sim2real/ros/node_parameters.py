@@ -63,6 +63,9 @@ def declare(node: Node, config: Config, leave_out: Sequence[str] = ()) -> Config
                 f"the parameter {parameter.name} cannot be used ({text})."
             ) from error
         value: Any = declared.value
+        if value is None:
+            # What a file's empty list becomes.
+            raise SettingsError(f"the parameter {parameter.name} is empty, expected {default!r}.")
         # Arrays are of a kind of their own.
         values[parameter.name] = list(value) if isinstance(default, list) else value
     return replaced(config, values)

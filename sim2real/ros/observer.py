@@ -112,7 +112,7 @@ class Observer:
             share_counted: share of the time asked for that was counted; the rest is far away.
         """
         distance = np.array(self._distance)
-        if not distance.size:
-            return {"time_near_target": float("nan"), "distance_m": float("nan")}
-        near = float((distance < near_m).mean()) * share_counted
-        return {"time_near_target": near, "distance_m": float(distance.mean()), "near_m": near_m}
+        near = mean = float("nan")
+        if distance.size:
+            near, mean = float((distance < near_m).mean()) * share_counted, float(distance.mean())
+        return {"time_near_target": near, "distance_m": mean, "near_m": near_m}

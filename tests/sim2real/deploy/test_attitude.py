@@ -129,6 +129,16 @@ def test_one_sample_that_is_no_number_among_good_ones_is_noticed(robot, spoiled)
     np.testing.assert_allclose(attitude.gravity_b, [0.0, 0.0, -1.0], atol=1e-6)
 
 
+def test_after_a_long_silence_the_filter_begins_anew():
+    """A robot may have been laid down meanwhile."""
+    upright, lying = ([0, 0, 0], [0.0, 0.0, 9.8]), ([0, 0, 0], [9.8, 0.0, 0.0])
+    for silence_s, wanted in ((0.45, [0.0, 0.0, -1.0]), (0.55, [-1.0, 0.0, 0.0])):
+        attitude = Attitude(config_of("op3"))
+        attitude.update(_samples((1.0, *upright), (1.01, *upright), (1.01 + silence_s, *lying)))
+        # One sample turns a filter that goes on by a few degrees at most.
+        np.testing.assert_allclose(attitude.gravity_b, wanted, atol=0.15)
+
+
 def test_time_without_any_change():
     attitude = Attitude(config_of("anymal_c"))
     assert attitude.unchanged_s(5.0) == 0.0
@@ -139,3 +149,7 @@ def test_time_without_any_change():
     assert attitude.unchanged_s(9.0) == 0.0
     attitude.update(np.empty((0, 11)))
     assert attitude.unchanged_s(9.0) == 0.0
+    # ANYmal's accelerometer is not used, and may say nothing.
+    silent = ([0.1, 0.0, 0.0], [np.nan] * 3, still[2])
+    attitude.update(_samples((2.0, *silent), (2.5, *silent)))
+    assert attitude.unchanged_s(9.0) == pytest.approx(0.5)

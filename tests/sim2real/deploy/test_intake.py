@@ -69,6 +69,15 @@ def test_joystick_needs_its_button(velocity):
     assert _read(velocity).time_s == 2.1
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_stick_that_says_no_number_is_counted_and_does_not_refresh(velocity, bad):
+    velocity.joystick(np.array([0.5, 0.0, 0.0]), True, 3.0)
+    velocity.joystick(np.array([bad, 0.0, 0.0]), True, 4.0)
+    found = _read(velocity)
+    assert (found.time_s, velocity.rejected) == (3.0, 1)
+    np.testing.assert_allclose(found.values, [0.5, 0.0, 0.0])
+
+
 def test_joystick_goes_before_the_topic_while_it_is_held(velocity):
     velocity.joystick(np.array([0.0, 0.0, 0.0]), True, 2.0)
     velocity.velocity(np.array([1.0, 0.0, 0.0]), 2.4)

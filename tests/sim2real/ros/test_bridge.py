@@ -102,6 +102,40 @@ def test_wrong_bundles_are_refused(make, bundle_files, bundle, words, capfd):
     assert rig.call("prepare") == (False, "prepare is refused: the bridge is not active.")
 
 
+def test_transitions_that_cannot_be_are_refused_and_the_bridge_goes_on(make):
+    from lifecycle_msgs.msg import State, Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+
+    rig = make()
+
+    def ask(kind: Any, name: str, request: Any) -> Any:
+        client = rig.node.create_client(kind, f"/policy_bridge/{name}")
+        rig.until(client.service_is_ready)
+        future = client.call_async(request)
+        rig.until(future.done)
+        return future.result()
+
+    def change(number: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=number))
+        return ask(ChangeState, "change_state", request).success
+
+    assert not change(Transition.TRANSITION_ACTIVATE)
+    assert change(Transition.TRANSITION_CONFIGURE)
+    for wanted in (True, False):
+        assert change(Transition.TRANSITION_ACTIVATE) is wanted
+    found = ask(GetState, "get_state", GetState.Request())
+    assert found.current_state.id == State.PRIMARY_STATE_ACTIVE and rig.bridge.active
+
+
+def test_a_bridge_that_is_shut_down_says_that_it_drives_no_more(make):
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    rig.bridge.trigger_shutdown()
+    rig.state("fault")
+    rig.until(lambda: rig.notices[-1] == "the control loop ended in the state policy.")
+
+
 def test_topics_that_cannot_be_are_refused_with_a_sentence(make, capfd):
     from rclpy.lifecycle import TransitionCallbackReturn
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,7 @@ def test_signal_ends_it(bundle_files, number):
         (["--ros-args", "--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
         (["--ros-args", "-p", "tilt_limit_deg:=500.0"], "tilt_limit_deg cannot be used"),
         (["--ros-args", "-p", "fault_behaviour:=dance"], "fault_behaviour is 'dance'"),
+        (["--ros-args", "-p", "joint_names:=[]"], "the parameter joint_names is empty"),
     ],
 )
 def test_what_cannot_be_started_ends_with_a_sentence(arguments, words):
@@ -80,6 +82,30 @@ def test_what_cannot_be_started_ends_with_a_sentence(arguments, words):
     text, _ = process.communicate(timeout=PATIENCE_S)
     assert words in text and process.returncode == 2
     assert "Traceback" not in text
+
+
+def test_who_asks_again_does_not_cut_short_what_is_written(monkeypatch):
+    from legged_skills.sim2real.ros import bridge_main
+
+    did: list[str] = []
+
+    class Node:
+        config = types.SimpleNamespace(realtime_priority=0)
+
+        def __init__(self, robot: str) -> None:
+            did.append(robot)
+
+        def close(self) -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+            did.append("closed")
+
+    monkeypatch.setattr(bridge_main, "BridgeNode", Node)
+    monkeypatch.setattr(bridge_main, "run", lambda node, autostart: 0)
+    monkeypatch.setattr(bridge_main.rclpy, "init", lambda **_: None)
+    monkeypatch.setattr(bridge_main, "try_shutdown", lambda: did.append("ended"))
+    assert bridge_main.start("op3", False, []) == 0
+    assert did == ["op3", "closed", "ended"]
 
 
 def test_robot_side_needs_neither_jax_nor_mujoco(bundle_files: dict[str, str]):

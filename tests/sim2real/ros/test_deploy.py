@@ -392,6 +392,41 @@ def test_the_bridge_is_told_of_dry_runs_and_of_getting_up(tmp_path, dry_run, rec
     assert ("tilt_limit_deg:=180.0" in started["bridge"]) is recover
 
 
+@pytest.mark.parametrize("when", ["asked", "stopping"])
+@pytest.mark.parametrize("hurry", [True, False])
+def test_a_process_that_ends_while_the_robot_stops_is_told(tmp_path, when, hurry):
+    from legged_skills.sim2real.deploy.controller import Reply
+    from legged_skills.sim2real.deploy.states import Event, State
+    from legged_skills.sim2real.ros import deploy
+
+    bridge: Any = types.SimpleNamespace(name="bridge", code=None, last_words=lambda: "killed")
+
+    class Resting(deploy._Deployment):
+        def __init__(self) -> None:
+            self.operator: Any = self
+            self.stop: Any = types.SimpleNamespace(asked=hurry, hurry=hurry)
+            self.children, self.state, self.command = [bridge], State.POLICY, None
+
+        def ask(self, event: Event, hurry: Callable[[], bool]) -> Reply:
+            assert event is Event.STOP and not hurry()
+            if when == "asked":
+                bridge.code = -9
+                assert hurry()
+            return Reply(True, "")
+
+        def until(self, condition: Callable[[], bool], patience_s: float) -> bool:
+            if condition():
+                return True
+            bridge.code = -9
+            return condition()
+
+    if hurry:
+        Resting().rest()
+    else:
+        with pytest.raises(deploy.DeploymentError, match="the bridge has ended: killed"):
+            Resting().rest()
+
+
 def test_a_real_robot_needs_a_terminal_to_be_asked_at(bundle_files, tmp_path):
     out = tmp_path / "out"
     process = _deploy(

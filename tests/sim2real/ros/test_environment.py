@@ -4,7 +4,12 @@ import socket
 import pytest
 
 from legged_skills.robots.errors import SettingsError
-from legged_skills.sim2real.ros.environment import MAX_DOMAIN_ID, free_domain, settle
+from legged_skills.sim2real.ros.environment import (
+    MAX_DOMAIN_ID,
+    free_domain,
+    require_domain,
+    settle,
+)
 
 
 def test_a_free_domain_is_one_that_nobody_listens_in():
@@ -48,3 +53,19 @@ def test_environment_of_processes(monkeypatch):
     settle(7)
     with pytest.raises(SettingsError, match="domain is 300"):
         settle(300)
+
+
+@pytest.mark.parametrize("given", ["abc", "-1", "233", "5.0", "²"])
+def test_a_domain_that_cannot_be_is_refused_with_a_sentence(monkeypatch, given):
+    monkeypatch.setenv("ROS_DOMAIN_ID", given)
+    for check in (require_domain, lambda: settle(None, localhost=False)):
+        with pytest.raises(SettingsError, match=rf"ROS_DOMAIN_ID is '{given}', expected .* 232"):
+            check()
+
+
+@pytest.mark.parametrize("given", ["", "0", "232"])
+def test_a_domain_that_can_be_is_not_refused(monkeypatch, given):
+    monkeypatch.setenv("ROS_DOMAIN_ID", given)
+    require_domain()
+    monkeypatch.delenv("ROS_DOMAIN_ID")
+    require_domain()
