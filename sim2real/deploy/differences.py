@@ -79,6 +79,8 @@ def joint_log(run: RecordedRun) -> JointLog:
     Raises:
         ClipError: there is no stretch of 5 s, or it is not usable.
     """
+    if run.header.get("dry_run"):
+        raise ClipError(f"{run.source}: no joint targets were sent in a dry run.")
     arrays = run.arrays
     publish = arrays["publish"].astype(np.int8)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], publish, [0]])))

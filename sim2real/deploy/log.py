@@ -115,6 +115,7 @@ class DeploymentLog:
         config: DeployConfig,
         part_s: float = 60.0,
         wait: bool = False,
+        dry_run: bool = False,
     ) -> None:
         """Allocates everything.
 
@@ -124,6 +125,7 @@ class DeploymentLog:
             config: the controller's settings.
             part_s: time in one file [s].
             wait: wait for a slow disk rather than lose steps, as may be where time is simulated.
+            dry_run: whether no targets are sent, whatever the controller decides.
 
         Raises:
             SettingsError: the path names no file.
@@ -145,6 +147,7 @@ class DeploymentLog:
             "events": [event.value for event in EVENTS],
             "codes": [code.value for code in CODES],
             "config": dataclasses.asdict(config),
+            "dry_run": dry_run,
         }
         rows = max(1, round(part_s / contract.control_period_s))
         joints, command = len(contract.joint_names), len(bundle.header.command)

@@ -83,7 +83,7 @@ class _Parts:
         self.driver = drivers.make(node, spec, config)
         self.log = None
         if config.log not in _NO_LOG:
-            self.log = DeploymentLog(config.log, self.bundle, deploy)
+            self.log = DeploymentLog(config.log, self.bundle, deploy, dry_run=config.dry_run)
         self.loop = ControlLoop(
             spec.control_period_s, node.step, config.sensor_period_s, age=self.driver.age_s
         )
@@ -505,6 +505,7 @@ class BridgeNode(LifecycleNode):
         if parts.log is not None:
             log = parts.log
             extra |= {"log": str(log.path), "log_error": log.error, "log_lost": str(log.lost)}
-        self._diagnostics.publish(
-            parts.report.message(self.output, parts.sensors, parts.command, extra)
-        )
+        output = self.output
+        if output is not None and self.config.dry_run:
+            output = dataclasses.replace(output, publish=False)
+        self._diagnostics.publish(parts.report.message(output, parts.sensors, parts.command, extra))

@@ -16,7 +16,12 @@ from legged_skills.sim2real.joint_log import read_log
 @pytest.fixture
 def run(bench, bundles, tmp_path) -> RecordedRun:
     """Ramp, hold and policy, for 7 s or so."""
-    log = DeploymentLog(tmp_path / "log", bundles[bench.spec.name], bench.config, wait=True)
+    return _record(bench, bundles, tmp_path)
+
+
+def _record(bench, bundles, tmp_path, **settings) -> RecordedRun:
+    bundle = bundles[bench.spec.name]
+    log = DeploymentLog(tmp_path / "log", bundle, bench.config, wait=True, **settings)
 
     def go(seconds: float) -> None:
         for _ in range(round(seconds / bench.period_s)):
@@ -71,6 +76,13 @@ def test_a_run_that_sent_nothing_is_no_joint_log(run):
     silent = _changed(run, publish=np.zeros(len(run), dtype=bool))
     with pytest.raises(ClipError, match="no joint targets were sent"):
         joint_log(silent)
+
+
+def test_a_dry_run_is_decided_again_but_is_no_joint_log(bench, bundles, tmp_path):
+    run = _record(bench, bundles, tmp_path, dry_run=True)
+    assert run.header["dry_run"] and compare(run, bundles[run.header["robot"]]).first == ""
+    with pytest.raises(ClipError, match="no joint targets were sent in a dry run"):
+        joint_log(run)
 
 
 def test_gravity_is_drawn_in_the_base_frame(run):

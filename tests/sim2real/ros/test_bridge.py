@@ -690,10 +690,11 @@ def test_a_stick_that_fell_silent_with_its_button_held_is_forgotten_when_a_polic
     rig.until(lambda: other.publish(told) or np.allclose(command[0], [0.2, 0.0, 0.0], atol=1e-6))
 
 
-def test_diagnostics(make):
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_diagnostics(make, dry_run):
     from diagnostic_msgs.msg import DiagnosticArray
 
-    rig = make()
+    rig = make(dry_run=dry_run)
     heard = []
     rig.node.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
     rig.start()
@@ -705,7 +706,7 @@ def test_diagnostics(make):
     }
     assert values.keys() == {"state", "sensors", "loop", "command", "policy"}
     assert values["policy"]["sha256"] == rig.bridge._parts.bundle.sha256
-    assert values["state"]["publishing"] == "true"
+    assert values["state"]["publishing"] == ("false" if dry_run else "true")
     assert float(values["sensors"]["joint_states_hz"]) > 1.0
     assert 0.0 <= float(values["sensors"]["imu_age_s"]) < 1.0
     assert values["loop"]["limited_steps"] == "0"
