@@ -50,9 +50,8 @@ class VelocityIntake:
             now_s: receive time [s].
         """
         if held:
-            share = np.where(np.isfinite(axes), np.clip(axes, -1.0, 1.0), np.nan)
             # The ends differ in size: backward is slower than forward.
-            self._take(np.where(share >= 0.0, share * self._high, share * -self._low), now_s)
+            self._take(np.where(axes >= 0.0, axes * self._high, axes * -self._low), now_s)
         elif self._held:
             self._take(np.zeros(len(self._low)), now_s)
         self._held = held

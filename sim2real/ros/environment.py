@@ -84,7 +84,8 @@ def settle(domain: int | None, localhost: bool = True) -> None:
         if not 0 <= domain <= MAX_DOMAIN_ID:
             raise SettingsError(f"domain is {domain}, expected 0 to {MAX_DOMAIN_ID}.")
         os.environ["ROS_DOMAIN_ID"] = str(domain)
-    require_domain()
+    else:
+        require_domain()
     if localhost:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         # These would be found besides.

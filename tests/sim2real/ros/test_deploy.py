@@ -394,7 +394,7 @@ def test_the_bridge_is_told_of_dry_runs_and_of_getting_up(tmp_path, dry_run, rec
 
 @pytest.mark.parametrize("when", ["asked", "stopping"])
 @pytest.mark.parametrize("hurry", [True, False])
-def test_a_process_that_ends_while_the_robot_stops_is_told(tmp_path, when, hurry):
+def test_a_process_that_ends_while_the_robot_stops_is_told(when, hurry):
     from legged_skills.sim2real.deploy.controller import Reply
     from legged_skills.sim2real.deploy.states import Event, State
     from legged_skills.sim2real.ros import deploy
