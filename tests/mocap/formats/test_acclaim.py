@@ -631,6 +631,6 @@ def test_real_skeletons_stand(mocap_dir: Path, name: str) -> None:
 def test_a_real_file_is_read_quickly(mocap_dir: Path) -> None:
     path = mocap_dir / "asf_amc" / "charleston1.amc"
     text = path.read_text()
-    start = time.perf_counter()
+    start = time.process_time()
     acclaim.read(path, text, ReadOptions())
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -379,10 +379,10 @@ def test_incomplete_files(text: str, message: str) -> None:
 
 def test_too_many_joints_are_refused_at_once() -> None:
     text = "HIERARCHY\n" + "ROOT a {\nOFFSET 0 0 0\n" + "JOINT b {\nOFFSET 1 0 0\n" * 100_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ClipError, match="line 2002: more than 1000 joints are not a body"):
         _read(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_declared_size_takes_no_memory() -> None:
@@ -479,6 +479,6 @@ def test_a_long_file_is_read_quickly() -> None:
     columns = len(values.split())
     frames = 400_000 // columns
     long = head + f"Frames: {frames}\nFrame Time: 0.01\n" + f"{values}\n" * frames
-    start = time.perf_counter()
+    start = time.process_time()
     _read(long)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
