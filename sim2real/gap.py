@@ -213,7 +213,7 @@ _IMU_TILT = float(np.deg2rad(2.0))
 
 _ANYMAL_C = Gap(
     robot="anymal_c",
-    # Paper: drives' loop at 400 Hz, with a delayed first-order hold.
+    # Paper: the robot's loop at 400 Hz, with a delayed first-order hold.
     timing=Timing(drive_period_s=0.0025, setpoint="first_order", imu_period_s=0.0025),
     # Isaac Lab: torque limit 80 Nm, saturation at 120 Nm, 7.5 rad/s.
     drives=DriveConfig(stall_factor=1.5),

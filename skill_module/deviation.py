@@ -8,6 +8,9 @@ from legged_skills.robots.spec import RobotSpec
 
 MAX_DEVIATION = 0.3
 """Lost when the deviation is larger [m and rad]."""
+STRICT_DEVIATION = 0.15
+"""Strictly, it is already lost when the deviation is larger than this [m and rad]: where the sum of
+positions and angles, without halves, is more than 0.3."""
 MAX_TILT_ERROR_RAD = 1.0
 """Fallen when roll and pitch together are farther than this from the reference's [rad]."""
 FALLEN_MARGIN = 0.1
@@ -18,9 +21,9 @@ def deviation(kinematics: Kinematics, qpos: np.ndarray, reference_qpos: np.ndarr
     """How far robots are from their references: 0.5 * positions + 0.5 * angles.
 
     The termination error of dm_control's tracking tasks (``reference_pose/tracking.py``; CoMic,
-    Hasenclever et al. 2020), which Bohez et al. 2022 end episodes by: positions is the mean over
-    all bodies and the three axes of |error of the body's origin in the world| [m], angles the mean
-    over all joints of |error| [rad].
+    Hasenclever et al. 2020): positions is the mean over all bodies and the three axes of |error of
+    the body's origin in the world| [m], angles the mean over all joints of |error| [rad]. Bohez et
+    al. 2022 end episodes at 0.3 of it too, but perhaps without the halves (``STRICT_DEVIATION``).
 
     Args:
         kinematics: of the robot.
@@ -52,7 +55,11 @@ def lowest_height(spec: RobotSpec, reference_height_m: np.ndarray) -> np.ndarray
 
 
 def lost(
-    spec: RobotSpec, kinematics: Kinematics, qpos: np.ndarray, reference_qpos: np.ndarray
+    spec: RobotSpec,
+    kinematics: Kinematics,
+    qpos: np.ndarray,
+    reference_qpos: np.ndarray,
+    max_deviation: float = MAX_DEVIATION,
 ) -> np.ndarray:
     """Where robots are lost: off their references, too low, or tilted.
 
@@ -61,14 +68,15 @@ def lost(
         kinematics: of its model.
         qpos: (T, 7 + J) what robots did.
         reference_qpos: (T, 7 + J) what they should have done.
+        max_deviation: what is still tracked [m and rad].
 
     Returns:
-        (T,) True where the ``deviation`` is more than ``MAX_DEVIATION``, the base lower than
-        ``lowest_height``, or its tilt more than ``MAX_TILT_ERROR_RAD`` off.
+        (T,) True where the ``deviation`` is more than that, the base lower than ``lowest_height``,
+        or its tilt more than ``MAX_TILT_ERROR_RAD`` off.
     """
     up, wanted_up = (_up_b(q) for q in (qpos, reference_qpos))
     return (
-        (deviation(kinematics, qpos, reference_qpos) > MAX_DEVIATION)
+        (deviation(kinematics, qpos, reference_qpos) > max_deviation)
         | (qpos[:, 2] < lowest_height(spec, reference_qpos[:, 2]))
         | ((up * wanted_up).sum(axis=1) < np.cos(MAX_TILT_ERROR_RAD))
     )

@@ -20,7 +20,7 @@ from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
-from legged_skills.skill_module.deviation import lost
+from legged_skills.skill_module.deviation import MAX_DEVIATION, STRICT_DEVIATION, lost
 from legged_skills.skill_module.imitation import ImitationEnv
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.reference import Reference, build_reference
@@ -41,6 +41,8 @@ class ClipTrack:
     """Control steps in the clip."""
     tracked: int
     """Control steps followed before the robot was lost; all of them if it never was."""
+    tracked_strictly: int
+    """The same, if it is lost from ``STRICT_DEVIATION`` on."""
     qpos: np.ndarray
     """(tracked, 7 + J) what the robot did, as in the simulation."""
     reference_qpos: np.ndarray
@@ -196,14 +198,18 @@ def _track(
     """What was tracked of one play of a clip: everything before the robot is lost."""
     start, frames = int(reference.starts[index]), int(reference.lengths[index]) - 1
     wanted = reference.qpos[start + 1 : start + 1 + frames].astype(np.float64)
-    astray = lost(spec, kinematics, done[0][:frames], wanted) | diverged[:frames]
-    tracked = int(astray.argmax()) if astray.any() else frames
+    followed = []
+    for most in (MAX_DEVIATION, STRICT_DEVIATION):
+        astray = lost(spec, kinematics, done[0][:frames], wanted, most) | diverged[:frames]
+        followed.append(int(astray.argmax()) if astray.any() else frames)
+    tracked, strictly = followed
     qpos, latents, kl = (part[:tracked].copy() for part in done)
     return ClipTrack(
         name=reference.names[index],
         play=play,
         frames=frames,
         tracked=tracked,
+        tracked_strictly=strictly,
         qpos=qpos,
         reference_qpos=wanted[:tracked],
         latents=latents,
@@ -215,10 +221,11 @@ def summarize(tracks: Sequence[ClipTrack]) -> dict[str, Any]:
     """Figures over all clips, and per clip.
 
     Returns:
-        "tracked_share" (of all control steps), "joint_error_rad" and "root_error_m" (means over all
-        tracked steps), each with "..._ci95", the 95 % confidence interval over the plays, that is
-        over the draws of the gap for these clips, NaN if there is one play; "plays"; and "clips": a
-        list with the same figures for each clip, its "name" and "frames".
+        "tracked_share" and "strictly_tracked_share" (of all control steps), "joint_error_rad" and
+        "root_error_m" (means over all tracked steps), each with "..._ci95", the 95 % confidence
+        interval over the plays, that is over the draws of the gap for these clips, NaN if there is
+        one play; "plays"; and "clips": a list with the same figures for each clip, its "name" and
+        "frames".
     """
     clips = [track for track in tracks if track.play == 0]
     plays = len(tracks) // len(clips)
@@ -246,7 +253,7 @@ def _with_intervals(rounds: Sequence[Sequence[ClipTrack]]) -> dict[str, Any]:
         figures[name] = value
         low, high = mean_interval(np.array([one[name] for one in single]))
         # A share ends at 1.
-        most = 1.0 if name == "tracked_share" else np.inf
+        most = 1.0 if name.endswith("_share") else np.inf
         figures[f"{name}_ci95"] = [max(low, 0.0), min(high, most)]
     return figures
 
@@ -254,12 +261,14 @@ def _with_intervals(rounds: Sequence[Sequence[ClipTrack]]) -> dict[str, Any]:
 def _figures(tracks: Sequence[ClipTrack]) -> dict[str, float]:
     """Tracked share and errors over some plays."""
     tracked = np.array([track.tracked for track in tracks])
+    strictly = np.array([track.tracked_strictly for track in tracks])
     frames = np.array([track.frames for track in tracks])
     weight = tracked / max(1, tracked.sum())
     errors = np.array([[track.joint_error_rad, track.root_error_m] for track in tracks])
     means = (np.where(tracked[:, None] > 0, errors, 0.0) * weight[:, None]).sum(axis=0)
     return {
         "tracked_share": float(tracked.sum() / frames.sum()),
+        "strictly_tracked_share": float(strictly.sum() / frames.sum()),
         "joint_error_rad": float(means[0]) if tracked.any() else float("nan"),
         "root_error_m": float(means[1]) if tracked.any() else float("nan"),
     }

@@ -116,6 +116,27 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The learning curve of a training, by iteration."""
+
+    steps: np.ndarray
+    """(I,) control steps of all environments so far."""
+    reward: np.ndarray
+    """(I,) mean reward per step."""
+    lost: np.ndarray
+    """(I,) episodes that ended before their time, with a fall or a lost ball, per step."""
+
+    def returns(self, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """``episode_return`` of smoothed rewards and losses: (K,) steps, and (K,) returns.
+
+        Args:
+            length: control steps of an episode.
+        """
+        steps, reward = smoothed(self.steps, self.reward)
+        return steps, episode_return(reward, smoothed(self.steps, self.lost)[1], length)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What ``compare`` finds."""
 
@@ -165,8 +186,10 @@ def compare(
         modules), "steps", "seed", "gap"; "runs": for "scratch" and "reuse" each "steps" (with those
         that learned from clips or rules), "seconds" (without), "weights" (their number in all
         networks that act), "final_reward" (per step, in training), "steps_to_other" (after which
-        the learning curve reached the other's final reward; None if it never did), "evaluation" and
-        "naturalness"; "curves": for both "steps" and "reward"; "ahead_share": see ``ahead_share``;
+        the learning curve reached the other's final reward; None if it never did), "final_return"
+        (see ``episode_return``), "evaluation" and "naturalness"; "curves": for both "steps",
+        "reward" and "lost_per_1000_steps"; "ahead_share" and "return_ahead_share": see
+        ``ahead_share``, of rewards per step and of returns; "episode_steps": of trainings;
         "ratios": of reuse to scratch by metric; "sweep": for each training on a module "run",
         "skills" (index), "skills_kl_weight", "kl_weight", "kl_prior" at the end of the training
         [nat/step], "evaluation" and "naturalness"; no entries without a sweep.
@@ -217,7 +240,7 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
     return task.train(spec, module, config, out, **given)
 
 
-def _curve(what: Compared, run: Run, out: Path) -> tuple[np.ndarray, np.ndarray]:
+def _curve(what: Compared, run: Run, out: Path) -> Curve:
     """``read_curve``, with the steps in which a training learned from clips.
 
     A commander acts itself while it learns from rules; afterwards only its critic learns.
@@ -225,8 +248,8 @@ def _curve(what: Compared, run: Run, out: Path) -> tuple[np.ndarray, np.ndarray]
     folder = out / run.name
     if run.module is not None and what.walk is not None and what.task.first_folder is not None:
         return read_curve(folder / what.task.first_folder / "progress.jsonl")
-    steps, reward = read_curve(folder / "progress.jsonl")
-    return steps + what.steps_before(run), reward
+    curve = read_curve(folder / "progress.jsonl")
+    return replace(curve, steps=curve.steps + what.steps_before(run))
 
 
 def _load(what: Compared, run: Run, out: Path) -> AnyPolicy | ScratchPolicy:
@@ -258,15 +281,18 @@ def _figures(policy: AnyPolicy | ScratchPolicy, examined: Examined, before: int)
 def _compared(
     what: Compared,
     found: Mapping[str, Mapping[str, Any]],
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    curves: Mapping[str, Curve],
 ) -> dict[str, Any]:
     """All figures but those of the sweep."""
-    smooth = {name: smoothed(steps, reward) for name, (steps, reward) in curves.items()}
+    length = what.task.episode_steps(what.spec, what.training)
+    reward = {name: smoothed(curve.steps, curve.reward) for name, curve in curves.items()}
+    returns = {name: curve.returns(length) for name, curve in curves.items()}
     runs = {}
     for name, other in ((SCRATCH, REUSE), (REUSE, SCRATCH)):
         learning = {
-            "final_reward": float(smooth[name][1][-1]),
-            "steps_to_other": steps_to(*smooth[name], float(smooth[other][1][-1])),
+            "final_reward": float(reward[name][1][-1]),
+            "steps_to_other": steps_to(*reward[name], float(reward[other][1][-1])),
+            "final_return": float(returns[name][1][-1]),
         }
         runs[name] = {key: x for key, x in found[name].items() if key != "kl_prior"} | learning
     return {
@@ -276,12 +302,18 @@ def _compared(
         "steps": what.training.run.total_steps,
         "seed": what.training.run.seed,
         "gap": what.training.gap,
+        "episode_steps": length,
         "runs": runs,
         "curves": {
-            name: {"steps": steps.tolist(), "reward": reward.tolist()}
-            for name, (steps, reward) in curves.items()
+            name: {
+                "steps": curve.steps.tolist(),
+                "reward": curve.reward.tolist(),
+                "lost_per_1000_steps": (1000.0 * curve.lost).tolist(),
+            }
+            for name, curve in curves.items()
         },
-        "ahead_share": ahead_share(*smooth[REUSE], *smooth[SCRATCH]),
+        "ahead_share": ahead_share(*reward[REUSE], *reward[SCRATCH]),
+        "return_ahead_share": ahead_share(*returns[REUSE], *returns[SCRATCH]),
         "ratios": ratios(what.task.metrics, runs[REUSE], runs[SCRATCH]),
     }
 
@@ -325,7 +357,27 @@ def ratios(
     return found
 
 
-def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def episode_return(reward: np.ndarray, lost: np.ndarray, length: int) -> np.ndarray:
+    """The sum of rewards that an episode would have, if all of it went as a training did just then.
+
+    The reward per step does not say what it costs to end early: who falls soon begins anew soon,
+    and the beginning may be the best part. An episode that ends with the probability p at each of
+    at most T steps lasts (1 - (1 - p)^T) / p of them in the mean.
+
+    Args:
+        reward: (K,) mean reward per step.
+        lost: (K,) episodes that end early, per step, from 0 to 1.
+        length: T, the steps of an episode that does not.
+
+    Returns:
+        (K,) returns, without discount.
+    """
+    p = np.maximum(lost, 1e-12)  # where none is lost, an episode has all T steps
+    with np.errstate(divide="ignore"):
+        return reward * -np.expm1(length * np.log1p(-p)) / p
+
+
+def read_curve(path: Path) -> Curve:
     """The learning curve out of a training's progress.jsonl.
 
     A training that was killed did some iterations again, with the same outcome, and may have left
@@ -334,13 +386,10 @@ def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Args:
         path: the file.
 
-    Returns:
-        (I,) control steps of all environments so far, and (I,) mean reward per step, by iteration.
-
     Raises:
         FileFormatError: the file cannot be read, or has no lines.
     """
-    rows: dict[int, tuple[float, float]] = {}
+    rows: dict[int, tuple[float, float, float]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -348,13 +397,13 @@ def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for line in lines:
         try:
             row = json.loads(line)
-            rows[row["iteration"]] = (row["steps"], row["reward"])
+            rows[row["iteration"]] = (row["steps"], row["reward"], row["lost_per_1000_steps"])
         except (ValueError, KeyError, TypeError):
             continue
     if not rows:
         raise FileFormatError(f"{path}: there is no learning curve in it.")
-    steps, reward = np.array([rows[iteration] for iteration in sorted(rows)], dtype=float).T
-    return steps, reward
+    columns = np.array([rows[iteration] for iteration in sorted(rows)], dtype=float).T
+    return Curve(steps=columns[0], reward=columns[1], lost=columns[2] / 1000.0)
 
 
 def smoothed(steps: np.ndarray, reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

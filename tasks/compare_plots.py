@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from legged_skills.robots.canvas import ACHIEVED, FORBIDDEN, WANTED, Canvas
-from legged_skills.tasks.compare import REUSE, SCRATCH, smoothed, value
+from legged_skills.tasks.compare import REUSE, SCRATCH, Curve, episode_return, smoothed, value
 from legged_skills.tasks.compare_tasks import Metric
 
 COLOURS = {SCRATCH: WANTED, REUSE: ACHIEVED}
@@ -23,24 +23,33 @@ def short(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000.0 else f"{number:.3g}"
 
 
-def learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> bytes:
-    """Reward per step against environment steps: every iteration, and smoothed.
+def learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], length: int) -> bytes:
+    """Returns of episodes against environment steps, and rewards per step: raw, and smoothed.
 
     Args:
-        curves: "steps" and "reward" of each run, by its name.
+        curves: "steps", "reward" and "lost_per_1000_steps" of each run, by its name.
+        length: control steps of an episode.
 
     Returns:
         A PNG picture.
     """
-    with Canvas(3.4, 1, 1) as canvas:
-        axes = canvas.axes[0, 0]
-        for name, curve in curves.items():
-            millions, reward = np.array(curve["steps"]) / 1e6, np.array(curve["reward"])
-            axes.plot(millions, reward, color=COLOURS[name], lw=0.6, alpha=0.35)
-            means = smoothed(millions, reward)
-            axes.plot(*means, color=COLOURS[name], lw=1.8, label=LABELS[name])
-        axes.set(xlabel="environment steps [millions]", ylabel="return per step")
-        axes.set_ylim(bottom=0.0)
+    with Canvas(3.4, 1, 2) as canvas:
+        returns, rewards = canvas.axes[0]
+        for name, figures in curves.items():
+            curve = Curve(
+                steps=np.array(figures["steps"]) / 1e6,
+                reward=np.array(figures["reward"]),
+                lost=np.array(figures["lost_per_1000_steps"]) / 1000.0,
+            )
+            raw = episode_return(curve.reward, curve.lost, length)
+            for axes, all_of_it, means in (
+                (returns, raw, curve.returns(length)),
+                (rewards, curve.reward, smoothed(curve.steps, curve.reward)),
+            ):
+                axes.plot(curve.steps, all_of_it, color=COLOURS[name], lw=0.6, alpha=0.35)
+                axes.plot(*means, color=COLOURS[name], lw=1.8, label=LABELS[name])
+        returns.set(xlabel="environment steps [millions]", ylabel="return of an episode")
+        rewards.set(xlabel="environment steps [millions]", ylabel="reward per step")
         canvas.legend()
     return canvas.png
 

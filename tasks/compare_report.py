@@ -40,14 +40,21 @@ def learning_rows(figures: Mapping[str, Any]) -> Sequence[Sequence[str]]:
     runs = [figures["runs"][name] for name in (SCRATCH, REUSE)]
     reached = [run["steps_to_other"] for run in runs]
     return [
-        ("return per step at the end of training", *(f"{r['final_reward']:.3f}" for r in runs), ""),
+        ("return of an episode at the end", *(f"{r['final_return']:.1f}" for r in runs), ""),
         (
-            "steps to the other's return",
+            "return above the other's, share of the training",
+            "",
+            known(figures["return_ahead_share"], ".0%"),
+            "",
+        ),
+        ("reward per step at the end", *(f"{r['final_reward']:.3f}" for r in runs), ""),
+        (
+            "steps to the other's reward",
             *("not reached" if steps is None else f"{steps:,}" for steps in reached),
             "",
         ),
         (
-            "return above the other's, share of the training",
+            "reward above the other's, share of the training",
             "",
             known(figures["ahead_share"], ".0%"),
             "",
@@ -79,7 +86,7 @@ def write_comparison(
     """
     figures, metrics = found.figures, what.task.metrics
     plots = {
-        "curves": compare_plots.learning_curves(figures["curves"]),
+        "curves": compare_plots.learning_curves(figures["curves"], figures["episode_steps"]),
         "bars": compare_plots.metric_bars(metrics, figures["runs"]),
     }
     if figures["sweep"]:
@@ -130,8 +137,10 @@ def _learning(figures: Mapping[str, Any], plots: Mapping[str, bytes]) -> list[st
         webpage.heading("Learning"),
         webpage.picture(
             plots["curves"],
-            "Return per step in training, exploration included, of every iteration and smoothed; "
-            "the divergence from the prior is not in it.",
+            "Left the return of an episode, which is what it would have if all of it went as the "
+            "training did just then, with as many falls and lost balls; right the reward per step. "
+            "Both in training, exploration included, of every iteration and smoothed; the "
+            "divergence from the prior is not in them.",
         ),
         webpage.table(head, learning_rows(figures)),
     ]

@@ -19,6 +19,7 @@ from legged_skills.skill_module.training import Result
 from legged_skills.tasks import film, train_dribble, train_walk, walk
 from legged_skills.tasks.assess_walk import as_trained
 from legged_skills.tasks.chase import CHASES
+from legged_skills.tasks.dribble import episode_steps
 from legged_skills.tasks.dribble_config import TASK_SIZE
 from legged_skills.tasks.dribble_film import dribbling_scene
 from legged_skills.tasks.evaluate_dribble import DribbleEvaluationConfig, evaluate_dribble
@@ -91,6 +92,8 @@ class ComparedTask:
     """Environments -> settings of the task."""
     task_size: int
     """Length of the "task" observation."""
+    episode_steps: Callable[[RobotSpec, Any], int]
+    """(robot, training settings) -> control steps of a training's episode."""
     recipes: Mapping[str, PolicyTrainingConfig]
     """By robot: the settings of the policy that comes with the package."""
     lasting: Callable[[Any, int | None], PolicyTrainingConfig]
@@ -204,6 +207,7 @@ TASKS: Mapping[str, ComparedTask] = {
         make_env=train_walk.make_env,
         settings=train_walk.settings,
         task_size=walk.COMMAND_SIZE,
+        episode_steps=lambda spec, config: config.walk.max_steps,
         recipes=train_walk.RECIPES,
         lasting=_walk_lasting,
         first_steps=lambda recipe: recipe.clip_steps,
@@ -224,6 +228,7 @@ TASKS: Mapping[str, ComparedTask] = {
         make_env=train_dribble.make_env,
         settings=train_dribble.settings,
         task_size=TASK_SIZE,
+        episode_steps=lambda spec, config: episode_steps(config.dribble, spec.control_period_s),
         recipes={robot: train_dribble.DribbleTrainingConfig() for robot in CHASES},
         lasting=_dribble_lasting,
         first_steps=lambda recipe: recipe.chase.steps,

@@ -81,7 +81,7 @@ class DribbleEnv(WithRobots):
         self.rng = np.random.default_rng(seed)
         self.progress = progress
         n = sim.num_envs
-        self.max_steps = _episode_steps(config, self.spec.control_period_s)
+        self.max_steps = episode_steps(config, self.spec.control_period_s)
         self.camera = BallCamera(
             CameraConfig(range_m=self.sizes.range_m), n, self.spec.control_period_s, delay_s
         )
@@ -312,8 +312,8 @@ def dribble_reward(
     return reward.astype(np.float32), terms
 
 
-def _episode_steps(config: DribbleConfig, period_s: float) -> int:
-    """Control steps of an episode.
+def episode_steps(config: DribbleConfig, period_s: float) -> int:
+    """Control steps of an episode, if nothing ends it earlier.
 
     Raises:
         SettingsError: there is none.

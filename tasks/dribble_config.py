@@ -23,7 +23,8 @@ class Sizes:
     """Lengths and speeds of the task, which differ from robot to robot."""
 
     kernel_m: float
-    """Scale of the reward's kernel (Bohez et al. 2022: 1 m for ANYmal, 0.5 m for OP3) [m]."""
+    """Scale of the reward's kernel, with the numbers of Bohez et al. 2022: 1 for ANYmal, 0.5 for OP3
+    [m]."""
     target_speed_mps: float
     """Targets move up to this fast in training [m/s]."""
     start_m: tuple[float, float]

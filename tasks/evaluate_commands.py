@@ -139,12 +139,13 @@ def _print_skills(figures: Mapping[str, Any]) -> None:
     held_out = figures["held_out"]
     parts = [("", figures), *([("held out", held_out)] if held_out else [])]
     table(
-        ["clip", "frames", "tracked", "joint error rad", "base error m", ""],
+        ["clip", "frames", "tracked", "strictly", "joint error rad", "base error m", ""],
         [
             [
                 clip["name"],
                 str(clip["frames"]),
                 f"{clip['tracked_share']:.1%}",
+                f"{clip['strictly_tracked_share']:.1%}",
                 known(clip["joint_error_rad"], ".3f"),
                 known(clip["root_error_m"], ".3f"),
                 note,
@@ -156,6 +157,7 @@ def _print_skills(figures: Mapping[str, Any]) -> None:
     for note, part in parts:
         OUT.print(
             f"{note + ': ' if note else ''}tracked {part['tracked_share']:.1%} of all frames, "
+            f"strictly {part['strictly_tracked_share']:.1%}, "
             f"mean joint error {known(part['joint_error_rad'], '.3f')} rad, "
             f"plays of each clip: {part['plays']}"
         )

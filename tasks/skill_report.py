@@ -8,7 +8,7 @@ from legged_skills.robots import webpage
 from legged_skills.robots.console import known, write_bytes
 from legged_skills.robots.files import write_text
 from legged_skills.robots.spec import RobotSpec
-from legged_skills.skill_module.deviation import MAX_DEVIATION
+from legged_skills.skill_module.deviation import MAX_DEVIATION, STRICT_DEVIATION
 from legged_skills.skill_module.diagnose import SkillEvaluation
 from legged_skills.tasks import skill_plots
 from legged_skills.tasks.film import short_name
@@ -94,12 +94,17 @@ def _tracking(figures: Mapping[str, Any], plots: Mapping[str, bytes]) -> list[st
         webpage.paragraph(
             f"Every clip is played {_times(figures['plays'])} from its start, by the means of "
             "latents and actions. It is followed until the mean error of body positions and joint "
-            f"angles is more than {MAX_DEVIATION} (m and rad, half each), or the robot has fallen."
+            f"angles is more than {MAX_DEVIATION} (m and rad, half each; strictly: more than "
+            f"{STRICT_DEVIATION}), or the robot has fallen."
             + (" The module was trained on recordings that are held out by now." if seen else "")
         ),
         webpage.picture(plots["clips"], "How much of each clip was followed, and how well."),
         webpage.table(
-            ("clip", "followed [%]", "95 % interval", "joint error [rad]", "base error [m]"), rows
+            (
+                *("clip", "followed [%]", "95 % interval", "strictly [%]"),
+                *("joint error [rad]", "base error [m]"),
+            ),
+            rows,
         ),
     ]
 
@@ -146,6 +151,7 @@ def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         f"{100.0 * figures['tracked_share']:.1f}",
         f"{low} to {high}",
+        f"{100.0 * figures['strictly_tracked_share']:.1f}",
         known(figures["joint_error_rad"], ".3f"),
         known(figures["root_error_m"], ".3f"),
     )

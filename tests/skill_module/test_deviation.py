@@ -6,7 +6,7 @@ import pytest
 from legged_skills import robots
 from legged_skills.mocap.library import load_clips, shipped_clips
 from legged_skills.robots.kinematics import Kinematics
-from legged_skills.skill_module.deviation import deviation, lost, lowest_height
+from legged_skills.skill_module.deviation import STRICT_DEVIATION, deviation, lost, lowest_height
 
 SPEC = robots.get("anymal_c")
 KINEMATICS = Kinematics(SPEC.model(visible=False))
@@ -38,6 +38,10 @@ def test_lost_when_off_tilted_or_down() -> None:
     qpos[5, 2] = SPEC.fallen_height_m - 0.01
     found = lost(SPEC, KINEMATICS, qpos, reference)
     assert found.tolist() == [False, True, False, True, False, True]
+    # Strictly at half of that, where all bodies are 0.9 m off along one of three axes.
+    qpos[1, 0], qpos[2, 0] = reference[0, 0] + np.array([0.89, 0.91])
+    found = lost(SPEC, KINEMATICS, qpos, reference, STRICT_DEVIATION)
+    assert found.tolist() == [False, False, True, True, False, True]
 
 
 def test_a_reference_that_crouches_has_not_fallen() -> None:

@@ -54,6 +54,7 @@ class _Played:
             play=play,
             frames=100,
             tracked=tracked,
+            tracked_strictly=tracked,
             qpos=qpos,
             reference_qpos=qpos,
             latents=np.zeros((tracked, 2)),

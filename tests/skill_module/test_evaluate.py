@@ -86,6 +86,7 @@ def _track(play: int, tracked: int, kl: float, name: str = "clip") -> evaluate.C
         play=play,
         frames=10,
         tracked=tracked,
+        tracked_strictly=tracked // 2,
         qpos=qpos,
         reference_qpos=np.zeros((tracked, 19)),
         latents=np.zeros((tracked, 2)),
@@ -101,6 +102,7 @@ def test_figures_over_plays_by_hand():
     figures = evaluate.summarize(tracks)
     assert figures["plays"] == 2
     assert figures["tracked_share"] == pytest.approx(20 / 40)
+    assert figures["strictly_tracked_share"] == pytest.approx(10 / 40)
     # The first plays of both clips: 14 of 20; the second: 6 of 20. Student's t is 12.7, so that two
     # plays say nothing but that it is a share.
     assert figures["tracked_share_ci95"] == [0.0, 1.0]

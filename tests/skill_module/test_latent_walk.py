@@ -29,6 +29,7 @@ def _track(name: str, steps: int, speed_mps: float = 0.0) -> ClipTrack:
         name=name,
         frames=steps,
         tracked=steps,
+        tracked_strictly=steps,
         qpos=qpos,
         reference_qpos=qpos,
         latents=np.ones((steps, 4), np.float32),

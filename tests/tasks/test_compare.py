@@ -26,8 +26,10 @@ from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.compare import (
     Compared,
     Comparison,
+    Curve,
     ahead_share,
     compare,
+    episode_return,
     planned,
     ratios,
     read_curve,
@@ -98,10 +100,15 @@ def test_learning_curves_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "progress.jsonl"
     # It was killed in the third iteration, and did the second one again.
     rows = [(1, 0.1), (2, 0.2), (2, 0.3), (3, 0.5)]
-    lines = [json.dumps({"iteration": i, "steps": 10.0 * i, "reward": r}) for i, r in rows]
+    lines = [
+        json.dumps({"iteration": i, "steps": 10.0 * i, "reward": r, "lost_per_1000_steps": 5.0 * i})
+        for i, r in rows
+    ]
     path.write_text("\n".join([*lines[:2], lines[2][:9], *lines[2:]]) + "\n")
-    steps, reward = read_curve(path)
+    curve = read_curve(path)
+    steps, reward = curve.steps, curve.reward
     assert steps.tolist() == [10.0, 20.0, 30.0] and reward.tolist() == [0.1, 0.3, 0.5]
+    assert curve.lost.tolist() == [0.005, 0.01, 0.015]
     path.write_text("")
     with pytest.raises(FileFormatError, match="there is no learning curve"):
         read_curve(path)
@@ -113,6 +120,20 @@ def test_learning_curves_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(means, np.arange(0.5, 39.0))
     assert steps_to(steps, reward, 0.3) == 20
     assert steps_to(steps, reward, 0.6) is None
+
+
+def test_returns_of_episodes_by_hand() -> None:
+    # Of at most three steps: 3 if none is lost, 1 if all are, 1 + 1/2 + 1/4 if half of them are.
+    found = episode_return(np.full(3, 0.5), np.array([0.0, 1.0, 0.5]), 3)
+    np.testing.assert_allclose(found, [1.5, 0.5, 0.875], rtol=1e-6)
+    # Who gets more per step and falls four times as often has less of it in the end.
+    likely = episode_return(np.array([0.48, 0.43]), np.array([0.0044, 0.0016]), 833)
+    np.testing.assert_allclose(likely, [106.3, 197.9], atol=0.1)
+    # Smoothed first: a twentieth of 40 is two.
+    curve = Curve(steps=np.arange(40.0), reward=np.ones(40), lost=np.tile([0.0, 1.0], 20))
+    steps, returns = curve.returns(3)
+    assert steps.tolist() == list(range(1, 40))
+    np.testing.assert_allclose(returns, 1.75)
 
 
 def test_share_of_a_training_that_is_ahead_by_hand() -> None:
@@ -184,6 +205,10 @@ def test_walking_with_and_without_skills(walked: tuple[Compared, Comparison, Pat
         curve = figures["curves"][name]
         assert curve["steps"] == [48.0, 96.0]
         assert run["final_reward"] == pytest.approx(curve["reward"][-1])
+        lost = np.array(curve["lost_per_1000_steps"][-1:]) / 1000.0
+        assert run["final_return"] == pytest.approx(
+            episode_return(np.array(curve["reward"][-1:]), lost, 1000)[0]
+        )
     acceleration = "joint_acceleration_radps2"
     by_hand = runs["reuse"]["naturalness"][acceleration]
     by_hand /= runs["scratch"]["naturalness"][acceleration]
@@ -318,6 +343,8 @@ def test_dribbling_with_and_without_skills(still_module: SkillModule, tmp_path: 
     test = DribbleEvaluationConfig(episodes=4, episode_s=0.4, skip_s=0.1)
     figures = done(compared("dribble", [still_module], test), tmp_path).figures
     assert figures["sweep"] == []
+    # 20 s of 0.02 s each.
+    assert figures["episode_steps"] == 1000
     for run in figures["runs"].values():
         assert 0.0 < run["evaluation"]["distance_m"] < 0.5
         assert run["naturalness"]["torque_squared"] > 0.0

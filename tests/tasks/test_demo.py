@@ -32,6 +32,7 @@ def track(speed_mps: np.ndarray, turn_radps: float = 0.0) -> ClipTrack:
         name="track",
         frames=len(qpos),
         tracked=len(qpos),
+        tracked_strictly=len(qpos),
         qpos=qpos,
         reference_qpos=qpos,
         latents=np.zeros((len(qpos), 1)),

@@ -86,6 +86,7 @@ def test_tracking_shows_clip_and_robot() -> None:
         name="/x/dog_3.npz",
         frames=40,
         tracked=20,
+        tracked_strictly=20,
         qpos=qpos,
         reference_qpos=reference,
         latents=np.zeros((20, 1)),

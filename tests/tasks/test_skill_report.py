@@ -38,6 +38,7 @@ def clip(name: str, share: float) -> dict[str, object]:
         "name": name,
         "tracked_share": share,
         "tracked_share_ci95": [share - 0.1, min(1.0, share + 0.1)],
+        "strictly_tracked_share": share,
         "joint_error_rad": 0.1,
         "joint_error_rad_ci95": [float("nan"), float("nan")],
     }
