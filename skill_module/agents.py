@@ -193,9 +193,9 @@ class ImitationAgent(WithCritic):
     """Encoder q(z_t | privileged, z_{t-1}), decoder pi(a_t | proprioception, z_t), and a critic.
 
     The encoder's mean is alpha z_{t-1} plus what it adds: an encoder that adds nothing is the prior
-    itself, at no divergence, and its latents are distributed as the prior's (Bohez et al. 2022, as
-    Merel et al. 2019). One that did not see z_{t-1} would pay for the noise in it at every step, and would
-    shrink its latents to where the prior's samples never are.
+    itself, at no divergence, and its latents are distributed as the prior's (Bohez et al. 2022).
+    One that did not see z_{t-1} would pay for the noise in it at every step, and would shrink its
+    latents to where the prior's samples never are.
 
     The latent is sampled as mean + std * noise; the noise is recorded, so that PPO's gradient
     runs through the action's likelihood into the encoder. Decoder: bounded work, so that it

@@ -44,6 +44,10 @@ from legged_skills.tasks.walk import COMMAND_SCALE, COMMAND_SIZE, Paces, trained
 
 REST_AGE_S = 3.0
 """Whoever is told that the ball was seen so long ago, which no camera tells, stands [s]."""
+MOST_BEFORE = 20.0
+"""The command before is told as at most this, without unit. Rules never ask for more than 1.8, and
+nothing more comes of more than 4; without an end, what a policy says could grow with what it said
+before, as it did on fallen robots, until it is no number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +193,7 @@ class CommanderAgent(WithCritic):
         walk = self.walk
         sizes = [COMMAND_SIZE, COMMAND_SIZE, CARRIED_SIZE]
         u_tm1, off_tm1, tracked, carried = jnp.split(z_tm1, np.cumsum(sizes), axis=-1)
+        u_tm1 = jnp.clip(u_tm1, -MOST_BEFORE, MOST_BEFORE)
         start = walk.agent.latent_size
         velocity = carried[:, start : start + VELOCITY_SIZE]
         estimator = walk.agent.estimator

@@ -23,7 +23,7 @@ class Sizes:
     """Lengths and speeds of the task, which differ from robot to robot."""
 
     kernel_m: float
-    """Scale of the reward's kernel, with the numbers of Bohez et al. 2022: 1 for ANYmal, 0.5 for OP3
+    """Scale of the reward's kernel (the numbers of Bohez et al. 2022: 1 for ANYmal, 0.5 for OP3)
     [m]."""
     target_speed_mps: float
     """Targets move up to this fast in training [m/s]."""

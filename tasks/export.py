@@ -46,7 +46,7 @@ from legged_skills.tasks.ball_tracker import (
     TRACKED_SIZE,
     BallTracker,
 )
-from legged_skills.tasks.commander import REST_AGE_S
+from legged_skills.tasks.commander import MOST_BEFORE, REST_AGE_S
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble_config import DribbleConfig, task_scale
 from legged_skills.tasks.estimator import VELOCITY_SIZE
@@ -352,7 +352,9 @@ def _add_commander(
     walk = policy.agent.walk
     tracker_from = carried_from + 2 * COMMAND_SIZE
     walk_from = tracker_from + CARRIED_SIZE
-    before = graph.slice("z_tm1", carried_from, carried_from + COMMAND_SIZE, "u_tm1")
+    before = graph.slice("z_tm1", carried_from, carried_from + COMMAND_SIZE, "u_before")
+    ends = (graph.constant("u_least", -MOST_BEFORE), graph.constant("u_most", MOST_BEFORE))
+    before = graph.add("Clip", [before, *ends], "u_tm1")
     known = graph.slice("z_tm1", tracker_from, walk_from, "tracker_tm1")
     velocity = _add_velocity(graph, policy.walk, sensed, walk_from)
     tracker = policy.agent.tracker

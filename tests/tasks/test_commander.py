@@ -14,6 +14,7 @@ from legged_skills.sim2real.ball_camera import CameraConfig
 from legged_skills.skill_module.symmetry import Symmetry, join
 from legged_skills.tasks.ball_tracker import AGE, BallTracker, ball_tracker
 from legged_skills.tasks.commander import (
+    MOST_BEFORE,
     REST_AGE_S,
     CommanderAgent,
     CommanderArchitecture,
@@ -159,6 +160,29 @@ def test_steps_carry_what_the_next_one_needs(walk: TaskPolicy, deterministic: bo
         np.testing.assert_array_equal(done.record["u"], u)
         found = agent.evaluate(params, obs, done.record)
         np.testing.assert_allclose(found.log_prob, done.record["log_prob"], atol=1e-3)
+
+
+def test_what_was_said_before_has_an_end(walk: TaskPolicy) -> None:
+    """A network that says ten times what it said before is told no more than ``MOST_BEFORE``."""
+    sizes = CommanderArchitecture(policy_hidden=(3,))
+    agent = CommanderAgent(sizes, FrozenWalk.of(walk), _tracker(walk), 7, 3)
+    params = jax.tree.map(np.zeros_like, agent.init(jax.random.key(0)))
+    first, last = sorted(params["policy"])
+    kernel = params["policy"][first]["kernel"]
+    params["policy"][first]["kernel"] = np.vstack([kernel[:-3], np.eye(3, dtype=np.float32)])
+    params["policy"][last]["kernel"] = 10.0 * np.eye(3, dtype=np.float32)
+    obs = {
+        "proprioception": jnp.zeros((1, walk.contract.size)),
+        "task": jnp.zeros((1, 7)),
+    }
+    z, said = jnp.zeros((1, agent.carried_size)).at[0, 0].set(1.0), []
+    for _ in range(60):
+        done = agent.act(params, obs, z, jax.random.key(0), True)
+        assert np.isfinite(done.action).all()
+        z = done.z
+        said.append(float(z[0, 0]))
+    np.testing.assert_allclose(said[:3], [10.0, 100.0, 10.0 * MOST_BEFORE], rtol=1e-5)
+    assert said[-1] == said[2]
 
 
 def test_a_ball_seen_too_long_ago_makes_the_walk_stand(walk: TaskPolicy) -> None:

@@ -331,6 +331,7 @@ def test_bundles_do_what_commanders_do(commanding: Path) -> None:
     assert bundle.header.rest == (0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0)
     told[::10] = bundle.header.rest
     z_tm1 = rng.standard_normal((500, bundle.header.latent_size), dtype=np.float32)
+    z_tm1[5::10, :3] *= 1e3  # of which the policy is told only some
     signals = {name: raw[..., where] for name, where in term_slices(contract).items()}
     obs = {
         "proprioception": contract.frame(signals).reshape(500, -1),
