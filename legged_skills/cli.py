@@ -17,7 +17,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, arg, subcommand
 from tyro.extras import subcommand_cli_from_dict
 
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
-from legged_skills.robots.console import OUT, STDOUT, table, write_json
+from legged_skills.robots.console import OUT, STDOUT, print_anything, table, write_json
 from legged_skills.robots.errors import FileFormatError, LeggedSkillsError
 from legged_skills.robots.files import is_device
 from legged_skills.sim2real.commands import Identify
@@ -148,7 +148,13 @@ def _train_command(whose: str) -> type:
     from legged_skills.tasks.train_walk import WalkTrainingConfig, train_walk
 
     def report(result: Result, path: Path) -> int:
-        state = "finished" if result.finished else "stopped; the same command goes on"
+        if result.finished:
+            state = "finished"
+        elif result.interrupted:
+            state = "stopped; the same command goes on"
+        else:
+            state = "stopped by run.minutes; the same command with more of them goes on"
+        # Of the last stage, as what comes first has steps of its own.
         done = f"{result.steps:,} steps in {result.seconds / 60:.1f} min"
         # What comes first, a tracker or learning from clips, may not be over yet.
         wrote = f"wrote {path}" if path.exists() else "of an earlier stage"
@@ -293,6 +299,7 @@ def _train_command(whose: str) -> type:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 a check failed, 2 something given cannot be used."""
     arguments = _json_to_stdout(list(sys.argv[1:] if arguments is None else arguments))
+    print_anything()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     # On a machine without an accelerator JAX would look for one first, and say so.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -351,7 +358,7 @@ def _require_files(chosen: object) -> None:
 
     Raises:
         FileFormatError: a folder is where a file shall be, or the other way round, or nothing may
-            be written there.
+            be written there, or figures would overwrite what is no file of figures.
     """
     files = {"json", "plot", "picture", "video", "joint_log"}
     if isinstance(chosen, Export | Identify):
@@ -362,6 +369,11 @@ def _require_files(chosen: object) -> None:
             continue
         if name in files and path.is_dir():
             raise FileFormatError(f"{path}: is a folder, expected a file for {option}.")
+        # Without a file of its own, the option takes the next argument: a recording or a clip.
+        if name == "json" and path.is_file() and path.suffix.lower() != ".json":
+            raise FileFormatError(
+                f"{path}: exists already, expected a new file or a .json file for {option}."
+            )
         folder = path.parent if name in files else path
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

@@ -44,6 +44,10 @@ class SettingsError(LeggedSkillsError):
     """A setting has a value outside of what it may have."""
 
 
+class TrainingError(LeggedSkillsError):
+    """A training came to weights that are no numbers."""
+
+
 def require_at_least(settings: object, **least: float) -> None:
     """Checks numbers among some settings.
 

@@ -123,13 +123,15 @@ class PushConfig:
         """Checks what a file can say.
 
         Raises:
-            SettingsError: a time is not positive, or the longest is less than the shortest.
+            SettingsError: a time is not positive and finite, or the longest is less than the
+                shortest.
         """
         for name in ("duration_s", "interval_s"):
             low, high = getattr(self, name)
-            if not 0.0 < low <= high:
+            if not 0.0 < low <= high < np.inf:
                 raise SettingsError(
-                    f"{name} is {[low, high]}, expected the least and the most, both more than 0."
+                    f"{name} is {[low, high]}, expected the least and the most, both more than 0 "
+                    "and finite."
                 )
 
 

@@ -72,10 +72,12 @@ def load(path: str | Path, template: Any, expected: Mapping[str, Any]) -> Checkp
     )
 
 
-def _difference(found: Any, expected: Any) -> str:
-    """Names the first entry in which two settings differ."""
+def _difference(found: Any, expected: Any, name: str = "") -> str:
+    """Names the first entry in which two settings differ, with those that it is in."""
     if isinstance(found, dict) and isinstance(expected, dict):
-        for name in expected.keys() | found.keys():
-            if found.get(name) != expected.get(name):
-                return f"{name} = {found.get(name)!r}, expected {expected.get(name)!r}"
-    return f"{found!r}, expected {expected!r}"
+        for key in sorted(expected.keys() | found.keys()):
+            if found.get(key) != expected.get(key):
+                inner = f"{name}.{key}" if name else key
+                return _difference(found.get(key), expected.get(key), inner)
+    differs = f"{found!r}, expected {expected!r}"
+    return f"{name} = {differs}" if name else differs

@@ -18,7 +18,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from legged_skills.robots.errors import require_at_least, require_within
+from legged_skills.robots.errors import (
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_within,
+)
 from legged_skills.skill_module import prior
 from legged_skills.skill_module.agents import ImitationAgent, Params
 from legged_skills.skill_module.ppo import Batch, LearnerState, Schedule, descend
@@ -48,7 +53,9 @@ class TeachingConfig:
         Raises:
             SettingsError: one of them is out of its range.
         """
-        require_at_least(self, steps=1, epochs=1, minibatches=1, learning_rate=0.0)
+        require_at_least(self, steps=1, epochs=1, minibatches=1)
+        require_not_negative(self, "learning_rate")
+        require_positive(self, "max_grad_norm")
         require_within(self, averaging=(0.0, 1.0))
 
 
@@ -63,6 +70,15 @@ class DistilConfig(TeachingConfig):
     encoder_only: bool = False
     """Leave the decoder of the module to begin with as it is: what was trained on it, and the prior
     alone, go on as before."""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            SettingsError: one of them is out of its range.
+        """
+        super().__post_init__()
+        require_not_negative(self, "kl_weight", "action_std")
 
 
 def latents(agent: ImitationAgent, params: Params, data: dict[str, Any]) -> tuple[Array, Array]:

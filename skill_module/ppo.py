@@ -13,7 +13,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from legged_skills.robots.errors import require_at_least, require_within
+from legged_skills.robots.errors import (
+    require_at_least,
+    require_not_negative,
+    require_positive,
+    require_share,
+    require_within,
+)
 from legged_skills.skill_module.agents import Agent, Params
 
 
@@ -61,8 +67,13 @@ class PpoConfig:
             SettingsError: one of them is out of its range.
         """
         require_at_least(self, steps=1, epochs=1, minibatches=1)
-        require_at_least(self, learning_rate=0.0, max_learning_rate=0.0, min_learning_rate=0.0)
-        require_within(self, gamma=(0.0, 1.0), lambda_=(0.0, 1.0), averaging=(0.0, 1.0))
+        require_not_negative(self, "learning_rate", "max_learning_rate", "min_learning_rate")
+        require_not_negative(self, "kl_weight", "entropy_weight", "value_weight")
+        require_not_negative(self, "auxiliary_weight")
+        require_positive(self, "clip", "target_kl", "max_grad_norm")
+        # Rewards are weighted by 1 - gamma.
+        require_share(self, "gamma")
+        require_within(self, lambda_=(0.0, 1.0), averaging=(0.0, 1.0))
 
 
 class LearnerConfig(Protocol):

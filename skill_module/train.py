@@ -17,6 +17,7 @@ from legged_skills.robots.errors import (
     ContractError,
     SettingsError,
     require_at_least,
+    require_not_negative,
     require_share,
 )
 from legged_skills.robots.spec import RobotSpec
@@ -176,7 +177,8 @@ class SkillTrainingConfig:
                 "gap is none, where nobody pushes, but pushes are asked for (push_force_n, "
                 "push_interval_s, or more than 0 catching.steps)."
             )
-        require_at_least(self, encoder_steps=0, encoder_kl_weight=0.0)
+        require_at_least(self, encoder_steps=0)
+        require_not_negative(self, "encoder_kl_weight", "noise_scale")
         if self.prior_alpha is not None:
             require_share(self, "prior_alpha")
 
@@ -585,7 +587,6 @@ def begin_with(
     more = contract.history - frames
     silent = dataclasses.replace(contract, history=frames).without_noise()
     silent.require_same(start.contract.without_noise(), what)
-    # How much is explored is for the settings to say.
     free = ("initial_action_std", "min_action_std", "alpha", "encoder_filter")
     training.require_same_networks(start.architecture, config.architecture, what, free)
     begun, filtered = start.architecture.filtered, config.architecture.filtered
@@ -604,8 +605,7 @@ def begin_with(
     decoder = start.params["decoder"] | {
         "Dense_0": first | {"kernel": np.concatenate([older, kernel])}
     }
-    parts = {name: part for name, part in start.params.items() if name != "action_log_std"}
-    return parts | {"decoder": decoder}
+    return training.to_begin_with(start.params) | {"decoder": decoder}
 
 
 def gap_json(robots: SensedRobots) -> dict[str, Any] | None:

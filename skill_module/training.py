@@ -24,6 +24,7 @@ from legged_skills.robots.errors import (
     ContractError,
     FileFormatError,
     SettingsError,
+    TrainingError,
     require_at_least,
     require_count,
     require_seed,
@@ -58,7 +59,7 @@ class RunConfig:
     seed: int = 0
     """Of everything random."""
     minutes: float | None = None
-    """Stop after this many minutes even if steps are left [min]."""
+    """Stop after this many minutes even if steps are left; those before resumptions count [min]."""
     checkpoint_minutes: float = 2.0
     """Time between checkpoints [min]; at most this much is lost by an interruption."""
     kl_ramp_share: float = 0.5
@@ -189,11 +190,17 @@ def train(
         FileFormatError: a file cannot be written, or the checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
         SettingsError: there is nothing to train: fewer steps than one iteration has.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial, update)
     with StopOnSignals() as stopped:
         result = loop.run_to_end(stopped, on_checkpoint, console or Console(stderr=True))
         return replace(result, interrupted=stopped())
+
+
+def to_begin_with(params: Params) -> Params:
+    """The weights of a policy to begin with: how much is explored is for the settings to say."""
+    return {name: part for name, part in params.items() if not name.endswith("log_std")}
 
 
 def count_iterations(settings: PpoConfig | TeachingConfig, run: RunConfig) -> int:
@@ -329,6 +336,12 @@ class Loop:
         figures = {name: float(value) for name, value in figures.items()}
         ended = time.perf_counter()
         self.iteration += 1
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(self.learner.params)):
+            raise TrainingError(
+                f"{self.out}: weights are no finite numbers after iteration {self.iteration}; the "
+                "checkpoint before is kept, expected settings that do not lead there, such as a "
+                "smaller learning rate."
+            )
         self.learner = ppo.averaged(self.learner, self.ppo, self.iteration)
         self.seconds += ended - began
         self.figures = {

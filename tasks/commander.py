@@ -114,6 +114,7 @@ class FrozenWalk:
     def command(self, velocity: Array) -> Array:
         """The command (N, 3) without unit that asks for a velocity (N, 3) [m/s, m/s, rad/s]."""
         ends = jnp.where(velocity > 0.0, self.fastest, -self.slowest)
+        ends = jnp.maximum(ends, 1e-6)  # of a way that the walk does not go
         return jnp.arctanh(jnp.clip(velocity / ends, -0.95, 0.95))
 
 

@@ -20,7 +20,7 @@ from legged_skills.robots.errors import ContractError, FileFormatError, Settings
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap, load_gap
 from legged_skills.skill_module.module_file import SkillModule
-from legged_skills.skill_module.training import Result
+from legged_skills.skill_module.training import Result, count_iterations
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy, load_any_policy
 from legged_skills.tasks.compare_tasks import ComparedTask, Examined, Metric
 from legged_skills.tasks.film import Scene
@@ -199,6 +199,9 @@ def compare(
         ContractError: a run in ``out`` is of other settings or skills.
         SettingsError: a setting is not possible.
     """
+    # What cannot be trained is refused before anything is.
+    for config in (what.training, what.on_module):
+        count_iterations(config.ppo, config.run)
     for run in what.runs:
         say(f"{run.name}: training in {out / run.name}")
         done = _train(what, run, out / run.name)

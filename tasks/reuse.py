@@ -63,9 +63,10 @@ class PolicyArchitecture:
     """Period of a clock that tells a biped which foot's turn it is [s], see ``stride_clock``; 0 for
     none."""
     initial_filter: float = 0.95
-    """Weight of the latent before in the mean of the next, at the start of training; learned. With
-    the prior's own weight and spread it begins by doing what the prior does, which is to wander
-    about (Bohez et al. 2022 begin there too); with less it begins by standing, and learns that."""
+    """Weight of the latent before in the mean of the next, at the start of training; learned, so
+    that a policy to start from has its own. With the prior's own weight and spread it begins by
+    doing what the prior does, which is to wander about (Bohez et al. 2022 begin there too); with
+    less it begins by standing, and learns that."""
     initial_std: float = 0.31
     """Standard deviation of the latent's step at the start of training."""
     min_std: float = 0.3

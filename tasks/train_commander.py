@@ -67,6 +67,7 @@ def train_commander(
     out: str | Path,
     identity: Mapping[str, Any],
     initial: Params | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Result:
     """Trains a commander, and writes ``out``/TASK.npz; goes on from the checkpoint in ``out``.
 
@@ -79,6 +80,7 @@ def train_commander(
         out: folder of the run.
         identity: as ``commander_identity`` gives it, with what else decides the result.
         initial: weights to begin with, by their name in the agent's; None for random ones.
+        before: what the policy's summary says of how these were learned.
 
     Raises:
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
@@ -94,7 +96,8 @@ def train_commander(
             walk=walk,
             params=to_numpy(result.learner.average),
             config=dict(settings),
-            summary=training.summary(result, config.run, config.ppo) | {"gap": identity["gap"]},
+            summary=training.summary(result, config.run, config.ppo)
+            | {"gap": identity["gap"], **(before or {})},
         ).save(Path(out) / f"{task}.npz")
 
     return training.train(

@@ -10,17 +10,20 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.ball_gap import BALL_GAPS
 from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module import training
+from legged_skills.skill_module.agents import Params
 from legged_skills.skill_module.digests import weights_digest
 from legged_skills.skill_module.module_file import SkillModule
 from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.training import Result, RunConfig, require_same_networks
 from legged_skills.tasks.ball_tracker import ball_tracker
+from legged_skills.tasks.chase import CHASES
 from legged_skills.tasks.commander import CommanderArchitecture, FrozenWalk
 from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy
 from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
 from legged_skills.tasks.learn_chase import ChaseConfig, learn_chase
 from legged_skills.tasks.policy_file import TaskPolicy
+from legged_skills.tasks.reuse import FrozenDecoder
 from legged_skills.tasks.train_commander import (
     commander_identity,
     make_commander,
@@ -113,6 +116,8 @@ def _train_commander(
 ) -> Result:
     """A commander of a walk, which first learns to chase, or one that is gone on with."""
     module.contract.require_same(walk.contract, "the walk to command")
+    if walk.decoder.digest != FrozenDecoder.of(module).digest:
+        raise ContractError("the walk to command is on other skills.")
     env = make_env(spec, module, config)
     tracker = ball_tracker(module.contract, env.sizes)
     agent = make_commander(env, TASK_SIZE, FrozenWalk.of(walk), tracker, config.commander)
@@ -121,9 +126,11 @@ def _train_commander(
         "chase": asdict(config.chase) if begun is None else None,
         "start": None if begun is None else weights_digest(begun.params),
     }
-    initial = None
+    initial: Params | None = None
+    before: dict[str, Any] = {}
     if begun is not None:
-        initial = dict(begun.params)
+        initial = training.to_begin_with(begun.params)
+        before = {"start": begun.summary}
     elif config.chase.steps:
         run = config.run if config.chase.then_ppo else one_update(config.run, config.ppo)
         # What cannot be trained is refused before anything is.
@@ -132,9 +139,11 @@ def _train_commander(
         if not learned.finished or learned.interrupted:
             return learned
         initial = without_critic(learned)
+        done = {"steps": learned.steps, "seconds": learned.seconds}
+        before = {"chase": asdict(config.chase) | done, "rules": asdict(CHASES[spec.name])}
         config = replace(config, run=training.after(run, learned.seconds))
         env = make_env(spec, module, config)  # as at the start, gap and all
-    return train_commander(agent, env, settings(env), walk, config, out, identity, initial)
+    return train_commander(agent, env, settings(env), walk, config, out, identity, initial, before)
 
 
 def one_update(run: RunConfig, ppo: PpoConfig) -> RunConfig:

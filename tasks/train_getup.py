@@ -94,7 +94,11 @@ def train_getup(
     """
     # What cannot be trained is refused before anything is searched.
     training.count_iterations(config.ppo, config.run)
+    symmetry, sizes = Symmetry(spec), config.architecture
+    for width in (*sizes.policy_hidden, *sizes.critic_hidden):
+        symmetry.copies(width)
     gap, contract = load_gap(config.gap, spec.name), proprioception(spec, config.history)
+    wide = widened(gap, config.gap_factor)
     if start is None:
         keys = search(spec, config.search, Path(out), config.run.num_threads, gap)
         if keys is None:
@@ -102,12 +106,10 @@ def train_getup(
     else:
         _check_start(start, contract, config)
         keys = start.keys
-    wide = widened(gap, config.gap_factor)
     motion = GetupMotion.of(spec, keys, config.getup.rest_s)
     run = config.run
     sim = simulate(spec, run.num_envs, run.num_threads, wide, touches_itself=True)
     env = GetupEnv(sim, contract, motion, config.task, run.seed, wide, level=0.0)
-    symmetry, sizes = Symmetry(spec), config.architecture
     task, privileged = env.mirrored(symmetry)
     seen = join([symmetry.proprioception(contract), task])
     agent = GetupAgent(
@@ -147,7 +149,7 @@ def train_getup(
             },
         ).save(Path(out) / f"{TASK}.npz")
 
-    initial = None if start is None else start.params
+    initial = None if start is None else training.to_begin_with(start.params)
     return training.train(agent, env, config.ppo, run, out, identity, write_policy, initial=initial)
 
 
@@ -197,4 +199,5 @@ def search(
             found.save(path)
             note = "stood " + ", ".join(f"{share:.0%}" for share in stood)
             bar.update(task, completed=found.generation, note=note)
-    return found.best() if found.generation >= found.generations else None
+    # Who asks for an end in the last generation wants no training either.
+    return found.best() if found.generation >= found.generations and not ended() else None

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from legged_skills.robots.errors import ContractError, require_at_least
+from legged_skills.robots.errors import ContractError, require_at_least, require_not_negative
 from legged_skills.sim2real.gap import GAPS, Gap, load_gap, widened
 from legged_skills.sim2real.sensed_robot import SensedRobots
 from legged_skills.skill_module import training
@@ -66,7 +66,7 @@ class PolicyTrainingConfig:
         Raises:
             SettingsError: a number is out of its range.
         """
-        require_at_least(self, gap_factor=0.0)
+        require_not_negative(self, "gap_factor", "noise_scale")
         if self.policy_trim_steps is not None:
             require_at_least(self, policy_trim_steps=0.0)
 
@@ -173,7 +173,7 @@ def train_policy(
         ).save(Path(out) / f"{task}.npz")
 
     if start is not None:
-        initial = start.params
+        initial = training.to_begin_with(start.params)
     return training.train(
         agent, env, config.ppo, config.run, out, identity, write_policy, initial=initial
     )

@@ -70,6 +70,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path):
         (f"ranges: {{payload_kg: [0, {'1' * 5000}]}}", "neither YAML nor JSON"),
         ("ranges: {floor_friction: [0, 1]}", "floor_friction begins at 0, expected at least 0.01"),
         ("pushes: {interval_s: [6, 2]}", r"interval_s is \[6.0, 2.0\], expected the least and"),
+        ("pushes: {interval_s: [1, .inf]}", r"interval_s is .*, expected"),
         ("pushes: {duration_s: [-1, 1]}", r"duration_s is \[-1.0, 1.0\]"),
         ("terrain: {cell_m: 0}", "cell_m is 0.0, expected more than 0"),
         ("terrain: {size_m: 0.1}", "size_m is 0.1, expected at least 0.25"),

@@ -14,12 +14,18 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
+from legged_skills.robots.errors import (
+    ContractError,
+    FileFormatError,
+    SettingsError,
+    TrainingError,
+)
 from legged_skills.sim2real.gap import GAPS
-from legged_skills.skill_module import training
+from legged_skills.skill_module import checkpoint, training
 from legged_skills.skill_module.agents import Architecture
 from legged_skills.skill_module.digests import clip_digest
 from legged_skills.skill_module.distil import DistilConfig
@@ -482,3 +488,48 @@ def test_iterations_have_keys_of_their_own_and_know_how_far_the_training_is(tmp_
     wanted = [jax.random.split(jax.random.fold_in(jax.random.key(2), i)) for i in range(4)]
     assert told == [row.tolist() for pair in wanted for row in jax.random.key_data(pair)]
     assert len({tuple(key) for key in told}) == 8
+
+
+def test_weights_that_are_no_numbers_end_a_training(tmp_path, monkeypatch):
+    def update(agent, config, learner, batch, schedule, key):
+        return learner._replace(params={"w": jax.numpy.full(1, np.nan)}), {}
+
+    seen = SimpleNamespace(z=None, batch=None, figures={})
+    monkeypatch.setattr(training, "collect", lambda *given: seen)
+    env: Any = SimpleNamespace(num_envs=8, set_progress=lambda progress: None)
+    agent: Any = SimpleNamespace(carried_size=0, init=lambda key: {"w": jax.numpy.zeros(1)})
+    run, ppo = RunConfig(total_steps=96, num_envs=8), PpoConfig(steps=6, minibatches=2)
+    loop = training.Loop(agent, env, ppo, run, tmp_path, {}, update=update)
+    with pytest.raises(TrainingError, match="no finite numbers after iteration 1; the checkpoint"):
+        loop.run_to_end(lambda: False, None, Console(quiet=True))
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_how_much_is_explored_is_for_the_settings_to_say():
+    begun = training.to_begin_with({"policy": 1, "log_std": 2, "action_log_std": 3, "encoder": 4})
+    assert begun == {"policy": 1, "encoder": 4}
+
+
+def test_the_first_setting_that_differs_is_named_with_where_it_is():
+    found = {"run": {"seed": 1, "steps": 2}, "robot": "op3", "none": None}
+    other = {"run": {"seed": 1, "steps": 3}, "robot": "op3", "none": None}
+    assert checkpoint._difference(found, other) == "run.steps = 2, expected 3"
+    assert checkpoint._difference(found, {**found, "gap": 1}) == "gap = None, expected 1"
+    assert checkpoint._difference("a", "b") == "'a', expected 'b'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (PpoConfig, {"kl_weight": np.nan}, "kl_weight is nan, expected a finite number of at lea"),
+        (PpoConfig, {"clip": np.nan}, "clip is nan, expected more than 0"),
+        (PpoConfig, {"max_learning_rate": np.inf}, "max_learning_rate is inf, expected a finite"),
+        (PpoConfig, {"gamma": 1.0}, "gamma is 1.0, expected"),
+        (DistilConfig, {"kl_weight": np.nan}, "kl_weight is nan"),
+        (DistilConfig, {"max_grad_norm": 0.0}, "max_grad_norm is 0.0, expected more than 0"),
+        (SkillTrainingConfig, {"noise_scale": np.nan}, "noise_scale is nan"),
+    ],
+)
+def test_settings_that_lead_to_no_numbers_are_refused(kind, given, said):
+    with pytest.raises(SettingsError, match=said):
+        kind(**given)

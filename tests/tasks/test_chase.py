@@ -1,5 +1,7 @@
 """The rules of chasing a ball, where it is clear what they should say."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,6 +130,16 @@ def _goes_to(robot: str, place: np.ndarray) -> np.ndarray:
     """(2,) velocity on the way to a place [m/s]."""
     length = np.linalg.norm(place)
     return min(1.5 * length, CHASES[robot].pace_mps) * place / length
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_walk_that_goes_ahead_only_is_asked_for_nothing_else(robot: str) -> None:
+    paces = dataclasses.replace(PACES[robot], vx_range=(0.0, 0.4), vy_range=(0.0, 0.0))
+    known = np.zeros((2, 8), np.float32)
+    known[:, :2], known[:, 4:6] = [[1.0, 0.3], [0.1, -1.0]], [3.0, 0.0]
+    asked = np.asarray(chase_command(jnp.asarray(known), CHASES[robot], paces))
+    assert np.isfinite(asked).all() and (asked[:, 1] == 0.0).all()
+    assert asked[0, 0] > 0.1
 
 
 @pytest.mark.parametrize("robot", ROBOTS)

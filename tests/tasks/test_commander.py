@@ -70,6 +70,14 @@ def test_velocities_come_back_from_commands(walk: TaskPolicy) -> None:
     assert float(frozen.task(asked)[0, 0]) == pytest.approx(fastest)
 
 
+def test_a_walk_that_does_not_go_there_is_not_asked_to(walk: TaskPolicy) -> None:
+    straight = dataclasses.replace(walk, config=walk.config | {"vy_range": [0.0, 0.0]})
+    frozen = FrozenWalk.of(straight)
+    asked = frozen.command(jnp.array([[0.2, 0.0, 0.0], [0.2, 0.1, 0.0], [0.2, -0.1, 0.0]]))
+    told = np.asarray(frozen.task(asked)) / COMMAND_SCALE
+    np.testing.assert_allclose(told, [[0.2, 0.0, 0.0]] * 3, atol=1e-6)
+
+
 def test_a_mirrored_robot_commands_the_mirror_image(walk: TaskPolicy) -> None:
     spec, rng = robots.get(walk.robot), np.random.default_rng(0)
     symmetry, sizes = Symmetry(spec), CommanderArchitecture(policy_hidden=(16,), initial_std=0.5)

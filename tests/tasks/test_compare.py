@@ -329,6 +329,18 @@ def test_recipe_of_dribbling(tmp_path: Path) -> None:
         dataclasses.replace(command, sweep=(0.1,))._what()
 
 
+def test_too_few_steps_are_refused_before_anything_is_trained(
+    still_module: SkillModule, tmp_path: Path
+) -> None:
+    what = compared("walk", [still_module], WALK_TEST)
+    run = dataclasses.replace(what.training.run, total_steps=47)
+    what = dataclasses.replace(what, reuse=dataclasses.replace(what.training, run=run))
+    said: list[str] = []
+    with pytest.raises(SettingsError, match="total_steps is 47, expected at least the 48"):
+        compare(what, tmp_path, said.append)
+    assert not said and not any(tmp_path.iterdir())
+
+
 def test_a_stopped_training_ends_the_comparison(still_module: SkillModule, tmp_path: Path) -> None:
     what = compared("walk", [still_module], WALK_TEST, gap="none")
     run = dataclasses.replace(what.training.run, minutes=0.0)

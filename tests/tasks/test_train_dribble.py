@@ -21,6 +21,7 @@ from legged_skills.skill_module.ppo import PpoConfig
 from legged_skills.skill_module.rollout import act
 from legged_skills.skill_module.training import RunConfig
 from legged_skills.tasks import dribble_film, evaluate_dribble, film
+from legged_skills.tasks.chase import CHASES
 from legged_skills.tasks.commander import CommanderArchitecture
 from legged_skills.tasks.commander_file import CommanderPolicy, load_any_policy
 from legged_skills.tasks.dribble_config import SIZES, DribbleConfig, task_scale
@@ -269,6 +270,9 @@ def test_commanders_come_back_from_their_file(commanding: Path) -> None:
     path = commanding / "dribble" / "dribble.npz"
     policy = load_any_policy(path, "anymal_c", "dribble")
     assert isinstance(policy, CommanderPolicy) and policy.walk.task == "walk"
+    # What it learned first is told, too: 12 iterations of 48 steps.
+    assert policy.summary["steps"] == 48 and policy.summary["chase"]["steps"] == 12 * 48
+    assert policy.summary["rules"] == dataclasses.asdict(CHASES["anymal_c"])
     walk = TaskPolicy.load(commanding / "walk.npz")
     np.testing.assert_array_equal(
         policy.walk.params["policy"]["Dense_0"]["kernel"],
@@ -310,6 +314,20 @@ def test_a_run_is_not_gone_on_with_by_another_walk(
     config = dataclasses.replace(CONFIG, commander=sizes)
     with pytest.raises(ContractError, match="checkpoint's walk is"):
         train_dribble(SPEC, still_module, config, commanding / "dribble", other)
+
+
+def test_a_walk_on_other_skills_is_not_commanded(
+    still_module: SkillModule, commanding: Path, tmp_path: Path
+) -> None:
+    decoder = jax.tree.map(lambda x: x + np.float32(0.01), still_module.params["decoder"])
+    other = dataclasses.replace(still_module, params=still_module.params | {"decoder": decoder})
+    for name in ("walk.npz", "dribble/dribble.npz"):
+        start = load_any_policy(commanding / name)
+        config = CONFIG
+        if isinstance(start, CommanderPolicy):
+            config = dataclasses.replace(CONFIG, commander=start.architecture)
+        with pytest.raises(ContractError, match="the walk to command is on other skills"):
+            train_dribble(SPEC, other, config, tmp_path, start)
 
 
 def test_what_cannot_be_trained_is_refused_before_chasing_is_learned(

@@ -188,6 +188,8 @@ def test_a_search_goes_on_exactly(tmp_path: Path, gap: Gap | None) -> None:
     np.testing.assert_array_equal(whole.durations_s, rest.durations_s)
     with pytest.raises(ContractError, match="had other settings"):
         search(SPEC, dataclasses.replace(config, starts=1), tmp_path / "parts", 1, gap)
+    # Who asks for an end in the last generation gets it.
+    assert search(SPEC, config, tmp_path / "parts", 1, gap, lambda: True) is None
 
 
 def test_only_robots_with_a_sketch_get_up(tmp_path: Path) -> None:
@@ -199,6 +201,11 @@ def test_what_cannot_be_trained_is_refused_before_poses_are_searched(tmp_path: P
     config = GetupTrainingConfig(run=RunConfig(total_steps=64, num_envs=8), search=FEW)
     with pytest.raises(SettingsError, match="total_steps is 64, expected at least the 192"):
         train_getup(SPEC, config, tmp_path)
+    sizes = TrackerArchitecture(policy_hidden=(255, 128))
+    with pytest.raises(SettingsError, match="255 values cannot be mirrored"):
+        train_getup(SPEC, GetupTrainingConfig(search=FEW, architecture=sizes), tmp_path)
+    with pytest.raises(SettingsError, match=r"training_level is -1\.0"):
+        train_getup(SPEC, GetupTrainingConfig(search=FEW, gap_factor=-1.0), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
