@@ -156,9 +156,9 @@ def chase_command(known: Array, chase: Chase, paces: Paces) -> Array:
     velocity = velocity * mirror
     high = jnp.array([[paces.vx_range[1], paces.vy_range[1]]], jnp.float32)
     low = jnp.array([[slowest, paces.vy_range[0]]], jnp.float32)
-    # Where a range ends at 0, the walk does not go there at all.
-    velocity = jnp.where(velocity > 0.0, jnp.where(high > 0.0, velocity, 0.0), velocity)
-    velocity = jnp.where(velocity < 0.0, jnp.where(low < 0.0, velocity, 0.0), velocity)
+    # Where a range ends at 0, the walk does not go at all.
+    least, most = jnp.where(low < 0.0, -jnp.inf, 0.0), jnp.where(high > 0.0, jnp.inf, 0.0)
+    velocity = jnp.clip(velocity, least, most)
     high, low = jnp.maximum(high, 1e-6), jnp.minimum(low, -1e-6)
     over = jnp.maximum(velocity / high, velocity / low).max(axis=1, keepdims=True)
     velocity = velocity / jnp.maximum(over, 1.0)
