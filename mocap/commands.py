@@ -102,7 +102,8 @@ class Retarget(_Source):
         strange = [path for result in results for path in strange_clips(result, self.out)]
         if strange:
             raise SettingsError(
-                f"{strange[0]}: is a clip of another recording; remove it, or choose another --out."
+                f"{strange[0]}: is no clip of the recording whose clip would overwrite it; "
+                "move it, or choose another --out."
             )
         rows: list[list[str]] = []
         figures: list[dict[str, Any]] = []

@@ -1,11 +1,12 @@
 """Gives the joints of a source their roles, by known skeletons or by a user's own table."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from legged_skills.mocap.skeletons import ROLES, SKELETONS, Skeleton, plain
+from legged_skills.mocap.skeletons import ROLES, SKELETONS, Skeleton, bodies, plain, subjects
 from legged_skills.mocap.source import SourceMotion
 from legged_skills.robots.errors import ClipError, FileFormatError
 
@@ -25,20 +26,36 @@ def identify(motion: SourceMotion, own: Skeleton | None = None) -> SourceMotion:
         and ``source["skeleton"]`` the convention.
 
     Raises:
-        ClipError: it is of no known skeleton, or lacks what the user's table names; the
-            message lists the names found and the roles without one.
+        ClipError: it is of no known skeleton, but for one put together from several subjects,
+            or lacks what the user's table names; the message lists the names found and the roles
+            without one.
     """
     names = motion.marker_names
     if own is not None:
         return _renamed(motion, own, _own_places(motion, own))
+    for body in bodies(names):
+        skeleton = _known(motion, body)
+        if skeleton is not None:
+            return _renamed(motion, skeleton, skeleton.place(body))
+    where = motion.source.get("file", "motion")
+    if _known(motion, names) is not None:
+        raise ClipError(
+            f"{where}: has joints of {_shown(subjects(names))}, of whom none has all that is "
+            "needed; say which is which with --map file.yaml."
+        )
+    raise ClipError(
+        f"{where}: of no known skeleton. {_nearest(names)} Joints "
+        f"found: {_shown(names)}. Say which is which with --map file.yaml."
+    )
+
+
+def _known(motion: SourceMotion, names: Sequence[str]) -> Skeleton | None:
+    """The first skeleton of which some names of a motion are all that is needed."""
     for skeleton in SKELETONS:
         fits = not skeleton.formats or motion.source.get("format") in skeleton.formats
         if fits and not skeleton.missing(names):
-            return _renamed(motion, skeleton, skeleton.place(names))
-    raise ClipError(
-        f"{motion.source.get('file', 'motion')}: of no known skeleton. {_nearest(names)} Joints "
-        f"found: {_shown(names)}. Say which is which with --map file.yaml."
-    )
+            return skeleton
+    return None
 
 
 def _nearest(names: tuple[str, ...]) -> str:

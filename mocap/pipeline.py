@@ -231,25 +231,25 @@ def outdated_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
 
 
 def strange_clips(result: RetargetedFile, folder: str | Path) -> list[Path]:
-    """Clips in a folder that those of a file would overwrite, though they are of another.
+    """Files in a folder that the clips of a file would overwrite, though they are none of it.
 
     Args:
         result: from ``retarget_file``.
         folder: where its clips are to be written; may be missing.
 
     Returns:
-        The clips, in order.
+        Clips of other files, and what is no clip, such as a recording, in order.
     """
     paths = [Path(folder) / f"{clip.name}.npz" for clip in result.clips]
-    return [path for path in paths if _made_of(path, result.motion) is False]
+    return [path for path in paths if path.exists() and not _made_of(path, result.motion)]
 
 
-def _made_of(path: Path, motion: SourceMotion) -> bool | None:
-    """Whether a file is a clip of a motion; None if it is no clip."""
+def _made_of(path: Path, motion: SourceMotion) -> bool:
+    """Whether a file is a clip of a motion."""
     try:
         source = RobotClip.load(path).source
     except LeggedSkillsError:
-        return None
+        return False
     # Clips of before have no digest.
     digests = {source.get("sha256"), motion.source.get("sha256")} - {None}
     same = all(source.get(name) == motion.source.get(name) for name in ("file", "clip"))

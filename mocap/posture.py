@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 # Height of a person's ankle over the floor as a share of thigh and shank: Winter 2009,
 # "Biomechanics and Motor Control of Human Movement", 0.039 of 0.245 + 0.246 body heights.
 _ANKLE_HEIGHT = 0.079
+# Legs of a robot on a desk, and of a giraffe [m].
+_LEG_RANGE_M = (0.05, 3.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +123,14 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
         The posture in every frame.
 
     Raises:
-        ClipError: the source is upright in no frame, or moves faster than any animal.
+        ClipError: the source has no frame without a problem, has legs that are too short or too
+            long for any animal, or moves faster than any.
     """
     feet = motion.positions_w[:, [motion.index(n) for n in mapping.feet]]
     trunk = find_trunk(motion, mapping, feet, settings.trunk)
     problems = dict(trunk.problems)
     height = trunk.height_m
+    _check_size(motion, height)
     upright = ~np.any(np.stack(list(problems.values())), axis=0)
     unit_speed = math.sqrt(GRAVITY_MPS2 * height)
     speed = np.linalg.norm(signals.velocity(feet, motion.fps), axis=-1)
@@ -149,7 +153,7 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
     turning = np.abs(signals.velocity(foot_yaw, motion.fps)) > settings.pivot_speed_radps
     contact = contact & ~turning
     floor, legs_m = _floor_and_leg(motion, mapping, rest)
-    return Posture(
+    posture = Posture(
         centre_w=trunk.centre_w,
         yaw=trunk.yaw,
         foot_yaw=foot_yaw,
@@ -162,6 +166,13 @@ def analyse(motion: SourceMotion, mapping: Mapping, settings: PostureSettings) -
         straight_leg_m=legs_m,
         problems=problems,
     )
+    if not np.any(posture.upright):
+        found = [f"{name} in {np.sum(mask)}" for name, mask in problems.items() if np.any(mask)]
+        raise ClipError(
+            f"{motion.source.get('file', 'motion')}: none of its {motion.num_frames} frames can be "
+            f"used ({', '.join(found)})."
+        )
+    return posture
 
 
 def _jumps(motion: SourceMotion, mapping: Mapping, most_mps: float, first_m: float) -> Mask:
@@ -198,6 +209,16 @@ def _floor_and_leg(
     # The feet are the ankles themselves.
     below = _ANKLE_HEIGHT * float(np.mean(bones))
     return float(rest.mean()) - below, float(np.mean(bones)) + below
+
+
+def _check_size(motion: SourceMotion, height: float) -> None:
+    """Finds a wrong unit by the ``height`` of a standing trunk over the feet [m]."""
+    least, most = _LEG_RANGE_M
+    if not least <= height <= most:
+        raise ClipError(
+            f"{motion.source.get('file', 'motion')}: the legs would be {height:.3g} m long, "
+            f"expected {least:g} to {most:g} m; the unit is wrong, give the right one with --unit."
+        )
 
 
 def _check_speed(motion: SourceMotion, speed: Array, height: float, most: float) -> None:

@@ -85,6 +85,32 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_.\-]", "", name.rsplit(":", 1)[-1]).lower()
 
 
+def subjects(names: Iterable[str]) -> tuple[str, ...]:
+    """What stands before the last ":" of some names, each once, in order."""
+    found = (name.rpartition(":")[0] for name in names)
+    return tuple(dict.fromkeys(subject for subject in found if subject))
+
+
+def bodies(names: Iterable[str]) -> list[list[str]]:
+    """The names that may be of one body, the likeliest first.
+
+    Args:
+        names: the source's marker names.
+
+    Returns:
+        All of them, if they are of one subject or of none. Of several subjects the names of each,
+        and those of none, and then each subject's with those of none.
+    """
+    names = list(names)
+    if len(subjects(names)) < 2:
+        return [names]
+    subject_of = {name: name.rpartition(":")[0] for name in names}
+    several = dict.fromkeys(subject_of.values())
+    alone = [[name for name in names if subject_of[name] == one] for one in several]
+    shared = [[name for name in names if subject_of[name] in (one, "")] for one in several]
+    return alone + shared
+
+
 def _both(**parts: str) -> dict[str, tuple[str, ...]]:
     """Roles of both sides from names with {L} for Left, {l} for left, {i} for l, {I} for L.
 

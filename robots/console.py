@@ -1,5 +1,6 @@
 """What commands print: tables, figures, and the same as JSON."""
 
+import io
 import json
 import math
 import sys
@@ -38,6 +39,16 @@ class _Out:
 
 OUT = _Out()
 """Every command prints here."""
+
+
+def print_anything() -> None:
+    """Makes standard output and error show what they cannot encode as an escape.
+
+    Names of files need not be UTF-8, and a terminal may be of another encoding.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def known(value: float | None, form: str) -> str:

@@ -3,7 +3,7 @@
 import math
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -56,12 +56,17 @@ def field_names(path: Path) -> frozenset[str]:
         path: the archive.
 
     Returns:
-        The names.
+        The names, those of pickled objects among them.
 
     Raises:
         FileFormatError: it is damaged, holds something else than arrays, or arrays that are
             larger than its contents or than ``MAX_BYTES``.
     """
+    return frozenset(_pickled(path))
+
+
+def _pickled(path: Path) -> dict[str, bool]:
+    """Whether each array of an archive holds pickled objects; checks as ``field_names`` does."""
     with _reading(path), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
@@ -69,23 +74,29 @@ def field_names(path: Path) -> frozenset[str]:
             raise FileFormatError(
                 f"{path}: unpacks to {unpacked} bytes, expected at most {MAX_BYTES}."
             )
+        pickled = {}
         for member in members:
             with archive.open(member) as file:
-                _check_array(path, member.filename, member.file_size, file)
-        return frozenset(member.filename.removesuffix(".npy") for member in members)
+                pickled[member.filename.removesuffix(".npy")] = _check_array(
+                    path, member.filename, member.file_size, file
+                )
+        return pickled
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+def read_npz(path: str | Path, needed: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Reads all arrays of an archive.
 
     Args:
         path: the archive.
+        needed: names of the fields that may not be pickled objects; others that are, as files
+            from elsewhere have, are left out and not loaded. None for all.
 
     Returns:
         The arrays by name.
 
     Raises:
-        FileFormatError: it is missing, empty, damaged, too large, or holds pickled objects.
+        FileFormatError: it is missing, empty, damaged, too large, or a needed field holds pickled
+            objects.
     """
     path = Path(path)
     if path.is_dir():
@@ -94,13 +105,22 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         raise FileFormatError(f"{path}: there is no such file.")
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path}: the file is empty; expected an .npz archive.")
-    field_names(path)
+    pickled = {name for name, is_pickled in _pickled(path).items() if is_pickled}
+    for name in sorted(pickled):
+        if needed is None or name in needed:
+            raise FileFormatError(
+                f"{path}: field {name} holds pickled objects, expected numbers or text."
+            )
     with _reading(path), np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        return {name: archive[name] for name in archive.files if name not in pickled}
 
 
-def _check_array(path: Path, name: str, size: int, file: IO[bytes]) -> None:
-    """Compares what an array's header declares with its ``size`` [bytes]."""
+def _check_array(path: Path, name: str, size: int, file: IO[bytes]) -> bool:
+    """Compares what an array's header declares with its ``size`` [bytes].
+
+    Returns:
+        Whether it holds pickled objects, whose size is not declared.
+    """
     where = f"{path}: field {name.removesuffix('.npy')}"
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
@@ -110,10 +130,11 @@ def _check_array(path: Path, name: str, size: int, file: IO[bytes]) -> None:
     else:
         raise FileFormatError(f"{where} is of the unknown version {version}.")
     if dtype.hasobject:
-        raise FileFormatError(f"{where} holds pickled objects, expected numbers or text.")
+        return True
     declared = file.tell() + math.prod(shape) * dtype.itemsize
     if any(length < 0 for length in shape) or declared != size:
         raise FileFormatError(
             f"{where} declares an array of shape {shape} and type {dtype}, "
             f"which does not fit its {size} bytes."
         )
+    return False

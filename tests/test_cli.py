@@ -1,6 +1,9 @@
 """The command line: exit codes, messages and figures; what it runs is tested where it is."""
 
+import io
 import json
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from legged_skills.cli import main
+from legged_skills.robots.doctor import Finding
 
 if TYPE_CHECKING:
     from legged_skills.mocap.clip import RobotClip
@@ -546,6 +550,20 @@ def test_files_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_pa
     assert (tmp_path / "file").read_text() == "here first"
 
 
+def test_figures_overwrite_nothing_but_figures(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    clip, new, old = (tmp_path / name for name in ("trot_00.npz", "new.txt", "old.JSON"))
+    old.touch()
+    clip.write_text("here first")
+    said = refusal(capsys, "clips", "check", "--robot", "anymal_c", "--json", clip)
+    assert "trot_00.npz: exists already, expected a new file or a .json file for --json." in said
+    assert clip.read_text() == "here first"
+    for path in (new, old, os.devnull):
+        assert run("doctor", "--json", path) == 0
+    assert new.read_text() == old.read_text() != ""
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -570,6 +588,18 @@ def test_what_can_happen_at_any_time(
     monkeypatch.setattr("legged_skills.robots.doctor.examine", examine)
     assert run("doctor") == code
     assert capsys.readouterr().err.strip() == said
+
+
+def test_what_cannot_be_encoded_is_printed_as_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    def examine() -> list[Finding]:
+        return [Finding(name="l\udce4ufer \u2192", found="caf\xe9", cost="")]
+
+    written = io.BytesIO()
+    monkeypatch.setattr("legged_skills.robots.doctor.examine", examine)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    assert run("doctor") == 0
+    sys.stdout.flush()
+    assert rb"l\udce4ufer \u2192" in written.getvalue() and b"caf\xe9" in written.getvalue()
 
 
 def test_benchmark_of_the_gap(tmp_path: Path) -> None:
@@ -664,7 +694,7 @@ def test_from_a_policy_to_a_validated_bundle(
         (["train", "walk", "--out", "x", "--run.total-steps", "0"], "total_steps is 0"),
         (["train", "walk", "--out", "x", "--run.minutes", "nan"], "minutes is nan"),
         (["train", "walk", "--out", "x", "--run.num-threads", "-1"], "num_threads is -1"),
-        (["train", "walk", "--out", "x", "--ppo.gamma", "2"], "gamma is 2.0, expected 0 to 1"),
+        (["train", "walk", "--out", "x", "--ppo.gamma", "2"], "gamma is 2.0, expected at least 0"),
         (["train", "walk", "--out", "x", "--ppo.learning-rate", "nan"], "learning_rate is nan"),
         (["train", "walk", "--out", "x", "--gap-factor", "nan"], "gap_factor is nan"),
         (["train", "walk", "--out", "x", "--policy-trim-steps", "-1"], "policy_trim_steps is -1"),

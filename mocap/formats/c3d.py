@@ -5,7 +5,9 @@ runs in a process of its own (``c3d_process``).
 """
 
 import importlib.util
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from legged_skills.mocap.formats.reading import (
     unit_by_name,
 )
 from legged_skills.mocap.formats.text import MAX_ABS, shown
+from legged_skills.mocap.skeletons import subjects
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import npz
 from legged_skills.robots.errors import ClipError, FileFormatError
@@ -34,10 +37,12 @@ _MAX_FIRST_BYTE = 31
 # First bytes that a text may have before a P.
 _TEXT_BYTES = b"\t\n\r"
 # How the processor that wrote the file orders bytes: Intel and DEC, or SGI and MIPS.
-_BYTE_ORDERS = {84: "<", 85: "<", 86: ">"}
-# ezc3d reads 30 MB/s; on a damaged file it may go on for ever.
-_MIN_TIMEOUT_S = 5.0
-_MIN_BYTES_PER_S = 4e6
+_INTEL = 84
+_BYTE_ORDERS = {_INTEL: "<", 85: "<", 86: ">"}
+# The header numbers frames with 16 bits; the library reads no more than it says.
+_MAX_FRAMES = 65535
+# A busy machine takes this many times as long as the processor works: a minute at least.
+_BUSY = 12.0
 
 
 def sniff(head: bytes) -> bool:
@@ -60,9 +65,9 @@ def sniff(head: bytes) -> bool:
 def read(path: Path, options: ReadOptions) -> SourceMotion:
     """Reads the points of a C3D file.
 
-    A label loses the name of its subject ("Ann:LKNE") unless two subjects share it. Points
-    without a label, or with one that begins with "*", and points that the file lists as angles,
-    forces or the like are left out.
+    Labels lose the name of their subject ("Ann:LKNE") unless there are two. Points without a
+    label, or with one that begins with "*", and points that the file lists as angles, forces or
+    the like are left out.
 
     Args:
         path: the file.
@@ -72,11 +77,13 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
         The motion of the markers; ``source["note"]`` says what was filled or left out.
 
     Raises:
-        FileFormatError: ezc3d is not installed, or cannot read the file.
+        FileFormatError: ezc3d is not installed, or cannot read the file, or not all of it.
         ClipError: a gap is too long, or unit or rate are not plausible.
     """
     _check_header(path)
     arrays = _extract(path)
+    if int(arrays["frames"]) > max(len(arrays["points"]), _MAX_FRAMES):
+        raise _too_long(path)
     points, labels = arrays["points"], [str(label).strip() for label in arrays["labels"]]
     labels = labels[: points.shape[1]]
     no_places = {str(label).strip() for label in arrays["no_places"]}
@@ -91,7 +98,7 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
     names = _without_subjects([labels[column] for column in kept])
     positions = points[:, kept]
     _check_range(path, positions, names)
-    unit = str(arrays["unit"]).strip()
+    unit = str(arrays["unit"]).strip() if options.unit_m is None else ""
     dropped = points.shape[1] - len(kept)
     return motion_of_points(
         path,
@@ -109,7 +116,7 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
 
 
 def _check_header(path: Path) -> None:
-    """Compares what the first block declares with the size of the file."""
+    """Compares what the first block declares with the size of the file: too little, or more."""
     size = path.stat().st_size
     with path.open("rb") as file:
         header = file.read(_BLOCK_BYTES)
@@ -130,6 +137,21 @@ def _check_header(path: Path) -> None:
             f"{path}: declares {last - first + 1} frames of {points} points, at least {least} "
             f"bytes, but has {size}; it may be damaged or cut short."
         )
+    # The sign of a factor says whether positions are floats; it is in the high word of a float,
+    # which for Intel is the second.
+    width = 4 if words[7 if parameters[3] == _INTEL else 6] >> 15 else 2
+    frame = (4 * points + int(words[2])) * width
+    rest = size - (start - 1) * _BLOCK_BYTES - (last - first + 1) * frame
+    if last == _MAX_FRAMES and rest >= max(frame, _BLOCK_BYTES):
+        raise _too_long(path)
+
+
+def _too_long(path: Path) -> FileFormatError:
+    """What is said of a file that would be read in part."""
+    return FileFormatError(
+        f"{path}: has more frames than the {_MAX_FRAMES} that can be read of a {FORMAT} file; "
+        "cut it into shorter ones."
+    )
 
 
 def _extract(path: Path) -> dict[str, NDArray]:
@@ -155,7 +177,8 @@ def _run(source: Path, target: Path) -> tuple[int, str]:
     command = [sys.executable, "-P", c3d_process.__file__, str(source), str(target)]
     # Threads, which it has no use for, would each take from its memory.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    timeout = _MIN_TIMEOUT_S + source.stat().st_size / _MIN_BYTES_PER_S
+    limit_s = c3d_process.cpu_limit_s(source.stat().st_size)
+    timeout = _BUSY * limit_s
     try:
         done = subprocess.run(
             command,
@@ -166,14 +189,20 @@ def _run(source: Path, target: Path) -> tuple[int, str]:
             timeout=timeout,
         )
     except subprocess.TimeoutExpired:
-        return 1, f"it took more than {timeout:.3g} s"
+        raise FileFormatError(
+            f"{source}: reading took more than {timeout:.3g} s; the file may be damaged, or the "
+            "machine too busy."
+        ) from None
+    if done.returncode == -getattr(signal, "SIGXCPU", math.inf):  # Windows has none
+        return 1, f"it took more than {limit_s} s of the processor's time"
     return done.returncode, done.stderr
 
 
 def _without_subjects(labels: list[str]) -> tuple[str, ...]:
-    """Labels without "subject:", where they stay distinct."""
+    """Labels without "subject:", if all are of one and they stay distinct."""
     short = [label.rpartition(":")[2] for label in labels]
-    return hierarchy.unique_names(labels if len(set(short)) < len(short) else short)
+    several = len(subjects(labels)) > 1 or len(set(short)) < len(short)
+    return hierarchy.unique_names(labels if several else short)
 
 
 def _check_range(path: Path, positions: NDArray, names: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
 """Reader of key points from anywhere, as arrays with names.
 
-Format: an ``.npz`` without pickles with ``positions`` (T, M, 3), NaN where missing, and ``names``
-(M,); if they are there, ``fps`` [1/s], ``unit`` (a name such as "mm", or its length [m]) and
-``up_axis`` ("y" or "z"). Other names of the fields are in ``POSITION_FIELDS``, ``NAME_FIELDS``
+Format: an ``.npz`` with ``positions`` (T, M, 3), NaN where missing, and ``names`` (M,); if they are
+there, ``fps`` [1/s], ``unit`` (a name such as "mm", or its length [m]) and ``up_axis`` ("y" or
+"z"), none of them pickled. Other names of the fields are in ``POSITION_FIELDS``, ``NAME_FIELDS``
 and ``RATE_FIELDS``. Where nothing is said, ``units.infer_world`` finds unit and vertical axis.
 """
 
@@ -26,6 +26,8 @@ NAME_FIELDS = ("names", "marker_names", "joint_names", "point_names", "keypoint_
 RATE_FIELDS = ("fps", "framerate", "frame_rate", "rate")
 UNIT_FIELDS = ("unit", "units")
 UP_FIELDS = ("up_axis", "up")
+FIELDS = (*POSITION_FIELDS, *NAME_FIELDS, *RATE_FIELDS, *UNIT_FIELDS, *UP_FIELDS)
+"""All fields that are read; others may be anything."""
 
 Arrays = Mapping[str, NDArray]
 
@@ -46,10 +48,10 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
         The motion; ``source["note"]`` says what was filled or left out.
 
     Raises:
-        FileFormatError: the archive is damaged.
+        FileFormatError: the archive is damaged, or a field holds pickled objects.
         ClipError: a field is missing or wrong, a gap too long, or the rate unknown.
     """
-    arrays = npz.read_npz(path)
+    arrays = npz.read_npz(path, needed=FIELDS)
     field = _field(arrays, POSITION_FIELDS)
     if field is None:
         raise ClipError(f"{path}: has no field {' or '.join(POSITION_FIELDS)}.")
@@ -70,7 +72,7 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
             f"±{MAX_ABS:g}."
         )
     rate = Timing(stated_rate(path, options, _number(path, arrays, RATE_FIELDS)), None)
-    unit = _unit(path, arrays)
+    unit = _unit(path, arrays) if options.unit_m is None else None
     options = replace(options, up_axis=options.up_axis or _up_axis(path, arrays))
     return motion_of_points(path, FORMAT, positions, names, rate, options, unit_m=unit)
 

@@ -102,10 +102,11 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
         The motion of ``MARKER_NAMES``, with orientations and hierarchy.
 
     Raises:
-        FileFormatError: the archive is damaged.
+        FileFormatError: the archive is damaged, or a field holds pickled objects.
         ClipError: a field is missing or wrong, or the rate unknown.
     """
-    arrays = npz.read_npz(path)
+    # Files of SMPL-X have objects too, such as markers_latent_vids.
+    arrays = npz.read_npz(path, needed=("poses", "trans", *RATE_FIELDS))
     poses = _field(path, arrays, "poses", _NUM_POSES, _MAX_ANGLE_RAD)
     trans = _field(path, arrays, "trans", 3, _MAX_POSITION_M)
     if len(poses) != len(trans):

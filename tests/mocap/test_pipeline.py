@@ -114,12 +114,16 @@ def test_clips_of_another_recording_are_not_overwritten(
         assert strange_clips(result, tmp_path) == paths
         assert outdated_clips(replace(result, clips=[]), tmp_path) == []
     assert outdated_clips(replace(mine, clips=[]), tmp_path) == paths
-    # Clips of before do not say of which of them they are; what is no clip is in nobody's way.
+    # Clips of before do not say of which of them they are.
     clip = RobotClip.load(paths[0])
     replace(clip, source={k: v for k, v in clip.source.items() if k != "sha256"}).save(paths[0])
     assert strange_clips(of("dog.txt", "2e"), tmp_path) == []
-    paths[0].write_bytes(b"")
-    assert strange_clips(of("dog.txt", "2e"), tmp_path) == []
+    # What is no clip may be a recording.
+    np.savez(paths[0], positions=dog.motion.positions_w, names=dog.motion.marker_names)
+    assert strange_clips(mine, tmp_path) == paths
+    assert outdated_clips(replace(mine, clips=[]), tmp_path) == []
+    paths[0].unlink()
+    assert strange_clips(mine, tmp_path) == []
 
 
 def test_motions_that_are_too_fast_are_slowed_down(dog, spec: RobotSpec) -> None:

@@ -129,6 +129,26 @@ def test_a_source_that_never_stands_is_refused(dog, spec: RobotSpec) -> None:
         _analyse(_move(dog.motion, FRONT + REAR, slice(None), [0, 0, -2.0]), spec)
 
 
+def test_a_source_without_a_frame_that_can_be_used_is_refused(dog, spec: RobotSpec) -> None:
+    # Upright in two frames only, and between them a paw jumps.
+    motion = _move(dog.motion, REAR, slice(2, None), [0, 0, -0.25])
+    with pytest.raises(
+        ClipError,
+        match=r"none of its 300 frames can be used \(sitting in 298, .*jump in the data in 2\)\.",
+    ):
+        _analyse(_move(motion, PAWS[:1], slice(1, None), [0, 1.0, 0]), spec)
+
+
+@pytest.mark.parametrize(("factor", "legs"), [(1e-3, "0.000366"), (100.0, "36.6")])
+def test_legs_that_no_animal_has_tell_a_wrong_unit(
+    dog, spec: RobotSpec, factor: float, legs: str
+) -> None:
+    motion = replace(dog.motion, positions_w=factor * dog.motion.positions_w)
+    said = f"the legs would be {legs} m long, expected 0.05 to 3 m; the unit is wrong, give"
+    with pytest.raises(ClipError, match=said):
+        _analyse(motion, spec)
+
+
 # --- people: feet with heels ---
 
 

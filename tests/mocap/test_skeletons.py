@@ -280,6 +280,30 @@ def test_of_two_people_the_first_is_taken() -> None:
     assert {name.split(":")[0] for name in places.values()} == {"Ann"}
 
 
+def test_roles_are_not_mixed_from_two_people() -> None:
+    ann, bob = ([f"{who}:{name}" for name in PLUG_IN_GAIT.split()] for who in ("Ann", "Bob"))
+    # Ann has no toes, or no ankle, without which Bob is taken.
+    names = [name for name in ann if "TOE" not in name] + bob
+    places = _places(identify(_motion(*names)), names)
+    assert {name.split(":")[0] for name in places.values()} == {"Ann"}
+    names = [name for name in ann if name != "Ann:LANK"] + bob
+    places = _places(identify(_motion(*names)), names)
+    assert {name.split(":")[0] for name in places.values()} == {"Bob"}
+    names = [name for name in ann if name != "Ann:LANK"] + ["Bob:LANK", "Bob:LTOE"]
+    with pytest.raises(
+        ClipError, match=r"walk.bvh: has joints of Ann, Bob, of whom none has all that is needed"
+    ):
+        identify(_motion(*names))
+
+
+def test_joints_of_nobody_are_those_of_a_subject_beside_others() -> None:
+    mixed = [f"Ann:{n}" if n.startswith("L") else n for n in PLUG_IN_GAIT.split()]
+    for names in (mixed, [*mixed, "Ball:top"], [*PLUG_IN_GAIT.split(), "Ann:LTOE", "Ball:LANK"]):
+        motion = identify(_motion(*names))
+        assert motion.source["skeleton"] == "Plug-in Gait"
+        assert _places(motion, names)["left_ankle"] == next(n for n in names if "LANK" in n)
+
+
 def test_joints_called_like_a_role_of_others_are_renamed() -> None:
     # The thorax ends at the neck; what this file calls its neck is something else. So are the
     # toes of a map that names none.

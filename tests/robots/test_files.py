@@ -125,6 +125,17 @@ def test_pickles_are_refused(tmp_path):
         npz.read_npz(path)
 
 
+def test_pickles_that_are_not_needed_are_left_out(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([{}], dtype=object), y=np.ones(2))
+    assert npz.field_names(path) == {"x", "y"}
+    arrays = npz.read_npz(path, needed=("y",))
+    assert list(arrays) == ["y"]
+    np.testing.assert_array_equal(arrays["y"], np.ones(2))
+    with pytest.raises(FileFormatError, match="field x holds pickled objects"):
+        npz.read_npz(path, needed=("x", "y"))
+
+
 def test_reserved_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="reserved"):
         files.write_archive(tmp_path / "a.npz", "thing", {"header": np.zeros(1)}, {})

@@ -75,8 +75,10 @@ def test_unit_is_inferred_where_it_is_not_stated(tmp_path: Path) -> None:
     motion = read_motion(_write(tmp_path / "a.c3d", 1000 * _person(), UNITS=[""]))
     np.testing.assert_allclose(motion.positions_w, _person(), atol=1e-6)
     assert motion.source["unit"].startswith("0.001 m (inferred")
+    path = _write(tmp_path / "a.c3d", _person(), UNITS=["parsec"])
     with pytest.raises(ClipError, match="POINT:UNITS is 'parsec', expected m, dm, cm"):
-        read_motion(_write(tmp_path / "a.c3d", _person(), UNITS=["parsec"]))
+        read_motion(path)
+    assert read_motion(path, ReadOptions(unit_m=1.0)).source["unit"].startswith("1 m (as given")
 
 
 def test_in_doubt_z_is_up(tmp_path: Path) -> None:
@@ -104,9 +106,12 @@ def test_subjects_are_left_out_unless_there_are_two(tmp_path: Path) -> None:
     labels = ("Ann:LASI", "Ann:LKNE", "LANK", "Ann:LFHD")
     path = _write(tmp_path / "a.c3d", 1000 * _person(), labels)
     assert read_motion(path).marker_names == LABELS
-    labels = ("Ann:LASI", "Ann:LKNE", "Bob:LASI", "Bob:LKNE")
-    path = _write(tmp_path / "a.c3d", 1000 * _person(), labels)
-    assert read_motion(path).marker_names == labels
+    for labels in (
+        ("Ann:LASI", "Ann:LKNE", "Bob:LASI", "Bob:LKNE"),
+        ("Ann:LASI", "Ann:LKNE", "Ann:LANK", "Bob:LTOE"),
+    ):
+        path = _write(tmp_path / "a.c3d", 1000 * _person(), labels)
+        assert read_motion(path).marker_names == labels
 
 
 def test_points_that_are_no_markers_are_left_out(tmp_path: Path) -> None:
@@ -162,6 +167,21 @@ def test_cut_files(tmp_path: Path) -> None:
         read_motion(path)
 
 
+def test_more_frames_than_the_header_can_count(tmp_path: Path) -> None:
+    points = np.tile(1000 * _person(1), (65537, 1, 1))
+    assert read_motion(_write(tmp_path / "a.c3d", points[:65535])).num_frames == 65535
+    path = _write(tmp_path / "a.c3d", points)
+    with pytest.raises(FileFormatError, match="has more frames than the 65535 that can be read"):
+        read_motion(path)
+    # Others begin at 0 again, and have the whole number elsewhere: 4464 + 65536.
+    file = ezc3d.c3d(str(_write(tmp_path / "a.c3d", points[:4464])))
+    for name, words in (("START", [1, 0]), ("END", [4464, 1])):
+        file.add_parameter("TRIAL", f"ACTUAL_{name}_FIELD", words)
+    file.write(str(path))
+    with pytest.raises(FileFormatError, match="has more frames than the 65535 that can be read"):
+        read_motion(path)
+
+
 def test_a_crash_of_the_library_is_an_error_like_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +209,27 @@ def test_without_ezc3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reader_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _write(tmp_path / "a.c3d", 1000 * _person())
-    monkeypatch.setattr(c3d, "_MIN_TIMEOUT_S", 0.001)
-    with pytest.raises(FileFormatError, match=r"it took more than 0\.00\d+ s"):
+    monkeypatch.setattr(c3d, "_BUSY", 0.0001)
+    with pytest.raises(FileFormatError, match=r"a.c3d: reading took more than 0\.0006 s; the file"):
+        read_motion(path)
+
+
+def test_a_reader_that_works_too_long_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _write(tmp_path / "a.c3d", 1000 * _person())
+    program = tmp_path / "hang.py"
+    lines = (
+        "import sys",
+        f"sys.path.append({str(Path(c3d_process.__file__).parent)!r})",
+        "import c3d_process",
+        "c3d_process.CPU_S = 0.5",
+        "c3d_process.limit_resources(1)",
+        "while True: pass",
+    )
+    program.write_text("\n".join(lines))
+    monkeypatch.setattr(c3d_process, "__file__", str(program))
+    with pytest.raises(
+        FileFormatError, match=r"not a readable C3D file \(it took more than 6 s of the processor's"
+    ):
         read_motion(path)

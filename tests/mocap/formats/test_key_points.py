@@ -201,6 +201,8 @@ def test_arrays_state_their_unit_and_axis(tmp_path: Path) -> None:
     assert motion.source["format"] == "key point arrays"
     motion = read_motion(_save(path, unit=0.5, up_axis=b"z"), ReadOptions(up_axis="y"))
     np.testing.assert_allclose(motion.positions_w, 0.5 * _person()[:, :, [2, 0, 1]], atol=1e-12)
+    motion = read_motion(_save(path, unit="ell"), ReadOptions(unit_m=1.0))
+    assert motion.source["unit"] == "1 m (as given: skeleton 1.65 m high)"
 
 
 def test_arrays_with_other_field_names_and_types(tmp_path: Path) -> None:

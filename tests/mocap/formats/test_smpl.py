@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from legged_skills.mocap.formats import read_motion, smpl
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import rotations
-from legged_skills.robots.errors import ClipError
+from legged_skills.robots.errors import ClipError, FileFormatError
 
 # The tree of the body model's paper (Loper et al. 2015), by index.
 TREE = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
@@ -102,6 +102,14 @@ def test_other_rates_and_options(tmp_path: Path) -> None:
     motion = read_motion(path, ReadOptions(fps=60, up_axis="y"))
     leg = _at(motion, "left_ankle") - _at(motion, "left_hip")
     np.testing.assert_allclose(leg, [-0.05, 0.02, -0.78], atol=1e-12)
+
+
+def test_objects_that_files_of_smpl_x_have_are_left_out(tmp_path: Path) -> None:
+    vids = np.array({"LANK": 5}, dtype=object)
+    motion = read_motion(_save(tmp_path / "a_stageii.npz", markers_latent_vids=vids))
+    assert (motion.source["format"], motion.num_frames) == ("SMPL", 5)
+    with pytest.raises(FileFormatError, match="field poses holds pickled objects"):
+        read_motion(_save(tmp_path / "a.npz", poses=vids))
 
 
 @pytest.mark.parametrize(
