@@ -15,6 +15,14 @@ def test_smoothing_keeps_parabolas_and_the_argument() -> None:
     np.testing.assert_array_equal(values, before)
 
 
+def test_many_frames_in_a_period_cost_no_precision() -> None:
+    t = np.arange(20_000) / 1000.0
+    turning, sway = 0.8 * t, 0.05 * np.sin(2 * np.pi * 0.1 * t)
+    smoothed = signals.smooth(turning + sway, 1.0, 1000.0)
+    # 0.1 Hz passes but for 1e-6 of it, and for what its ends do.
+    assert np.abs(smoothed - turning - sway).max() < np.deg2rad(0.2)
+
+
 def test_gain_at_the_cutoff_is_one_half() -> None:
     fps, cutoff = 50.0, 5.0
     time = np.arange(2000) / fps
