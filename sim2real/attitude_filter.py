@@ -83,7 +83,8 @@ class AttitudeFilter:
         turned[:, 2] = g[:, 2] - period_s * (w[:, 0] * g[:, 1] - w[:, 1] * g[:, 0])
         size = np.sqrt(np.square(acceleration_b).sum(axis=1, keepdims=True))
         doubt = np.abs(size / STANDARD_GRAVITY - 1.0) / self.config.tolerance
-        weight = np.maximum(0.0, 1.0 - doubt) * (period_s / self.config.time_constant_s)
+        # More than the accelerometer alone there is not, however short the time constant.
+        weight = np.maximum(0.0, 1.0 - doubt) * min(1.0, period_s / self.config.time_constant_s)
         turned += weight * (-acceleration_b / np.maximum(size, 1e-6) - turned)
         turned /= np.sqrt(np.square(turned).sum(axis=1, keepdims=True))
         g[:] = turned

@@ -13,6 +13,7 @@ What Bullet does as MuJoCo does, and what not:
 - Constraints are solved by sweeps (projected Gauss-Seidel) and not to the end.
 """
 
+import copy
 import math
 from collections.abc import Iterable
 
@@ -24,6 +25,8 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import Motion
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bullet_world import ROTOR_RATIO, Recipe, World, import_pybullet
+from legged_skills.sim2real.fitted_model import fit_joints
+from legged_skills.sim2real.identified import Identified
 from legged_skills.sim2real.urdf import floor_geoms, to_urdf
 
 LONGEST_STEP_S = 0.0025
@@ -62,6 +65,7 @@ class BulletSim:
         floor_friction: float | None = None,
         gravity_w: tuple[float, float, float] | None = None,
         fixed_base: bool = False,
+        fit: Identified | None = None,
     ) -> None:
         """Builds the robots, all standing at the origin of a floor of their own.
 
@@ -74,6 +78,7 @@ class BulletSim:
             gravity_w: [m/s^2]; None for the model's. A slope is gravity that is not vertical.
             fixed_base: whether the base hangs where it was put and there is no floor, for tests
                 of drives.
+            fit: joints as they were identified; None for the model's own.
 
         Raises:
             SettingsError: pybullet is missing, or an argument is out of range.
@@ -84,13 +89,14 @@ class BulletSim:
         self.spec = spec
         self.num_envs = num_envs
         self.step_s = _step(spec, step_s)
-        model = spec.model()
+        model = copy.copy(spec.model())
+        fit_joints(model, spec, fit)
         base = model.body(spec.base_body).id
         self._com_b: np.ndarray = model.body_ipos[base].copy()
         self._principal_wxyz: np.ndarray = model.body_iquat[base].copy()
         dofs = [int(model.joint(name).dofadr[0]) for name in spec.joint_names]
         self._recipe = Recipe(
-            urdf=to_urdf(spec, rotor_ratio=ROTOR_RATIO),
+            urdf=to_urdf(spec, rotor_ratio=ROTOR_RATIO, fit=fit),
             joint_names=spec.joint_names,
             dry_friction=model.dof_frictionloss[dofs],
             link_friction=_link_friction(model, floor_friction),

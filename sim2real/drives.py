@@ -169,11 +169,11 @@ def setpoint_ramp(gap: Gap, control_period_s: float, substeps: int) -> np.ndarra
     """(substeps,) how far the setpoint is from the target before (0) to the new one (1).
 
     With a first-order hold it moves at every tick of the drives' loop, and a physics step takes
-    the mean of the ticks within it.
+    the mean of the ticks within it. A tick that is longer than physics steps lasts for these.
     """
     if gap.timing.setpoint == "hold":
         return np.ones(substeps, np.float32)
-    ticks = max(substeps, round(control_period_s / gap.timing.drive_period_s))
+    ticks = max(1, round(control_period_s / gap.timing.drive_period_s))
     fine = np.ceil(np.arange(1, ticks * substeps + 1) / substeps) / ticks
     return fine.reshape(substeps, ticks).mean(axis=1).astype(np.float32)
 

@@ -81,6 +81,12 @@ class Unknowns:
     delay_s: float
     free: NDArray[np.bool_]
 
+    @property
+    def at_end(self) -> NDArray[np.bool_]:
+        """(J, 4) which free ratios are as far as they may be; no friction is no such end."""
+        low = (self.ratios <= _LOWEST) & (_LOWEST > 0.0)
+        return self.free & (low | (self.ratios >= _HIGHEST))
+
     def moved(self, step: Array, most_delay_s: float) -> "Unknowns":
         """After a step (P,), within bounds."""
         ratios = np.clip(self.ratios + step[:-1].reshape(self.ratios.shape), _LOWEST, _HIGHEST)

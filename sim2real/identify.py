@@ -205,19 +205,42 @@ def _result(
         fitted=at.free,
         residual_rms_rad=np.sqrt(np.mean(residual**2, axis=0)),
         seconds=float(log.time_s[-1] - log.time_s[0]),
-        notes=tuple(_notes(spec, at.free, problem.recorded)),
+        notes=(*_notes(problem, at, residual), *_ends(problem, at)),
         **columns,
     )
 
 
-def _notes(spec: RobotSpec, free: NDArray[np.bool_], recorded: NDArray[np.bool_]) -> list[str]:
-    """What the recording does not tell, joint by joint."""
+def _ends(problem: Problem, at: Unknowns) -> list[str]:
+    """What is as far as it may be, so that nothing in the fit can be trusted."""
     notes = []
-    for name, told, there in zip(spec.joint_names, free, recorded, strict=True):
-        if not there:
+    if at.delay_s >= problem.settings.most_delay_s:
+        notes.append(
+            f"the delay is as long as it may be, {1e3 * at.delay_s:g} ms: times of commands and "
+            "positions do not belong together, and no value can be trusted."
+        )
+    for name, ended in zip(problem.spec.joint_names, at.at_end, strict=True):
+        lost = [one for one, there in zip(PARAMETERS, ended, strict=True) if there]
+        if lost:
+            notes.append(
+                f"{name} has its {', '.join(lost)} at an end of what may be: it does not move as "
+                "its commands ask."
+            )
+    return notes
+
+
+def _notes(problem: Problem, at: Unknowns, residual: Array) -> list[str]:
+    """What the recording does not tell, joint by joint."""
+    notes, off_rad = [], np.sqrt(np.mean(residual**2, axis=0))
+    for joint, (name, told) in enumerate(zip(problem.spec.joint_names, at.free, strict=True)):
+        if not problem.recorded[joint]:
             notes.append(f"{name} is not in the recording: all nominal.")
-        elif not told.any():
+        elif not problem.moves[joint]:
             notes.append(f"{name} moves too little: all nominal.")
+        elif not told.any():
+            notes.append(
+                f"{name} moves, but not as its commands ask ({off_rad[joint]:.2g} rad off): all "
+                "nominal; are its sign, its place in the order and its times right?"
+            )
         elif not told[0]:
             rest = [one for one, known in zip(PARAMETERS, told, strict=True) if known]
             notes.append(

@@ -112,6 +112,11 @@ class Ranges:
         """The factors that vary: those with different ends."""
         return tuple(f.name for f in fields(self) if len(set(getattr(self, f.name))) > 1)
 
+    def fixed(self) -> dict[str, float]:
+        """The factors that do not vary, by name: the value that both ends are."""
+        ends = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: low for name, (low, high) in ends.items() if low == high}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BallRanges(Ranges):

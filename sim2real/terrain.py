@@ -5,8 +5,8 @@ import numpy as np
 
 from legged_skills.robots.ball import Ball, add_ball, set_rolling
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.fitted_model import fit_joints
 from legged_skills.sim2real.gap import Gap
-from legged_skills.sim2real.identified import split_damping
 
 _MARK = "randomised"
 _BASE_M = 0.5
@@ -56,11 +56,7 @@ def gap_model(
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE.value
     for level in range(1, len(_roughness_m(gap))):
         model.geom(floor_name(level)).contype = model.geom(floor_name(level)).conaffinity = 0
-    if gap.fit is not None:
-        joints = slice(6, 6 + spec.num_joints)
-        model.dof_damping[joints] = split_damping(gap.fit.damping, spec.kd)[1]
-        model.dof_frictionloss[joints] = gap.fit.friction
-        model.dof_armature[joints] = gap.fit.armature
+    fit_joints(model, spec, gap.fit)
     if ball is not None:
         set_rolling(model, ball)
     return model

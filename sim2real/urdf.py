@@ -15,6 +15,8 @@ import numpy as np
 from legged_skills.robots import rotations
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.fitted_model import fit_joints
+from legged_skills.sim2real.identified import Identified
 
 ROTOR_SUFFIX = "_rotor"
 """A joint's rotor is the link and the joint of its name with this behind it."""
@@ -22,7 +24,9 @@ ROTOR_SUFFIX = "_rotor"
 _ROTOR_MASS_KG = 1e-6
 
 
-def to_urdf(spec: RobotSpec, *, rotor_ratio: float | None = None) -> str:
+def to_urdf(
+    spec: RobotSpec, *, rotor_ratio: float | None = None, fit: Identified | None = None
+) -> str:
     """Converts the robot's model: links, inertias, joints with limits, and what meets the floor.
 
     Link and joint names are those of the model. Inertias stand in their principal axes.
@@ -35,6 +39,7 @@ def to_urdf(spec: RobotSpec, *, rotor_ratio: float | None = None) -> str:
             the inertia armature / rotor_ratio^2 [kg m^2]: coupled so that it turns rotor_ratio
             times as fast, it is the armature, and a share of 1 / rotor_ratio of it acts on the
             parent, as with a real drive.
+        fit: joints as they were identified; None for the model's own.
 
     Returns:
         The URDF as XML text.
@@ -46,6 +51,7 @@ def to_urdf(spec: RobotSpec, *, rotor_ratio: float | None = None) -> str:
     if rotor_ratio is not None and not rotor_ratio > 0:
         raise SettingsError(f"rotor_ratio is {rotor_ratio}, expected more than 0.")
     model = spec.spec(floor=False).compile()
+    fit_joints(model, spec, fit)
     lines = ['<?xml version="1.0"?>', f'<robot name="{spec.name}">']
     for body in range(1, model.nbody):
         lines += _link(model, spec, body)

@@ -1,5 +1,6 @@
 """Where a policy is validated: our model with given factors, other models, other engines."""
 
+import copy
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.bullet import BulletSim
 from legged_skills.sim2real.bullet_world import import_pybullet
+from legged_skills.sim2real.fitted_model import fit_joints
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.public_model import describe, load_public, menagerie
 from legged_skills.sim2real.ranges import Factors, Side
@@ -165,6 +167,8 @@ def _factors(name: str, bench: Bench) -> Factors:
     if name == "corners":
         for factor in own.names():
             factors[factor] = ranges.at_edge(own, spec, links, n, factor, "corners", rng)[factor]
+        for factor, value in own.fixed().items():
+            factors[factor] = np.full_like(factors[factor], value)
     return factors
 
 
@@ -196,7 +200,11 @@ def _own_job(groups: Sequence[tuple[Group, Factors]], bench: Bench) -> Job:
         sim = BatchSim(bench.spec, n, threads, models=gap_model(bench.spec, bench.gap))
         return bench.robots(sim, f"{first.engine}/{first.factor}/{first.side}", together)
 
-    about = describe(bench.spec.model(), bench.spec) if first.engine == NOMINAL else {}
+    about = {}
+    if first.engine == NOMINAL:
+        model = copy.copy(bench.spec.model())
+        fit_joints(model, bench.spec, bench.gap.fit)
+        about = describe(model, bench.spec)
     return Job(groups=[group for group, _ in groups], build=build, about=about)
 
 
@@ -205,7 +213,7 @@ def _bullet_job(name: str, bench: Bench) -> Job:
 
     def build(threads: int) -> SensedRobots:
         del threads
-        return bench.robots(BulletSim(bench.spec, bench.episodes), name)
+        return bench.robots(BulletSim(bench.spec, bench.episodes, fit=bench.gap.fit), name)
 
     return Job(groups=[Group(engine=name)], build=build)
 
@@ -219,8 +227,9 @@ def _public_job(choice: str, bench: Bench) -> Job:
 
 
 def _model_job(name: str, path: str, bench: Bench) -> Job:
-    """The robot as a file has it, with nominal drives and sensors."""
+    """The robot as a file has it, with nominal drives and sensors, or with identified drives."""
     model = load_public(path, bench.spec)
+    fit_joints(model, bench.spec, bench.gap.fit)
 
     def build(threads: int) -> SensedRobots:
         sim = BatchSim(bench.spec, bench.episodes, threads, models=model)

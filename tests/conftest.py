@@ -6,14 +6,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from legged_skills.mocap.clip import RobotClip
+    from legged_skills.robots.spec import RobotSpec
+    from legged_skills.sim2real.identified import Identified
 
 # One thread each: the tests are many and small, and machines that run them have few cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -156,3 +158,34 @@ def wiggling_clip() -> "RobotClip":
         qvel=finite_difference_qvel(qpos, 50.0),
         foot_contact=np.ones((100, 4), dtype=bool),
     )
+
+
+@pytest.fixture(scope="session")
+def make_fit() -> "Callable[..., Identified]":
+    """Makes drives as identified: a robot's own without damping, but for what is given."""
+    import numpy as np
+
+    from legged_skills.sim2real.identified import Identified
+
+    def make(spec: "RobotSpec", **changes: Any) -> Identified:
+        zeros = np.zeros(spec.num_joints)
+        nominal: dict[str, Any] = {
+            "robot": spec.name,
+            "joint_names": spec.joint_names,
+            "kp": spec.kp,
+            "damping": zeros,
+            "friction": zeros,
+            "armature": zeros + 0.06,
+            "command_delay_s": 0.0,
+            "kp_error": zeros,
+            "damping_error": zeros,
+            "friction_error": zeros,
+            "armature_error": zeros,
+            "command_delay_error_s": 0.0,
+            "fitted": np.ones((spec.num_joints, 4), bool),
+            "residual_rms_rad": zeros,
+            "seconds": 60.0,
+        }
+        return Identified(**nominal | changes)
+
+    return make

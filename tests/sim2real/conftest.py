@@ -9,9 +9,7 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.contract import proprioception
-from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bundle import Bundle
-from legged_skills.sim2real.identified import Identified
 from legged_skills.tasks.export import export_bytes
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.reuse import FrozenDecoder, PolicyArchitecture
@@ -81,31 +79,3 @@ def bundle_bytes(policy: TaskPolicy) -> bytes:
 def bundle(bundle_bytes: bytes) -> Bundle:
     """Its bundle."""
     return Bundle.from_bytes(bundle_bytes, "walk.onnx")
-
-
-@pytest.fixture(scope="session")
-def make_fit() -> Callable[..., Identified]:
-    """Makes drives as identified: a robot's own without damping, but for what is given."""
-
-    def make(spec: RobotSpec, **changes: Any) -> Identified:
-        zeros = np.zeros(spec.num_joints)
-        nominal: dict[str, Any] = {
-            "robot": spec.name,
-            "joint_names": spec.joint_names,
-            "kp": spec.kp,
-            "damping": zeros,
-            "friction": zeros,
-            "armature": zeros + 0.06,
-            "command_delay_s": 0.0,
-            "kp_error": zeros,
-            "damping_error": zeros,
-            "friction_error": zeros,
-            "armature_error": zeros,
-            "command_delay_error_s": 0.0,
-            "fitted": np.ones((spec.num_joints, 4), bool),
-            "residual_rms_rad": zeros,
-            "seconds": 60.0,
-        }
-        return Identified(**nominal | changes)
-
-    return make

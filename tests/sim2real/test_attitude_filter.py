@@ -35,6 +35,14 @@ def test_leans_towards_the_accelerometer_with_its_time_constant(time_constant_s:
     np.testing.assert_allclose(seen, (1.0 - np.exp(-1.0)) * tilt, rtol=0.01)
 
 
+def test_no_time_constant_is_too_short():
+    attitude = AttitudeFilter(1, AttitudeFilterConfig(time_constant_s=0.001))
+    attitude.gravity_b[:] = [[0.02, 0.0, -1.0]]
+    for _ in range(50):
+        attitude.update(np.zeros((1, 3)), STANDARD_GRAVITY * np.array([[0.0, 0.0, 1.0]]), 0.008)
+    np.testing.assert_allclose(attitude.gravity_b, [[0.0, 0.0, -1.0]], atol=1e-9)
+
+
 def test_reset_takes_the_accelerometer_and_stays_of_unit_length():
     attitude = AttitudeFilter(2)
     attitude.reset(np.array([[0.0, 3.0, 4.0]]), np.array([1]))

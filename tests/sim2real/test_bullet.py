@@ -12,6 +12,8 @@ from legged_skills.robots.simulation import BatchSim, Physics
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real import bullet
 from legged_skills.sim2real.bullet import BulletSim
+from legged_skills.sim2real.bullet_world import ROTOR_RATIO
+from legged_skills.sim2real.urdf import to_urdf
 
 pytest.importorskip("pybullet")
 
@@ -253,6 +255,20 @@ def test_friction_of_the_floor_is_that_of_links_with_a_say():
         model = _toy(SLED.replace("</body></body>", f"{geom}</body></body>")).model()
         assert bullet._link_friction(model, None) == {"box": 0.8, "flag": wanted}
         assert bullet._link_friction(model, 0.3) == {"box": 0.3, "flag": wanted}
+
+
+def test_identified_joints_are_in_it(make_fit):
+    spec = robots.get("op3")
+    given = {"friction": np.full(20, 0.15), "armature": np.full(20, 0.05)}
+    fit = make_fit(spec, damping=np.full(20, 1.626), **given)
+    recipe = BulletSim(spec, 1, fit=fit)._recipe
+    np.testing.assert_allclose(recipe.dry_friction, 0.15)
+    assert recipe.urdf == to_urdf(spec, rotor_ratio=ROTOR_RATIO, fit=fit)
+    # OP3's drives have no damping of their own: all of it is the joint's.
+    assert recipe.urdf.count('<dynamics damping="1.626" friction="0.15"/>') == 20
+    assert recipe.urdf.count(f'izz="{0.05 / ROTOR_RATIO**2!r}"') == 20
+    # The model of all others stays as it was.
+    assert "1.626" not in BulletSim(spec, 1)._recipe.urdf
 
 
 def test_robots_do_not_feel_each_other():

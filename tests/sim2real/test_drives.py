@@ -87,6 +87,12 @@ def test_first_order_hold_arrives_one_period_later():
     np.testing.assert_allclose(_moves(physics), [0.15, 0.35, 0.55, 0.75] + 4 * [0.8], atol=1e-6)
 
 
+def test_a_slow_loop_moves_setpoints_at_its_ticks_only():
+    timing = dataclasses.replace(GAP.timing, drive_period_s=0.01)
+    slow = dataclasses.replace(GAP, timing=timing)
+    np.testing.assert_allclose(setpoint_ramp(slow, 0.02, 8), 4 * [0.5] + 4 * [1.0])
+
+
 def test_hold_is_at_once():
     np.testing.assert_array_equal(setpoint_ramp(GAPS["op3"], 0.024, 6), np.ones(6))
 

@@ -192,7 +192,10 @@ def test_errors_of_values_are_those_of_scale_and_ratio_together() -> None:
     covariance = np.zeros((49, 49))
     covariance[0, 0], covariance[1, 1], covariance[48, 48] = 0.03**2, 0.05**2, 0.002**2
     covariance[0, 1] = covariance[1, 0] = -0.5 * 0.03 * 0.05
-    problem: Any = SimpleNamespace(nominal=nominal, spec=SPEC, recorded=np.ones(12, bool))
+    every, settings = np.ones(12, bool), FitSettings()
+    problem: Any = SimpleNamespace(
+        nominal=nominal, spec=SPEC, recorded=every, moves=every, settings=settings
+    )
     problem.table = functools.partial(Problem.table, problem)
     log: Any = SimpleNamespace(time_s=np.array([5.0, 7.0, 25.0]))
     found = identification._result(log, problem, at, covariance, np.tile([[3.0], [-4.0]], 12))
@@ -209,6 +212,27 @@ def test_errors_of_values_are_those_of_scale_and_ratio_together() -> None:
     assert found.command_delay_error_s == pytest.approx(0.002)
     assert found.seconds == 20.0
     np.testing.assert_allclose(found.residual_rms_rad, np.sqrt(12.5))
+
+
+def test_what_cannot_be_is_said() -> None:
+    """A joint that moves, but not as asked, and values that are as far as they may be."""
+    every, free = np.ones(12, bool), np.ones((12, 4), bool)
+    free[0] = free[1] = False
+    moves = np.arange(12) != 1
+    ratios = np.ones((12, 4))
+    ratios[2, 0], ratios[3, 2] = 10.0, 0.0
+    problem: Any = SimpleNamespace(
+        spec=SPEC, recorded=every, moves=moves, settings=FitSettings(most_delay_s=0.1)
+    )
+    at = Unknowns(ratios, 0.1, free)
+    residual = np.full((5, 12), 0.59)
+    lost, still = identification._notes(problem, at, residual)
+    assert lost.startswith(f"{SPEC.joint_names[0]} moves, but not as its commands ask (0.59 rad")
+    assert still == f"{SPEC.joint_names[1]} moves too little: all nominal."
+    late, stiff = identification._ends(problem, at)
+    assert late.startswith("the delay is as long as it may be, 100 ms")
+    assert stiff.startswith(f"{SPEC.joint_names[2]} has its kp at an end of what may be")
+    assert not identification._ends(problem, Unknowns(np.ones((12, 4)), 0.0, free))
 
 
 def test_wrong_input_is_refused(log: JointLog) -> None:

@@ -82,6 +82,13 @@ def test_corners_are_at_both_ends():
     assert ranges.sides("payload_kg") == ("low", "high")
 
 
+def test_factors_that_do_not_vary_have_a_value():
+    own = dataclasses.replace(GAPS["anymal_c"].ranges, floor_friction=(0.2, 0.2))
+    fixed = own.fixed()
+    assert fixed["floor_friction"] == 0.2 and fixed["battery"] == 1.0
+    assert not fixed.keys() & set(own.names())
+
+
 def test_a_factor_with_equal_ends_does_not_vary():
     assert "backlash_rad" not in RANGES.names()
     assert "backlash_rad" in GAPS["op3"].ranges.names()

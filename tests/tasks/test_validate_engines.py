@@ -153,6 +153,25 @@ def test_corners_are_at_both_ends_of_everything() -> None:
         np.testing.assert_allclose(np.unique(values), getattr(own.gap.ranges, name))
 
 
+def test_what_a_gap_fixes_is_so_in_corners_too() -> None:
+    own = bench(episodes=3)
+    ice = dataclasses.replace(own.gap.ranges, floor_friction=(0.1, 0.1), payload_kg=(3.0, 3.0))
+    own = dataclasses.replace(own, gap=dataclasses.replace(own.gap, ranges=ice))
+    for engine in ("all", "corners"):
+        reality = build(make_jobs([engine], own)[-1]).reality
+        assert reality is not None
+        np.testing.assert_allclose(reality.factors["floor_friction"], 0.1)
+        np.testing.assert_allclose(reality.factors["payload_kg"], 3.0)
+
+
+def test_the_nominal_model_is_told_as_it_was_identified(make_fit) -> None:
+    own = bench()
+    fit = make_fit(own.spec, friction=np.full(12, 0.5))
+    fitted = dataclasses.replace(own, gap=dataclasses.replace(own.gap, fit=fit))
+    told = [make_jobs([], one)[0].about["joint friction"] for one in (own, fitted)]
+    assert told == ["0.1 Nm", "0.5 Nm"]
+
+
 def test_effort_is_the_mean_of_the_torque_squared() -> None:
     measured = build(make_jobs([], bench())[0])
     walk(measured)
