@@ -184,7 +184,7 @@ def test_what_was_said_before_has_an_end(walk: TaskPolicy) -> None:
         "task": jnp.zeros((1, 7)),
     }
     z, said = jnp.zeros((1, agent.carried_size)).at[0, 0].set(1.0), []
-    for _ in range(60):
+    for _ in range(6):
         done = agent.act(params, obs, z, jax.random.key(0), True)
         assert np.isfinite(done.action).all()
         z = done.z

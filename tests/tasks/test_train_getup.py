@@ -233,9 +233,9 @@ def test_training_writes_a_policy_that_acts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(further.keys.poses, policy.keys.poses)
     assert further.summary["start"]["steps"] == 64
     wider = dataclasses.replace(
-        config, architecture=TrackerArchitecture(policy_hidden=(9,), critic_hidden=(8,))
+        config, architecture=TrackerArchitecture(policy_hidden=(10,), critic_hidden=(8,))
     )
-    with pytest.raises(ContractError, match=r"has policy_hidden \(.*\), expected \(9,\)"):
+    with pytest.raises(ContractError, match=r"has policy_hidden \(.*\), expected \(10,\)"):
         train_getup(SPEC, wider, tmp_path / "wider", policy)
     test = GetupEvaluationConfig(episodes=6, limit_s=0.5, stand_s=0.1)
     run = get_up(SPEC, policy, test, 1, load_gap("full", "op3"), keep=6)
