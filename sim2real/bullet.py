@@ -13,7 +13,6 @@ What Bullet does as MuJoCo does, and what not:
 - Constraints are solved by sweeps (projected Gauss-Seidel) and not to the end.
 """
 
-import copy
 import math
 from collections.abc import Iterable
 
@@ -89,7 +88,7 @@ class BulletSim:
         self.spec = spec
         self.num_envs = num_envs
         self.step_s = _step(spec, step_s)
-        model = copy.copy(spec.model())
+        model = spec.model()
         fit_joints(model, spec, fit)
         base = model.body(spec.base_body).id
         self._com_b: np.ndarray = model.body_ipos[base].copy()

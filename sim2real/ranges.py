@@ -110,7 +110,8 @@ class Ranges:
 
     def names(self) -> tuple[str, ...]:
         """The factors that vary: those with different ends."""
-        return tuple(f.name for f in fields(self) if len(set(getattr(self, f.name))) > 1)
+        fixed = self.fixed()
+        return tuple(f.name for f in fields(self) if f.name not in fixed)
 
     def fixed(self) -> dict[str, float]:
         """The factors that do not vary, by name: the value that both ends are."""

@@ -1,6 +1,7 @@
 """When a robot that follows a clip is lost."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from legged_skills.robots.kinematics import ROOT_QPOS, Kinematics
 from legged_skills.robots.rotations import rotate_inverse
@@ -59,7 +60,7 @@ def lost(
     kinematics: Kinematics,
     qpos: np.ndarray,
     reference_qpos: np.ndarray,
-    max_deviation: float = MAX_DEVIATION,
+    max_deviation: ArrayLike = MAX_DEVIATION,
 ) -> np.ndarray:
     """Where robots are lost: off their references, too low, or tilted.
 
@@ -68,15 +69,15 @@ def lost(
         kinematics: of its model.
         qpos: (T, 7 + J) what robots did.
         reference_qpos: (T, 7 + J) what they should have done.
-        max_deviation: what is still tracked [m and rad].
+        max_deviation: what is still tracked, a number or (...,) of them [m and rad].
 
     Returns:
-        (T,) True where the ``deviation`` is more than that, the base lower than ``lowest_height``,
-        or its tilt more than ``MAX_TILT_ERROR_RAD`` off.
+        (..., T) True where the ``deviation`` is more than that, the base lower than
+        ``lowest_height``, or its tilt more than ``MAX_TILT_ERROR_RAD`` off.
     """
     up, wanted_up = (_up_b(q) for q in (qpos, reference_qpos))
     return (
-        (deviation(kinematics, qpos, reference_qpos) > max_deviation)
+        (deviation(kinematics, qpos, reference_qpos) > np.asarray(max_deviation)[..., None])
         | (qpos[:, 2] < lowest_height(spec, reference_qpos[:, 2]))
         | ((up * wanted_up).sum(axis=1) < np.cos(MAX_TILT_ERROR_RAD))
     )

@@ -198,11 +198,10 @@ def _track(
     """What was tracked of one play of a clip: everything before the robot is lost."""
     start, frames = int(reference.starts[index]), int(reference.lengths[index]) - 1
     wanted = reference.qpos[start + 1 : start + 1 + frames].astype(np.float64)
-    followed = []
-    for most in (MAX_DEVIATION, STRICT_DEVIATION):
-        astray = lost(spec, kinematics, done[0][:frames], wanted, most) | diverged[:frames]
-        followed.append(int(astray.argmax()) if astray.any() else frames)
-    tracked, strictly = followed
+    ends = (MAX_DEVIATION, STRICT_DEVIATION)
+    astray = lost(spec, kinematics, done[0][:frames], wanted, ends) | diverged[:frames]
+    first = np.where(astray.any(axis=1), astray.argmax(axis=1), frames)
+    tracked, strictly = int(first[0]), int(first[1])
     qpos, latents, kl = (part[:tracked].copy() for part in done)
     return ClipTrack(
         name=reference.names[index],

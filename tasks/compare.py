@@ -25,7 +25,6 @@ from legged_skills.tasks.commander_file import AnyPolicy, CommanderPolicy, load_
 from legged_skills.tasks.compare_tasks import ComparedTask, Examined, Metric
 from legged_skills.tasks.film import Scene
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.reuse import FrozenDecoder
 from legged_skills.tasks.scratch_file import ScratchPolicy
 from legged_skills.tasks.train_policy import PolicyTrainingConfig
 from legged_skills.tasks.train_scratch import train_scratch
@@ -83,7 +82,7 @@ class Compared:
             return
         if len(self.runs) > 2:
             raise SettingsError("a commander has no divergence from skills' prior, and no sweep.")
-        if self.walk.decoder.digest != FrozenDecoder.of(self.modules[0]).digest:
+        if not self.walk.decoder.is_of(self.modules[0]):
             raise ContractError(f"the walk to command is on other skills than {self.names[0]}.")
 
     @property
@@ -235,7 +234,7 @@ def _train(what: Compared, run: Run, out: Path) -> Result:
     path = out / f"{task.name}.npz"
     if path.exists():
         before = load_any_policy(path, spec.name, task.name)
-        if before.decoder.digest != FrozenDecoder.of(module).digest:
+        if not before.decoder.is_of(module):
             raise ContractError(f"{path}: the policy is on other skills; take another folder.")
     given: dict[str, Any] = {} if what.walk is None else {"start": what.walk}
     if config.clip_steps:

@@ -147,6 +147,10 @@ class FrozenDecoder:
         """Sixteen hexadecimal digits that stand for the weights."""
         return weights_digest(self.params)
 
+    def is_of(self, module: SkillModule) -> bool:
+        """Whether its weights are those of a module's decoder."""
+        return self.digest == FrozenDecoder.of(module).digest
+
     def template(self) -> Any:
         """Shapes of the weights that these sizes need."""
         size = self.proprioception_size + self.latent_size

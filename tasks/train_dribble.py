@@ -23,7 +23,6 @@ from legged_skills.tasks.dribble import DribbleEnv
 from legged_skills.tasks.dribble_config import TASK_SIZE, DribbleConfig
 from legged_skills.tasks.learn_chase import ChaseConfig, learn_chase
 from legged_skills.tasks.policy_file import TaskPolicy
-from legged_skills.tasks.reuse import FrozenDecoder
 from legged_skills.tasks.train_commander import (
     commander_identity,
     make_commander,
@@ -116,7 +115,7 @@ def _train_commander(
 ) -> Result:
     """A commander of a walk, which first learns to chase, or one that is gone on with."""
     module.contract.require_same(walk.contract, "the walk to command")
-    if walk.decoder.digest != FrozenDecoder.of(module).digest:
+    if not walk.decoder.is_of(module):
         raise ContractError("the walk to command is on other skills.")
     env = make_env(spec, module, config)
     tracker = ball_tracker(module.contract, env.sizes)

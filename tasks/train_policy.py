@@ -223,7 +223,7 @@ def check_start(
     if not start.agent.corrects:
         free += ("correction_std", "correction_hidden")
     training.require_same_networks(start.architecture, architecture, what, free)
-    if start.decoder.digest != FrozenDecoder.of(module).digest:
+    if not start.decoder.is_of(module):
         raise ContractError(f"{what} is on other skills.")
 
 

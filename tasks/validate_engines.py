@@ -1,6 +1,5 @@
 """Where a policy is validated: our model with given factors, other models, other engines."""
 
-import copy
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,7 +201,7 @@ def _own_job(groups: Sequence[tuple[Group, Factors]], bench: Bench) -> Job:
 
     about = {}
     if first.engine == NOMINAL:
-        model = copy.copy(bench.spec.model())
+        model = bench.spec.model()
         fit_joints(model, bench.spec, bench.gap.fit)
         about = describe(model, bench.spec)
     return Job(groups=[group for group, _ in groups], build=build, about=about)
