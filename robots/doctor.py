@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from legged_skills.robots.cores import usable_cores
 from legged_skills.robots.errors import RenderError
 from legged_skills.robots.gl import gl_status
 from legged_skills.robots.video import ffmpeg_executable
@@ -54,12 +55,11 @@ def _python() -> Finding:
 
 
 def _cores() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    few = (cores or 1) < 2
+    cores = usable_cores()
     return Finding(
         name="cores",
         found=str(cores),
-        cost="training takes about twice as long as on two cores" if few else "",
+        cost="training takes about twice as long as on two cores" if cores < 2 else "",
     )
 
 

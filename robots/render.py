@@ -7,13 +7,18 @@ Example:
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import SimpleQueue
 from typing import Literal, Protocol, get_args
 
 import mujoco
 import numpy as np
 
 from legged_skills.robots.camera import Camera, TrackingCamera, project
+from legged_skills.robots.cores import usable_cores
 from legged_skills.robots.errors import RenderError, SettingsError
 from legged_skills.robots.gl import GLRenderer, GLStatus, gl_status
 from legged_skills.robots.overlay import annotate, draw_arrow
@@ -31,6 +36,7 @@ __all__ = [
     "gl_status",
     "make_renderer",
     "project",
+    "render_ahead",
     "render_trajectory",
     "with_ghost",
 ]
@@ -40,6 +46,8 @@ GHOST_PREFIX = "ghost_"
 """What the names of a ghost's bodies, joints and so on begin with."""
 _GHOST_RGBA = (0.20, 0.62, 0.95, 0.30)
 _MAX_PIXELS = 8192
+_MAX_RENDERERS = 8
+"""Each has a copy of the model."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -146,6 +154,57 @@ def render_trajectory(
     for row in qpos:
         view = camera if isinstance(camera, Camera) else camera.follow(row[:3], 1.0 / fps)
         yield renderer.render(row, view)
+
+
+def render_ahead(
+    model: mujoco.MjModel,
+    shots: Iterable[tuple[np.ndarray, Camera]],
+    width: int,
+    height: int,
+    backend: Backend = "auto",
+) -> Iterator[np.ndarray]:
+    """Renders pictures in turn; where rays are cast, on all cores.
+
+    Args:
+        model: as for ``make_renderer``, as are size and backend.
+        shots: positions (nq,) [m, rad] and camera of each picture.
+        width: picture width [pixels].
+        height: picture height [pixels].
+        backend: what makes the pictures.
+
+    Yields:
+        (H, W, 3) uint8 pictures.
+
+    Raises:
+        SettingsError: the size is out of range, or there is no such backend.
+        RenderError: "gl" was asked for and does not work here.
+    """
+    with ExitStack() as stack:
+        first = stack.enter_context(make_renderer(model, width, height, backend))
+        if not isinstance(first, RaycastRenderer):
+            yield from (first.render(qpos, camera) for qpos, camera in shots)
+            return
+        count = min(usable_cores(), _MAX_RENDERERS)
+        idle: SimpleQueue[Renderer] = SimpleQueue()
+        idle.put(first)
+        for _ in range(count - 1):
+            idle.put(RaycastRenderer(model, width, height))
+
+        def render(qpos: np.ndarray, camera: Camera) -> np.ndarray:
+            renderer = idle.get()
+            try:
+                return renderer.render(qpos, camera)
+            finally:
+                idle.put(renderer)
+
+        pool = stack.enter_context(ThreadPoolExecutor(count))
+        begun: deque[Future[np.ndarray]] = deque()
+        for qpos, camera in shots:
+            begun.append(pool.submit(render, qpos, camera))
+            if len(begun) > count:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 def with_ghost(

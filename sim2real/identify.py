@@ -218,6 +218,11 @@ def _ends(problem: Problem, at: Unknowns) -> list[str]:
             f"the delay is as long as it may be, {1e3 * at.delay_s:g} ms: times of commands and "
             "positions do not belong together, and no value can be trusted."
         )
+    elif at.delay_s <= 0.0:
+        notes.append(
+            "the delay is 0 ms, as short as it may be: either drives obey at once, or commands "
+            "are stamped later than positions, and no value can be trusted."
+        )
     for name, ended in zip(problem.spec.joint_names, at.at_end, strict=True):
         lost = [one for one, there in zip(PARAMETERS, ended, strict=True) if there]
         if lost:

@@ -20,7 +20,7 @@ from legged_skills.robots.render import (
     annotate,
     draw_arrow,
     gl_status,
-    make_renderer,
+    render_ahead,
     with_ghost,
 )
 from legged_skills.robots.spec import RobotSpec
@@ -137,11 +137,12 @@ def render_scene(scene: Scene, settings: FilmSettings) -> Iterator[np.ndarray]:
     model, states = scene.pose()
     view = facing(scene.spec, scene.qpos)
     follower = TrackingCamera(view, height=_LOOK_HEIGHT * scene.spec.leg_length_m)
-    with make_renderer(model, *settings.pixels, settings.backend) as renderer:
-        for row in scene.rows(settings.fps):
-            camera = follower.follow(scene.qpos[row, :3], 1.0 / settings.fps)
-            frame = renderer.render(states[row], camera)
-            yield scene.overlay(frame, camera, int(row))
+    rows = scene.rows(settings.fps)
+    cameras = [follower.follow(scene.qpos[row, :3], 1.0 / settings.fps) for row in rows]
+    shots = zip(states[rows], cameras, strict=True)
+    frames = render_ahead(model, shots, *settings.pixels, settings.backend)
+    for row, camera, frame in zip(rows, cameras, frames, strict=True):
+        yield scene.overlay(frame, camera, int(row))
 
 
 def write_film(

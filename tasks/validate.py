@@ -4,7 +4,6 @@ The policy runs as on the robot, through bundle and runtime; no training code ta
 engine gives it the same commands, so that differences between engines are due to the engines.
 """
 
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from rich.console import Console
 
 import legged_skills
 from legged_skills.robots.console import OUT, known, table, write_bytes, write_json
+from legged_skills.robots.cores import usable_cores
 from legged_skills.robots.errors import (
     ContractError,
     SettingsError,
@@ -123,7 +123,7 @@ def validate(
         spec,
         make_policy=lambda n: Runtime(bundle, n),
         make_trial=lambda groups: WalkTrial(spec, config.walk, np.tile(commands, (groups, 1, 1))),
-        threads=config.threads or os.cpu_count() or 1,
+        threads=config.threads or usable_cores(),
         console=console,
     )
     found = engine_figures(result, gap.ranges)

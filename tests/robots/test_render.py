@@ -18,6 +18,7 @@ from legged_skills.robots.render import (
     TrackingCamera,
     make_renderer,
     project,
+    render_ahead,
     render_trajectory,
     with_ghost,
 )
@@ -422,6 +423,31 @@ def test_trajectory_is_followed(scene: mujoco.MjModel) -> None:
     assert not red[0].any()
     np.testing.assert_allclose(middle_of(red[1]), [WIDTH / 2, HEIGHT / 2], atol=1.0)
     np.testing.assert_allclose(middle_of(red[2]), [WIDTH / 2, HEIGHT / 2], atol=1.0)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("backend", ["raycast", "sketch"])
+def test_pictures_made_ahead_come_in_turn(
+    scene: mujoco.MjModel, monkeypatch: pytest.MonkeyPatch, backend: Backend, cores: int
+) -> None:
+    monkeypatch.setattr(render, "usable_cores", lambda: cores)
+    qpos = np.tile(scene.qpos0, (8, 1))
+    qpos[:, 1] = np.linspace(-0.5, 0.5, 8)
+    cameras = [Camera(distance=2.0, azimuth=20.0 * n, elevation=-20) for n in range(8)]
+    with make_renderer(scene, WIDTH, HEIGHT, backend) as renderer:
+        wanted = [renderer.render(*shot) for shot in zip(qpos, cameras, strict=True)]
+    shots = zip(qpos, cameras, strict=True)
+    np.testing.assert_array_equal(
+        list(render_ahead(scene, shots, WIDTH, HEIGHT, backend)), np.array(wanted)
+    )
+
+
+def test_a_picture_that_fails_ends_what_is_made_ahead(scene: mujoco.MjModel) -> None:
+    shots = [(scene.qpos0, Camera()), (scene.qpos0[:-1], Camera()), (scene.qpos0, Camera())]
+    pictures = render_ahead(scene, shots, WIDTH, HEIGHT, "raycast")
+    next(pictures)
+    with pytest.raises(ValueError, match="finite positions"):
+        list(pictures)
 
 
 def test_ghost_doubles_bodies_only() -> None:

@@ -232,7 +232,9 @@ def test_what_cannot_be_is_said() -> None:
     late, stiff = identification._ends(problem, at)
     assert late.startswith("the delay is as long as it may be, 100 ms")
     assert stiff.startswith(f"{SPEC.joint_names[2]} has its kp at an end of what may be")
-    assert not identification._ends(problem, Unknowns(np.ones((12, 4)), 0.0, free))
+    (early,) = identification._ends(problem, Unknowns(np.ones((12, 4)), 0.0, free))
+    assert early.startswith("the delay is 0 ms, as short as it may be")
+    assert not identification._ends(problem, Unknowns(np.ones((12, 4)), 0.001, free))
 
 
 def test_wrong_input_is_refused(log: JointLog) -> None:
