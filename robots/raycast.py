@@ -117,7 +117,7 @@ class RaycastRenderer:
             camera: the camera.
         """
         count = len(rays_c)
-        rays_w = rays_c @ camera.axes_w()
+        rays_w = _turned(rays_c, camera.axes_w())
         view = _View(
             rays_w=rays_w,
             rgb=lighting.sky(rays_w[:, 2]),
@@ -135,14 +135,14 @@ class RaycastRenderer:
         """Draws the checks, shadows and haze of the plane with that geom id."""
         axes_w = self._data.geom_xmat[plane].reshape(3, 3)
         eye_p = (camera.eye_w() - self._data.geom_xpos[plane]) @ axes_w
-        slope = view.rays_w @ axes_w[:, 2]
+        slope = _along(view.rays_w, axes_w[:, 2])
         distance = np.full(len(slope), np.inf)
         # Like MuJoCo's, planes have only an upper side.
         np.divide(-eye_p[2], slope, out=distance, where=(slope < 0.0) & (eye_p[2] > 0.0))
         seen = np.flatnonzero(distance < view.distance)
         # There are many of these pixels; single precision is quicker, and enough to shade them.
         rays_w, distance = view.rays_w[seen].astype(np.float32), distance[seen].astype(np.float32)
-        rays_p = rays_w @ axes_w.astype(np.float32)
+        rays_p = _turned(rays_w, axes_w.astype(np.float32))
         points_p = eye_p[:2].astype(np.float32) + distance[:, None] * rays_p[:, :2]
         reach = self._solids.geom_size[plane, :2]
         inside = ((np.abs(points_p) <= reach) | (reach <= 0.0)).all(axis=1)
@@ -217,7 +217,7 @@ class RaycastRenderer:
     def _lit(self, points_w: np.ndarray, normals_w: np.ndarray, camera: Camera) -> np.ndarray:
         """(N,) bool: whether the sun shines on points (N, 3) with normals (N, 3)."""
         direction_w = lighting.sun_direction_w(camera)
-        lit = normals_w @ direction_w < 0.0
+        lit = _along(normals_w, direction_w) < 0.0
         candidates = np.flatnonzero(lit & self._may_be_shaded(points_w, direction_w))
         sun_w = np.asarray(camera.lookat) - _SUN_DISTANCE_M * direction_w
         rays_w = points_w[candidates] - sun_w
@@ -234,7 +234,7 @@ class RaycastRenderer:
             centre_w = centres_w.mean(axis=0)
             reach = np.linalg.norm(centres_w - centre_w, axis=1) + self._solids.geom_rbound[geoms]
             offset = points_w - centre_w.astype(points_w.dtype)
-            across = np.einsum("ij,ij->i", offset, offset) - (offset @ direction_w) ** 2
+            across = np.einsum("ij,ij->i", offset, offset) - _along(offset, direction_w) ** 2
             near |= across < reach.max() ** 2
         return near
 
@@ -301,6 +301,19 @@ def _edges(key: np.ndarray, normal_w: np.ndarray) -> np.ndarray:
         edges[first] |= differ
         edges[second] |= differ
     return edges
+
+
+# Without BLAS, whose threads would be in the way of the other pictures that are being made.
+
+
+def _turned(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) times (3, 3)."""
+    return np.einsum("ij,jk->ik", vectors, axes)
+
+
+def _along(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """(N,) how far vectors (N, 3) go along a direction (3,)."""
+    return np.einsum("ij,j->i", vectors, direction)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
@@ -375,9 +376,9 @@ class Loop:
         budget = float("inf") if self.run.minutes is None else 60.0 * self.run.minutes
         last_save = time.monotonic()
         with progress_bar(console) as bar, _board(self.out) as board:
-            task = bar.add_task(
-                "training", total=self.iterations, completed=self.iteration, note=""
-            )
+            # Stages of a training have folders of their own.
+            what = escape(f"training {self.out.resolve().name}")
+            task = bar.add_task(what, total=self.iterations, completed=self.iteration, note="")
             while self.iteration < self.iterations and self.seconds < budget and not stopped():
                 self.step()
                 self._log(board)
