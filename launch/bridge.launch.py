@@ -31,6 +31,10 @@ def generate_launch_description() -> LaunchDescription:
     autostart = PythonExpression(
         ["'--autostart' if '", value("autostart"), "'.lower() == 'true' else ''"]
     )
+    # Whatever the file of parameters says.
+    dry_run = PythonExpression(
+        ["'--dry-run' if '", value("dry_run"), "'.lower() == 'true' else ''"]
+    )
     prefix = value("launch-prefix", default="")
     parent = PythonExpression(["'' if '''", prefix, f"''' else '{os.getpid()}'"])
     return LaunchDescription(
@@ -77,7 +81,7 @@ def generate_launch_description() -> LaunchDescription:
                 sigkill_timeout="10",
                 # If launch itself is killed, the robot is stopped. A prefix would be its parent.
                 additional_env={"LEGGED_SKILLS_PARENT": parent},
-                arguments=[autostart, "--ros-args", "--log-level", value("log_level")],
+                arguments=[autostart, dry_run, "--ros-args", "--log-level", value("log_level")],
                 parameters=[
                     value("params_file"),
                     {

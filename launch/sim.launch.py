@@ -8,6 +8,7 @@ terminal sets ROS_DOMAIN_ID to that. Nothing moves before the services prepare a
 /policy_bridge are called.
 """
 
+import os
 from pathlib import Path
 
 from launch.actions import (
@@ -32,6 +33,8 @@ def generate_launch_description() -> LaunchDescription:
     value = LaunchConfiguration
     program = ExecutableInPackage("legged-skills", "legged_skills")
     ball = PythonExpression(["'--ball' if '", value("ball"), "' == 'true' else '--no-ball'"])
+    prefix = value("launch-prefix", default="")
+    parent = PythonExpression(["'' if '''", prefix, f"''' else '{os.getpid()}'"])
     return LaunchDescription(
         [
             DeclareLaunchArgument(
@@ -102,6 +105,8 @@ def generate_launch_description() -> LaunchDescription:
                     value("path"),
                 ],
                 output="screen",
+                # If launch itself is killed, the twin ends. A prefix would be its parent.
+                additional_env={"LEGGED_SKILLS_PARENT": parent},
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(BRIDGE),

@@ -18,7 +18,7 @@ from tyro.extras import subcommand_cli_from_dict
 
 from legged_skills.mocap.commands import Clips, Mocap, Retarget
 from legged_skills.robots.console import OUT, STDOUT, print_anything, table, write_json
-from legged_skills.robots.errors import FileFormatError, LeggedSkillsError
+from legged_skills.robots.errors import FileFormatError, LeggedSkillsError, require_ending
 from legged_skills.robots.files import is_device
 from legged_skills.sim2real.commands import Identify
 from legged_skills.tasks.commands import Benchmark, Export, Validate, load_clips, load_policy
@@ -95,7 +95,7 @@ class Doctor:
     """Say what this machine has, and what each missing thing costs."""
 
     json: Path | None = None
-    """Write the findings to this file too."""
+    """Write the findings to this file too; "-" or nothing is standard output."""
 
     def run(self) -> int:
         """Prints a table."""
@@ -103,8 +103,8 @@ class Doctor:
 
         findings = examine()
         table(
-            ["", "found", "what it costs that it is missing"],
-            [[f.name, f.found or "-", f.cost] for f in findings],
+            ["", "what it costs that it is missing", "found"],
+            [[f.name, f.cost or "-", f.found or "-"] for f in findings],
         )
         write_json(self.json, {"findings": [asdict(f) for f in findings]})
         return 0
@@ -359,6 +359,7 @@ def _require_files(chosen: object) -> None:
     Raises:
         FileFormatError: a folder is where a file shall be, or the other way round, or nothing may
             be written there, or figures would overwrite what is no file of figures.
+        SettingsError: a file's name is that of something else.
     """
     files = {"json", "plot", "picture", "video", "joint_log"}
     if isinstance(chosen, Export | Identify):
@@ -374,6 +375,10 @@ def _require_files(chosen: object) -> None:
             raise FileFormatError(
                 f"{path}: exists already, expected a new file or a .json file for {option}."
             )
+        if name == "plot":
+            require_ending(path, "picture", [".png"])
+        if name == "out" and isinstance(chosen, Identify):
+            require_ending(path, "JSON", [".json"])
         folder = path.parent if name in files else path
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

@@ -90,6 +90,15 @@ def shipped_clips(robot: str) -> list[Path]:
     return sorted(folder.glob(f"*{CLIP_SUFFIX}"))
 
 
+def find_clip(path: Path, robot: str) -> Path:
+    """The file of a clip that is named by its path, or by its name if it comes with the package."""
+    if not path.exists() and path.parent == Path():
+        for clip in shipped_clips(robot):
+            if path.name in (clip.name, clip.name.removesuffix(CLIP_SUFFIX)):
+                return clip
+    return path
+
+
 def recording(name: str) -> str:
     """The recording that a clip is a stretch of: the clip's name without its number.
 

@@ -38,7 +38,7 @@ class Identify:
     plot: Path | None = None
     """Draw measured and simulated positions into this PNG file."""
     simulate: float | None = None
-    """Record a simulated robot for so long, write it to the log, and fit that [s]."""
+    """Record a simulated robot for so long, write it to the log, a new file, and fit that [s]."""
     loads: bool = True
     """With --simulate: strap known weights on where the robot's own links are too light."""
     seed: int = 0
@@ -49,7 +49,7 @@ class Identify:
     def run(self) -> int:
         """Prints a table of the joints."""
         from legged_skills import robots
-        from legged_skills.robots.errors import require_seed
+        from legged_skills.robots.errors import FileFormatError, require_ending, require_seed
         from legged_skills.sim2real import identify as fitting
         from legged_skills.sim2real.joint_log import read_log
         from legged_skills.sim2real.simulated_log import random_drives, simulate_log
@@ -58,6 +58,9 @@ class Identify:
         require_seed(self)
         true = None
         if self.simulate is not None:
+            require_ending(self.log, "recording", [".npz"])
+            if self.log.exists():
+                raise FileFormatError(f"{self.log}: exists already, expected a new file to write.")
             share = spec.torque_limit.mean()
             true = random_drives(spec, self.seed, (_FRICTION[0] * share, _FRICTION[1] * share))
             loads = None if self.loads else ()

@@ -22,8 +22,8 @@ class Deploy:
 
     The bridge, and with --twin the robot, are processes of their own. With --twin only this
     computer hears them, in a domain of their own. A real robot moves only after Enter was pressed.
-    Ctrl-C stops softly. Ends with 1 if the twin fell, without --recover, or the policy did not act
-    for all the time.
+    Ctrl-C stops softly. Ends with 1 if the twin fell, without --recover, the policy did not act
+    for all the time, or a fault ended it.
     """
 
     robot: Literal["op3", "anymal_c"] = "anymal_c"
@@ -61,9 +61,15 @@ class Deploy:
 
     def run(self) -> int:
         """Deploys, and prints figures."""
+        from legged_skills.sim2real.ball_gap import BALL_GAPS
+        from legged_skills.sim2real.deploy.states import State
+        from legged_skills.sim2real.gap import GAPS, load_gap
         from legged_skills.sim2real.ros.environment import free_domain, require_rclpy, settle
 
         require_seed(self)
+        for name in ("gap", "seed", "path"):
+            if not self.twin and getattr(self, name) != getattr(Deploy, name):
+                raise SettingsError(f"{name} is given, which is for --twin.")
         require_rclpy()
         script = _numbers(self.script)
         if script is not None and self.task != "walk":
@@ -72,6 +78,8 @@ class Deploy:
         out = (self.out or Path("deployments") / stamp).resolve()
         if out.exists() and any(out.iterdir()):
             raise SettingsError(f"the folder {out} is not empty, expected a new one.")
+        if self.twin:
+            load_gap(self.gap, self.robot, BALL_GAPS if self.task == "dribble" else GAPS)
         bundle, data = self._bundle()
         own = free_domain() if self.twin and self.domain is None else self.domain
         settle(own, localhost=self.twin)
@@ -93,21 +101,24 @@ class Deploy:
         # A copy of the policy, where ``replay`` finds it; of a run that is refused nothing is left.
         write_bytes(run.bundle_file, data)
         figures = deploy(run, OUT.print)
-        # All files first: the terminal may be gone by now.
-        unwritten = self._bag(out)
         if self.json != STDOUT:
             write_json(self.json, figures)
+        # The terminal may be gone by now.
         with contextlib.suppress(OSError):
             _print(figures)
-            if unwritten:
-                OUT.print(f"no bag was written: {unwritten}")
             OUT.print(f"log and output: {out}")
             if self.json == STDOUT:
                 write_json(self.json, figures)
+        # Last, as it takes a while, in which somebody may press Ctrl-C once more.
+        unwritten = self._bag(out)
+        if unwritten:
+            with contextlib.suppress(OSError):
+                OUT.print(f"no bag was written: {unwritten}")
         if figures["interrupted"]:
             return 130
-        whole = figures["seconds"] >= self.duration - 0.1
-        return 0 if whole and (self.recover or not figures["falls"]) else 1
+        whole = figures["seconds"] >= self.duration - min(0.1, 0.5 * self.duration)
+        fault = figures["state_history"][-1]["state"] == State.FAULT.value
+        return 0 if whole and not fault and (self.recover or not figures["falls"]) else 1
 
     def _bag(self, out: Path) -> str:
         """Writes the log once more as a bag; why not, if that is not possible."""
@@ -152,10 +163,26 @@ class Deploy:
         return export_bytes(policy, timing(self.robot))
 
     def _parameters(self, path: Path) -> Path:
+        """The parameter file, in which nothing undoes what this command was told."""
+        from legged_skills.sim2real.ros.parameter_files import LAUNCHED
+        from legged_skills.sim2real.ros.topics import CMD_VEL
+
         if not path.is_file():
             raise FileFormatError(f"{path}: there is no such parameter file.")
+        wanted: dict[str, Any] = {"robot": self.robot}
         if self.task == "walk":
-            _require_heard(path)
+            wanted |= {"cmd_vel_topic": CMD_VEL, "cmd_vel_stamped": True}
+        if self.recover:
+            wanted["tilt_limit_deg"] = 180.0
+        for name, value in _values(path):
+            if name in LAUNCHED:
+                raise SettingsError(
+                    f"{path}: {name} is for deploy to say, expected it to be left out."
+                )
+            if name in wanted and value != wanted[name]:
+                raise SettingsError(
+                    f"{path}: {name} is {value}, expected {wanted[name]}, as deploy needs it."
+                )
         return path.resolve()
 
     def _ball(self) -> tuple[float, float]:
@@ -173,23 +200,23 @@ class Deploy:
         return tuple(words)
 
 
-def _require_heard(path: Path) -> None:
-    """Checks that a bridge with these parameters hears what this command tells it."""
+def _values(path: Path) -> list[tuple[str, Any]]:
+    """All parameters of all nodes in a ROS parameter file, by name; a name may come again."""
     import yaml
 
-    from legged_skills.sim2real.ros.topics import CMD_VEL
+    found: list[tuple[str, Any]] = []
 
-    try:
-        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
-        groups = [node["ros__parameters"] for node in nodes.values()]
-        found = {name: value for group in groups for name, value in group.items()}
-    except (yaml.YAMLError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        return  # Of another shape than this: the bridge says what it makes of it.
-    for name, wanted in (("cmd_vel_topic", CMD_VEL), ("cmd_vel_stamped", True)):
-        if found.get(name, wanted) != wanted:
-            raise SettingsError(
-                f"{path}: {name} is {found[name]}, expected {wanted}: deploy sends its commands so."
-            )
+    def look(node: Any) -> None:
+        for name, inside in node.items() if isinstance(node, dict) else ():
+            if name == "ros__parameters" and isinstance(inside, dict):
+                found.extend(inside.items())
+            else:
+                look(inside)
+
+    # What cannot be read, the bridge says what it makes of it.
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
+        look(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return found
 
 
 def _numbers(script: str | None) -> tuple[float, ...] | None:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
+from legged_skills.mocap.library import find_clip
 from legged_skills.robots.errors import (
     RenderError,
     SettingsError,
@@ -61,7 +62,7 @@ class PlayConfig:
     robot: str = "anymal_c"
     """Name of the robot."""
     clip: Path | None = None
-    """Show this clip instead of a walk."""
+    """Show this clip instead of a walk: a file, or the name of one that comes with the package."""
     track: bool = False
     """Let the skill module follow the clip; the clip itself is shown as a translucent robot."""
     skills: Path | None = None
@@ -70,8 +71,8 @@ class PlayConfig:
     """What is done, if no clip is shown."""
     policy: Path | None = None
     """The task's policy; by default the one that comes with the package."""
-    path: Literal["straight", "slalom", "square", "jumps"] = "slalom"
-    """The way of the target for dribbling."""
+    path: Literal["straight", "slalom", "square", "jumps"] | None = None
+    """The way of the target for dribbling; a slalom by default."""
     command: tuple[float, float, float] | None = None
     """Walk with this velocity: forward, to the left [m/s], turning rate to the left [rad/s]; by
     default straight ahead at a pace that suits the robot."""
@@ -101,6 +102,11 @@ class PlayConfig:
             raise SettingsError(
                 f"task is {self.task}, of which no picture is made; ask for a video."
             )
+        walks = self.task == "walk" and self.clip is None
+        if self.command is not None and not walks:
+            raise SettingsError("command is given, but only a walk is commanded.")
+        if self.path is not None and self.task != "dribble":
+            raise SettingsError("path is given, but only dribbling has a target.")
         require_within(self, seconds=(_SHORTEST_S, _LONGEST_S))
         if self.policy is not None and self.clip is not None:
             raise SettingsError("policy is given, and a clip to show, expected one of them.")
@@ -155,7 +161,7 @@ def _scene(spec: RobotSpec, config: PlayConfig) -> Scene:
         file = config.policy or evaluate_dribble.shipped_policy(spec.name)
         test = evaluate_dribble.DribbleEvaluationConfig(episode_s=config.seconds, heading_rad=0.0)
         policy = load_any_policy(file, spec.name, "dribble")
-        run = evaluate_dribble.dribble_on_paths(spec, policy, [config.path], test)
+        run = evaluate_dribble.dribble_on_paths(spec, policy, [config.path or "slalom"], test)
         return dribbling_scene(spec, run)
     if config.task == "getup":
         getup = GetupPolicy.load(config.policy or shipped_getup(spec.name), spec.name)
@@ -170,7 +176,7 @@ def _scene(spec: RobotSpec, config: PlayConfig) -> Scene:
         return walking_scene(
             spec, walk_on_commands(spec, policy, commands, seconds, average_s=seconds)
         )
-    clip = RobotClip.load(config.clip)
+    clip = RobotClip.load(find_clip(config.clip, spec.name))
     clip.check_robot(spec)
     if not config.track:
         scene = clip_scene(spec, clip)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from legged_skills.robots.console import OUT, write_bytes, write_json
-from legged_skills.robots.errors import FileFormatError
+from legged_skills.robots.errors import FileFormatError, SettingsError, require_ending
 
 if TYPE_CHECKING:
     from legged_skills.sim2real.bundle import Bundle
@@ -45,9 +45,16 @@ class Replay:
 
     def run(self) -> int:
         """Prints the first difference, or that there is none."""
-        from legged_skills.sim2real.deploy.recorded_run import read_run
+        from legged_skills.sim2real.deploy.recorded_run import parts_of, read_run
 
+        if self.joint_log is not None:
+            require_ending(self.joint_log, "joint log", [".npz"])
         run = read_run(self.log / "log" if self.log.is_dir() else self.log)
+        parts = [part.resolve() for part in parts_of(Path(run.source))]
+        if self.joint_log is not None and self.joint_log.resolve() in parts:
+            raise SettingsError(
+                f"{self.joint_log}: is a part of the log, expected the name of another file."
+            )
         if not len(run):
             raise FileFormatError(f"{run.source}: the log holds no step.")
         if self.plot is not None:

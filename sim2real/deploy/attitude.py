@@ -3,7 +3,11 @@
 import numpy as np
 
 from legged_skills.robots.rotations import to_matrix
-from legged_skills.sim2real.attitude_filter import AttitudeFilter, AttitudeFilterConfig
+from legged_skills.sim2real.attitude_filter import (
+    STANDARD_GRAVITY,
+    AttitudeFilter,
+    AttitudeFilterConfig,
+)
 from legged_skills.sim2real.deploy.config import DeployConfig
 from legged_skills.sim2real.deploy.snapshot import (
     IMU_ACCELERATION,
@@ -15,6 +19,9 @@ from legged_skills.sim2real.deploy.snapshot import (
 
 _LONGEST_S = 0.1
 """The filter turns its gravity by no more than so much time at once [s]."""
+_HANGING, _STRUCK = 0.5, 1.5
+"""The filter does not begin with an acceleration that is less or more than so many times
+gravity's: an accelerometer that says nothing would have the robot upright."""
 _FORGOTTEN_S = 0.5
 """After a silence of so long the robot may lie anyhow: the filter begins anew [s]."""
 
@@ -111,6 +118,10 @@ class Attitude:
         if not np.isfinite(row[1:7]).all():
             self.gravity_b[:] = np.nan
         elif silence_s > _FORGOTTEN_S or not np.isfinite(self.gravity_b).all():
+            if not _HANGING < float(np.linalg.norm(acceleration)) / STANDARD_GRAVITY < _STRUCK:
+                # Nothing says where gravity is.
+                self.gravity_b[:] = np.nan
+                return
             filter_.reset(acceleration)
             self.gravity_b[:] = filter_.gravity_b[0]
         else:

@@ -1,6 +1,8 @@
 """A deployment's log as a rosbag2 of MCAP, for the tools of ROS 2; needs rosbags, but no ROS."""
 
 import importlib.util
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ from legged_skills.robots.errors import FileFormatError
 from legged_skills.sim2real.deploy.log import STATES
 from legged_skills.sim2real.deploy.recorded_run import read_run
 from legged_skills.sim2real.deploy.snapshot import IMU_ACCELERATION, IMU_GYRO, IMU_ORIENTATION
-from legged_skills.sim2real.deploy.states import State
 
 JOINTS, TARGETS, IMU, COMMAND, STATE = "/joints", "/joint_targets", "/imu", "/command", "/state"
 """JointState as measured and as published, Imu, Float64MultiArray, and String when it changes."""
@@ -74,36 +75,55 @@ def write_bag(log: str | Path, bag: str | Path) -> int:
         )
 
     layout = make("std_msgs/msg/MultiArrayLayout", [], 0)
-    entries: list[tuple[float, str, str, Any]] = [
-        (float(row[0]), IMU, "sensor_msgs/msg/Imu", imu(row)) for row in arrays["imu"]
+    states = [STATES[code] for code in arrays["state"].tolist()]
+    heard_s = arrays["joint_time_s"].max(axis=1)
+    makers: dict[str, tuple[str, Callable[[int], Any]]] = {
+        IMU: ("sensor_msgs/msg/Imu", lambda i: imu(arrays["imu"][i])),
+        JOINTS: (
+            "sensor_msgs/msg/JointState",
+            lambda i: joints(float(heard_s[i]), arrays["joint_pos"][i], arrays["joint_vel"][i]),
+        ),
+        TARGETS: (
+            "sensor_msgs/msg/JointState",
+            lambda i: joints(float(arrays["time_s"][i]), arrays["joint_targets"][i], np.zeros(0)),
+        ),
+        COMMAND: (
+            "std_msgs/msg/Float64MultiArray",
+            lambda i: make("std_msgs/msg/Float64MultiArray", layout, arrays["command"][i]),
+        ),
+        STATE: ("std_msgs/msg/String", lambda i: make("std_msgs/msg/String", states[i].value)),
+    }
+    # When, on what topic, and the row that it is made of; messages themselves are made one by one.
+    entries: list[tuple[float, str, int]] = [
+        (time_s, IMU, i) for i, time_s in enumerate(arrays["imu"][:, 0].tolist())
     ]
-    before: State | None = None
     for i, time_s in enumerate(arrays["time_s"].tolist()):
-        state = STATES[int(arrays["state"][i])]
-        heard_s = float(arrays["joint_time_s"][i].max())
-        if np.isfinite(heard_s):
-            message = joints(heard_s, arrays["joint_pos"][i], arrays["joint_vel"][i])
-            entries.append((time_s, JOINTS, "sensor_msgs/msg/JointState", message))
+        if np.isfinite(heard_s[i]):
+            entries.append((time_s, JOINTS, i))
         if arrays["publish"][i]:
-            message = joints(time_s, arrays["joint_targets"][i], np.zeros(0))
-            entries.append((time_s, TARGETS, "sensor_msgs/msg/JointState", message))
-        message = make("std_msgs/msg/Float64MultiArray", layout, arrays["command"][i])
-        entries.append((time_s, COMMAND, "std_msgs/msg/Float64MultiArray", message))
-        if state is not before:
-            before = state
-            message = make("std_msgs/msg/String", state.value)
-            entries.append((time_s, STATE, "std_msgs/msg/String", message))
+            entries.append((time_s, TARGETS, i))
+        entries.append((time_s, COMMAND, i))
+        if i == 0 or states[i] is not states[i - 1]:
+            entries.append((time_s, STATE, i))
     entries.sort(key=lambda entry: entry[0])
+    bag = Path(bag)
+    if bag.exists():
+        raise FileFormatError(f"{bag}: cannot be written (it is there already).")
     try:
-        with Writer(Path(bag), version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            kind_of = {topic: kind for _, topic, kind, _ in entries}
-            connections = {
-                topic: writer.add_connection(topic, kind, typestore=store)
-                for topic, kind in kind_of.items()
-            }
-            for time_s, topic, kind, message in entries:
-                data = store.serialize_cdr(message, kind)
-                writer.write(connections[topic], round(1e9 * time_s), data)
+        # The files of a bag have its name, so that it is made under it, elsewhere.
+        with tempfile.TemporaryDirectory(prefix=f".{bag.name}-", dir=bag.parent) as folder:
+            with Writer(
+                Path(folder, bag.name), version=9, storage_plugin=StoragePlugin.MCAP
+            ) as writer:
+                connections = {
+                    topic: writer.add_connection(topic, makers[topic][0], typestore=store)
+                    for topic in dict.fromkeys(topic for _, topic, _ in entries)
+                }
+                for time_s, topic, i in entries:
+                    kind, maker = makers[topic]
+                    data = store.serialize_cdr(maker(i), kind)
+                    writer.write(connections[topic], round(1e9 * time_s), data)
+            Path(folder, bag.name).rename(bag)
     except (OSError, WriterError) as error:
         raise FileFormatError(f"{bag}: cannot be written ({error}).") from error
     return len(entries)

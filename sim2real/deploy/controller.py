@@ -34,6 +34,17 @@ RESET_AFTER_S = 0.5
 """A fault can be reset when its cause has been gone for so long [s]."""
 _NOT_FOR_IDLE = (Code.OTHER_OWNER,)
 """To be rid of these is what ``prepare`` does, from IDLE; so that they do not keep a fault."""
+_BLINDING = (
+    Code.STALE_JOINTS,
+    Code.NOT_FINITE,
+    Code.UNUSABLE_MESSAGE,
+    Code.FROZEN_SENSORS,
+    Code.JOINT_RANGE,
+    Code.JOINT_SPEED,
+)
+"""After these it is not known where the joints are."""
+_AWAY_RAD = 1.0
+"""A joint with power is nearer to its target: that is more than its drive's torque takes [rad]."""
 _SLACK = 1.0 + 1e-9
 """Ramps are as fast as they may be, but for rounding."""
 
@@ -121,6 +132,9 @@ class Controller:
         self.joint_targets = self._default.copy()
         self.notice = ""
         self._held = False
+        # In a fault: how long joints have been far from their targets, and whose target follows.
+        self._away_s = np.zeros(self.spec.num_joints)
+        self._given_up = np.zeros(self.spec.num_joints, dtype=bool)
         self._faults: tuple[Fault, ...] = ()
         self._found: tuple[Fault, ...] = ()
         self._pending: set[Event] = set()
@@ -294,6 +308,7 @@ class Controller:
         if before is state:
             return
         self._elapsed_s = 0.0
+        self._away_s[:], self._given_up[:] = 0.0, False
         if state is State.RAMP:
             # From where the joints are, not from where they were last told to be.
             self.joint_targets[:] = np.clip(sensors.joint_pos, self._lower, self._upper)
@@ -329,7 +344,22 @@ class Controller:
             return self._step_policy(sensors)
         elif self.state is State.STOPPING:
             return self._come_to_rest(sensors)
+        elif self.state is State.FAULT and self._held:
+            self._wait_where_joints_are(sensors)
         return False
+
+    def _wait_where_joints_are(self, sensors: SensorSnapshot) -> None:
+        """A joint without power is far from what it holds: power that comes back must not throw it.
+
+        The target goes to where the joint is, no faster than ramps, if the sensors can be believed.
+        """
+        blind = any(fault.code in _BLINDING for fault in self._faults)
+        away = np.abs(sensors.joint_pos - self.joint_targets) > _AWAY_RAD
+        self._away_s = np.where(away & (not blind), self._away_s + self._period_s, 0.0)
+        self._given_up |= self._away_s > self.config.following_s
+        if self._given_up.any() and not blind and np.isfinite(sensors.joint_pos).all():
+            goal = np.where(self._given_up, sensors.joint_pos, self.joint_targets)
+            self._send(goal, self.config.ramp_speed_radps)
 
     def _come_to_rest(self, sensors: SensorSnapshot) -> bool:
         """First the policy stands, if it can; then the default pose; others stay where they are."""

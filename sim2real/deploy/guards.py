@@ -39,10 +39,12 @@ DESCRIPTIONS: Mapping[Code, str] = {
     Code.STALE_IMU: "The IMU has not been heard of for imu_timeout_s.",
     Code.NOT_FINITE: "A joint or the IMU says NaN or infinity, or no joint speed where one is due.",
     Code.UNUSABLE_MESSAGE: "A message has arrays of wrong lengths.",
-    Code.FROZEN_SENSORS: "Sensors have said the same for frozen_s while a policy moves the robot.",
+    Code.FROZEN_SENSORS: "Sensors have said the same for frozen_s while a policy moves or stops "
+    "the robot.",
     Code.JOINT_RANGE: "A joint is farther than joint_margin_rad beyond its usable range.",
-    Code.JOINT_SPEED: "A joint is faster than joint_speed_radps.",
-    Code.NOT_FOLLOWING: "A joint has not come to its target for following_s.",
+    Code.JOINT_SPEED: "A joint is faster than joint_speed_radps, or its angle jumps.",
+    Code.NOT_FOLLOWING: "A joint has not come to its target for following_s, or none moves for 3 "
+    "times that though targets of a policy do.",
     Code.TILT: "The base is tilted by more than tilt_limit_deg.",
     Code.TARGET_STEPS: "The policy has asked for faster targets than target_speed_radps too long.",
     Code.POLICY_OUTPUT: "The policy's output is not finite.",
@@ -227,6 +229,28 @@ def not_following(
             Code.NOT_FOLLOWING,
             f"{names[worst]} is {abs(errors_rad[worst]):.3f} rad from its target, expected at most "
             f"{limit_rad:g} rad; is its drive on?",
+        )
+    ]
+
+
+def nothing_follows(
+    asked_rad: float, moved_rad: float, limit_rad: float, stuck_rad: float
+) -> Faults:
+    """Whether no joint moves although targets do.
+
+    Args:
+        asked_rad: standard deviation of the target that swings most, over some time [rad].
+        moved_rad: by how much the joint has changed that did most, in the same time [rad].
+        limit_rad: so much must be asked to say anything [rad].
+        stuck_rad: who moves no more than this does not move [rad].
+    """
+    if not (asked_rad > limit_rad and moved_rad <= stuck_rad):
+        return []
+    return [
+        Fault(
+            Code.NOT_FOLLOWING,
+            f"targets swing by {asked_rad:.2f} rad, no joint moves by more than {moved_rad:.2f} rad; "
+            "are the drives on, and is the controller active?",
         )
     ]
 

@@ -92,6 +92,12 @@ class JointMap:
             into.joint_vel[joints] = signs * np.asarray(velocity, float)[places]
         else:
             into.joint_vel[joints] = np.nan
+        bad = ~np.isfinite(into.joint_pos[joints])
+        if self._measures_velocity:
+            bad |= ~np.isfinite(into.joint_vel[joints])
+        if bad.any():
+            name = self.robot_names[joints[int(np.argmax(bad))]]
+            into.spoiled = f"a joint state had an angle or speed of {name} that is no number."
         into.joint_time_s[joints] = time_s
         return True
 

@@ -52,6 +52,7 @@ def columns(joints: int, command: int) -> dict[str, tuple[tuple[int, ...], Any]]
         "others": ((), np.int64),
         "owned": ((), np.bool_),
         "rejected": ((), np.int64),
+        "spoiled": ((), np.bool_),
         "battery_v": ((), np.float64),
         "command": ((command,), np.float64),
         "command_time_s": ((), np.float64),
@@ -200,6 +201,7 @@ class DeploymentLog:
         arrays["others"][row] = sensors.others
         arrays["owned"][row] = bool(sensors.owner)
         arrays["rejected"][row] = sensors.rejected
+        arrays["spoiled"][row] = bool(sensors.spoiled)
         arrays["battery_v"][row] = sensors.battery_v
         arrays["command"][row] = command.values
         arrays["command_time_s"][row] = command.time_s

@@ -81,6 +81,7 @@ class RecordedRun:
         sensors.owner = "another owner was recorded." if arrays["owned"][row] else ""
         sensors.rejected = int(arrays["rejected"][row])
         sensors.rejection = "an unusable message was recorded."
+        sensors.spoiled = "a spoiled joint state was recorded." if arrays["spoiled"][row] else ""
         sensors.battery_v = float(arrays["battery_v"][row])
         command.values[:] = arrays["command"][row]
         command.time_s = float(arrays["command_time_s"][row])
@@ -127,6 +128,9 @@ def read_run(path: str | Path) -> RecordedRun:
         if pieces and found != header:
             raise FileFormatError(f"{part}: it is part of another log than {parts[0]}.")
         header = found
+        if "command" in arrays:
+            # Earlier logs do not have it.
+            arrays.setdefault("spoiled", np.zeros(len(arrays["command"]), dtype=bool))
         _check(arrays, header, part)
         pieces.append(arrays)
     merged = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -31,6 +31,8 @@ class SensorSnapshot:
         owner: one sentence that says who else is in charge of joints; empty if nobody is.
         rejected: so many messages could not be used since the last ``take``.
         rejection: one sentence about the last of them.
+        spoiled: one sentence about a joint state since the last ``take`` that had no numbers, which
+            others may have overwritten meanwhile; empty if none had.
         battery_v: [V]; NaN if unknown.
     """
 
@@ -44,7 +46,7 @@ class SensorSnapshot:
         self.others = 0
         self.owner = ""
         self.rejected = 0
-        self.rejection = ""
+        self.rejection = self.spoiled = ""
         self.battery_v = float("nan")
 
     def add_imu(
@@ -86,8 +88,9 @@ class SensorSnapshot:
         into.num_imu = self.num_imu
         into.others, into.owner = self.others, self.owner
         into.rejected, into.rejection = self.rejected, self.rejection
-        into.battery_v = self.battery_v
+        into.spoiled, into.battery_v = self.spoiled, self.battery_v
         self.num_imu = self.rejected = 0
+        self.spoiled = ""
 
 
 class CommandSnapshot:

@@ -8,14 +8,25 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.deploy import guards
 from legged_skills.sim2real.deploy.attitude import Attitude
 from legged_skills.sim2real.deploy.config import DeployConfig
-from legged_skills.sim2real.deploy.guards import Fault, Faults
+from legged_skills.sim2real.deploy.guards import Code, Fault, Faults
 from legged_skills.sim2real.deploy.snapshot import NEVER, SensorSnapshot
 from legged_skills.sim2real.deploy.states import State
 
 _MOVED_RAD = 0.1
 """Joints that say the same while their targets change by this are frozen [rad]."""
+_STUCK_RAD, _STUCK_TIMES, _SWUNG = 0.1, 3, 0.4
+"""Drives that take no targets: for so many times following_s no joint moves by more than so much
+[rad], though some target swings: its standard deviation is more than this share of what a joint may
+be off. Who stands on stiff legs and is pushed has a share of at most 0.24 (ANYmal C, full gap; OP3
+0.20), who is not heard one of 0.54 to 1.2."""
+_APPARENT = 2.0
+"""Where speeds are measured, angles may seem so many times as fast as a joint may be: messages come
+at uneven times."""
 _TURNED_RAD = 0.2
 """So is an orientation that stays the same while the gyroscope turns by this [rad]."""
+
+_POLICY_ACTS = (State.POLICY, State.STOPPING)
+"""The states in which a policy may move the robot: a stop begins with the policy standing."""
 
 
 class Watch:
@@ -42,6 +53,12 @@ class Watch:
         self.joint_vel = np.full(joints, np.nan)
         self.overruns = self.missed = 0
         self._spec, self._config = spec, config
+        # Angles as they change from message to message, also where the robot measures speeds.
+        self._pos_rate = np.full(joints, np.nan)
+        # What was said and asked in the last control steps with a policy's targets in force.
+        window = 1 + round(_STUCK_TIMES * config.following_s / spec.control_period_s)
+        self._followed, self._asked = np.zeros((window, joints)), np.zeros((window, joints))
+        self._window_steps = 0
         self._lower, self._upper = limits
         self._before_s = NEVER
         self._off_since_s: float | None = None
@@ -102,6 +119,8 @@ class Watch:
             faults += guards.not_finite(names, "angle", sensors.joint_pos)
             if self._spec.measures_joint_velocity:
                 faults += guards.not_finite(names, "speed", sensors.joint_vel)
+        if sensors.spoiled and not faults:
+            faults.append(Fault(Code.NOT_FINITE, sensors.spoiled))
         return faults
 
     def _check_joints(
@@ -112,6 +131,11 @@ class Watch:
             names, sensors.joint_pos, self._lower, self._upper, config.joint_margin_rad
         )
         faults += guards.joint_speed(names, self.joint_vel, config.joint_speed_radps)
+        if self._spec.measures_joint_velocity and not faults:
+            faults += guards.joint_speed(
+                names, self._pos_rate, _APPARENT * config.joint_speed_radps
+            )
+        faults += self._check_stuck(sensors, state, targets)
         # A policy's targets are meant to be off: that is what makes torque.
         if targets is None or state not in (State.RAMP, State.READY):
             self._off_since_s = None
@@ -130,19 +154,38 @@ class Watch:
             config.following_s,
         )
 
+    def _check_stuck(
+        self, sensors: SensorSnapshot, state: State, targets: np.ndarray | None
+    ) -> Faults:
+        """A controller that is off, or in other hands, moves no joint, whatever is asked."""
+        if state not in _POLICY_ACTS or targets is None:
+            self._window_steps = 0
+            return []
+        row = self._window_steps % len(self._asked)
+        self._followed[row], self._asked[row] = sensors.joint_pos, targets
+        self._window_steps += 1
+        if self._window_steps < len(self._asked):
+            return []
+        return guards.nothing_follows(
+            float(self._asked.std(axis=0).max()),
+            float(np.ptp(self._followed, axis=0).max()),
+            _SWUNG * self._config.following_error_rad,
+            _STUCK_RAD,
+        )
+
     def _check_frozen(
         self, now_s: float, sensors: SensorSnapshot, state: State, targets: np.ndarray | None
     ) -> Faults:
-        """A robot at rest may well say the same: looked at while a policy moves it only."""
+        """A robot at rest may well say the same: looked at while a policy moves it, or stops."""
         newest_s = float(sensors.joint_time_s.max())
         if (
-            state is not State.POLICY
+            state not in _POLICY_ACTS
             or targets is None
             or not np.array_equal(sensors.joint_pos, self._said)
         ):
             self._said[:], self._said_s = sensors.joint_pos, newest_s
             self._asked_low[:], self._asked_high[:] = np.inf, -np.inf
-        if state is not State.POLICY or targets is None:
+        if state not in _POLICY_ACTS or targets is None:
             return []
         np.minimum(self._asked_low, targets, out=self._asked_low)
         np.maximum(self._asked_high, targets, out=self._asked_high)
@@ -156,9 +199,9 @@ class Watch:
         return faults
 
     def _differentiate(self, sensors: SensorSnapshot) -> None:
-        if self._spec.measures_joint_velocity:
+        measured = self._spec.measures_joint_velocity
+        if measured:
             self.joint_vel[:] = sensors.joint_vel
-            return
         with np.errstate(invalid="ignore"):  # never less never
             elapsed = sensors.joint_time_s - self._pos_s
         # Messages that arrive together would seem infinitely fast.
@@ -166,7 +209,9 @@ class Watch:
         if not due.any():
             return
         known = due & np.isfinite(elapsed)
-        self.joint_vel[known] = (sensors.joint_pos - self._pos)[known] / elapsed[known]
+        self._pos_rate[known] = (sensors.joint_pos - self._pos)[known] / elapsed[known]
+        if not measured:
+            self.joint_vel[known] = self._pos_rate[known]
         self._pos[due], self._pos_s[due] = sensors.joint_pos[due], sensors.joint_time_s[due]
 
 

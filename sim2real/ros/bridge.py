@@ -8,7 +8,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import String
@@ -40,7 +41,7 @@ from legged_skills.sim2real.deploy.states import GUARDED, OPERATOR_EVENTS, Event
 from legged_skills.sim2real.ros import drivers
 from legged_skills.sim2real.ros.bridge_config import BridgeConfig, bridge_config_of
 from legged_skills.sim2real.ros.listeners import Listeners
-from legged_skills.sim2real.ros.node_parameters import declare
+from legged_skills.sim2real.ros.node_parameters import declare, require_known
 from legged_skills.sim2real.ros.report import Report
 from legged_skills.sim2real.ros.topics import BRIDGE_NODE, DIAGNOSTICS
 
@@ -89,6 +90,8 @@ class _Parts:
         )
         attitude = self.controller.watch.attitude
         self.report = Report(node, self.bundle, self.driver, self.loop.timing, attitude)
+        # Why a fault was told while a step hung, which does not know of it.
+        self.overtaken = ""
 
     def close(self) -> None:
         self.listeners.close()
@@ -106,17 +109,20 @@ class BridgeNode(LifecycleNode):
         output: of the last control step, or None.
     """
 
-    def __init__(self, robot: str = "anymal_c", **overrides: Any) -> None:
+    def __init__(
+        self, robot: str = "anymal_c", forced: Sequence[Parameter] = (), **overrides: Any
+    ) -> None:
         """Declares the parameters; rclpy must have been started.
 
         Args:
             robot: default of the parameter "robot", which decides on all other defaults.
+            forced: parameters that hold whatever the process was told.
             overrides: defaults of other parameters.
 
         Raises:
             SettingsError: a parameter's value is not usable.
         """
-        super().__init__(BRIDGE_NODE)
+        super().__init__(BRIDGE_NODE, parameter_overrides=list(forced))
         about = ParameterDescriptor(
             description="Name of the robot.",
             additional_constraints="One of: " + ", ".join(robots.names()) + ".",
@@ -132,6 +138,7 @@ class BridgeNode(LifecycleNode):
             known["deploy" if hasattr(deploy, name) else "bridge"][name] = value
         self.deploy = declare(self, replaced(deploy, known["deploy"]), ["robot"])
         self.config = declare(self, replaced(config, known["bridge"]))
+        require_known(self)
         if self.config.dry_run:
             # Joints that nobody moves do not follow.
             self.deploy = replaced(
@@ -146,6 +153,9 @@ class BridgeNode(LifecycleNode):
         # So many times whatever had been asked for, and was not done yet, was called off.
         self._called_off = 0
         self._failure = ""
+        self._noted = ""
+        # The fault that was latched when the node was cleaned up.
+        self._unreset = ""
         for service in self.services:
             if service.service_name.endswith("/change_state"):
                 service.callback = self._change(service.callback)
@@ -201,6 +211,9 @@ class BridgeNode(LifecycleNode):
             self.get_logger().fatal(f"not configured: {type(error).__name__}: {error}")
             return _FAILURE
         bundle, config = self._parts.bundle, self.config
+        if self._unreset:
+            # A fault wants a reset, whoever configures the node meanwhile.
+            self._parts.controller.fail(self._unreset)
         self._parts.driver.on_button = lambda name: self._button(name)
         self.get_logger().info(
             f"{bundle.robot} {bundle.task}, {bundle.name} ({bundle.sha256[:16]}), "
@@ -213,6 +226,7 @@ class BridgeNode(LifecycleNode):
         """Starts the control loop, idle; nothing moves."""
         assert self._parts is not None
         self._told, self.output, self._failure = None, None, ""
+        self._parts.overtaken = ""
         self._release(self._parts)
         self._parts.driver.mute(False)
         self._parts.loop.start()
@@ -294,6 +308,8 @@ class BridgeNode(LifecycleNode):
             )
         if ended:
             self._release(parts)
+        controller = parts.controller
+        self._unreset = controller.notice if controller.state is State.FAULT else ""
         parts.close()
         self.output = None
         if parts.log is not None and parts.log.error:
@@ -323,7 +339,13 @@ class BridgeNode(LifecycleNode):
         parts.listeners.read(now_s, command)
         heard_s = float(sensors.joint_time_s.max())
         with parts.deciding:
+            self._catch_up(parts)
+            before = parts.controller.joint_targets.copy()
             output = parts.controller.tick(now_s, sensors, command)
+            late = self._catch_up(parts)
+            if late is not None:
+                # What it decided is of another time.
+                parts.controller.joint_targets[:], output = before, late
             # Nobody may be waiting for a step any more that comes when the loop shall end.
             wanted = not parts.loop.ending
             if wanted:
@@ -334,6 +356,18 @@ class BridgeNode(LifecycleNode):
             parts.log.record(now_s, sensors, command, output, time.monotonic() - now_s)
         age_s = now_s - heard_s
         return age_s if age_s < 1.0 else None
+
+    def _catch_up(self, parts: _Parts) -> Output | None:
+        """Makes the fault that was told while a step hung the controller's.
+
+        Returns:
+            What is decided then; None if there was none, or the robot was at rest.
+        """
+        sentence, parts.overtaken = parts.overtaken, ""
+        if sentence and not parts.loop.ending:
+            parts.driver.mute(False)
+        moves = parts.controller.state in GUARDED
+        return parts.controller.fail(sentence) if sentence and moves else None
 
     def _carry_out(self, parts: _Parts, output: Output, heard_s: float) -> None:
         """Does what a step has decided; its newest sensor values came at ``heard_s`` [s]."""
@@ -476,6 +510,23 @@ class BridgeNode(LifecycleNode):
         except Exception as error:
             self._fail(parts, f"the driver failed ({error!r}).")
         self._watch_loop(parts)
+        self._report_notice(parts)
+
+    def _report_notice(self, parts: _Parts) -> None:
+        """Logs why the state is what it is, once."""
+        output, notice = self.output, parts.controller.notice
+        if output is None or notice == self._noted:
+            return
+        if not notice and output.state is State.FAULT:
+            # Told while a step hangs, which does not know of it yet.
+            return
+        self._noted = notice
+        if not notice or notice == self._failure:
+            return
+        if output.state is State.FAULT:
+            self.get_logger().error(f"{output.state.value}: {notice}")
+        else:
+            self.get_logger().warning(notice)
 
     def _watch_loop(self, parts: _Parts) -> None:
         """Tells of a control loop that is dead or hangs, which cannot tell itself."""
@@ -487,7 +538,9 @@ class BridgeNode(LifecycleNode):
             # Late is no fault of a robot that rests; a loop that comes back says so.
             return
         # Not by the controller, which may be in the hands of the thread that hangs; if that comes
-        # back, it finds itself late.
+        # back, it is told, and what it wanted to send is not sent.
+        parts.overtaken = self._noted = sentence
+        parts.driver.mute()
         fault = Fault(Code.LATE_LOOP, sentence)
         damp = output.publish and self.deploy.fault_behaviour == "damp"
         self.output = output = dataclasses.replace(

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLInvalidROSArgsError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import ok, remove_ros_args, try_shutdown
 
@@ -20,7 +22,10 @@ from legged_skills.sim2real.ros.processes import StopSignals, orphaned
 
 _SWITCH_S = 0.0005
 """Threads of Python change places after so long, so that no callback delays a control step [s]."""
-USAGE = "usage: policy_bridge [--autostart] [--ros-args -p robot:=op3 -p bundle:=walk.onnx ...]"
+USAGE = (
+    "usage: policy_bridge [--autostart] [--dry-run] "
+    "[--ros-args -p robot:=op3 -p bundle:=walk.onnx ...]"
+)
 
 
 def run(node: BridgeNode, autostart: bool) -> int:
@@ -71,13 +76,20 @@ def run(node: BridgeNode, autostart: bool) -> int:
         executor.shutdown()
 
 
-def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: Any) -> int:
+def start(
+    robot: str,
+    autostart: bool,
+    ros_arguments: list[str],
+    forced: Sequence[Parameter] = (),
+    **overrides: Any,
+) -> int:
     """Runs a bridge in this process.
 
     Args:
         robot: default of the parameter "robot".
         autostart: configure and activate at once, which moves nothing.
         ros_arguments: as after a ROS 2 command, ``--ros-args ...``.
+        forced: parameters that hold whatever ``ros_arguments`` say.
         overrides: defaults of other parameters.
 
     Returns:
@@ -90,7 +102,7 @@ def start(robot: str, autostart: bool, ros_arguments: list[str], **overrides: An
     require_domain()
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = BridgeNode(robot, **overrides)
+        node = BridgeNode(robot, forced, **overrides)
         try:
             refused = take_priority(node.config.realtime_priority)
             if refused:
@@ -111,10 +123,12 @@ def main() -> int:
     try:
         # Launch files may leave an argument empty.
         arguments = [argument for argument in remove_ros_args(sys.argv)[1:] if argument]
-        if any(argument != "--autostart" for argument in arguments):
+        if set(arguments) - {"--autostart", "--dry-run"}:
             print(USAGE, file=sys.stderr)
             return 2
-        return start("anymal_c", "--autostart" in arguments, sys.argv[1:])
+        # A parameter may be undone by another file; this may not.
+        forced = [Parameter("dry_run", value=True)] if "--dry-run" in arguments else []
+        return start("anymal_c", "--autostart" in arguments, sys.argv[1:], forced)
     except (LeggedSkillsError, RCLInvalidROSArgsError) as error:
         print(error, file=sys.stderr)
         return 2

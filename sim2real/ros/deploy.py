@@ -34,6 +34,8 @@ _FORGOTTEN_S = 25.0
 """Nodes that were killed are forgotten after so long: Fast DDS has a lease of 20 s [s]."""
 _MOMENT_S = 1.0
 """So long after Enter a request that is refused is made again without a question [s]."""
+_REASON_S = 1.0
+"""The reason of a fault comes so long after the state at most [s]."""
 _RAMP_S = 90.0
 _ANY_TILT_DEG = 180.0
 _TIMING = ("period_error_p99_ms", "missed_deadlines", "sensor_to_command_p99_ms", "steps")
@@ -131,9 +133,11 @@ class _Deployment:
         if run.twin is not None:
             figures = str(run.out / "twin.json")
             twin = ["-m", "legged_skills", "twin", *run.twin, "--json", figures]
+            self._require_alone()
             self._child("twin", [sys.executable, *twin])
             self._wait(lambda: self.observer.heard > 0, _START_S, "the twin was not heard")
-        self._require_no_bridge()
+        else:
+            self._require_no_bridge()
         parameters = {
             "robot": robot,
             "bundle": str(run.bundle_file),
@@ -143,12 +147,24 @@ class _Deployment:
         }
         if run.recover:
             parameters["tilt_limit_deg"] = f"{_ANY_TILT_DEG:.1f}"
-        words = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
+        # By the node's name: what a file says for that wins over what is said for all nodes.
+        given = [f"{BRIDGE_NODE}:{name}:={value}" for name, value in parameters.items()]
+        words = [word for item in given for word in ("-p", item)]
         if run.params is not None:
             words = ["--params-file", str(run.params), *words]
-        bridge = ["-m", BRIDGE_MODULE, "--autostart", "--ros-args", *words]
+        flags = ["--autostart", *(["--dry-run"] if run.dry_run else [])]
+        bridge = ["-m", BRIDGE_MODULE, *flags, "--ros-args", *words]
         self._child("bridge", [sys.executable, *bridge])
         self._wait(lambda: self.operator.state is not None, _START_S, "the bridge was not heard")
+
+    def _require_alone(self) -> None:
+        """Raises if there is a bridge already, or a twin."""
+        self._require_no_bridge()
+        # Discovered by now. A twin speaks often; one that was killed does not any more.
+        if self.observer.heard > 0:
+            raise DeploymentError(
+                "there is a twin already, whose robot would be taken for the new one: end it first."
+            )
 
     def _require_no_bridge(self) -> None:
         """Raises if a bridge is there already: what is asked of one, all of them do."""
@@ -220,7 +236,7 @@ class _Deployment:
         def there() -> bool:
             if self.operator.state is State.FAULT:
                 # The reason comes just after the state.
-                self.operator.until(lambda: bool(self.operator.notice), 1.0)
+                self.operator.until(lambda: bool(self.operator.notice), _REASON_S)
                 raise DeploymentError(f"not {state.value}: {self.operator.notice}")
             return self.operator.state is state
 
@@ -261,14 +277,18 @@ class _Deployment:
         run, operator = self.run, self.operator
         begin = time.monotonic()
         settle_s = min(SETTLE_S.get(run.bundle.task, 2.0), 0.5 * run.seconds)
+        counted_s = None
         while (elapsed := time.monotonic() - begin) < run.seconds:
             operator.spin()
             if self._ended() or operator.state is not State.POLICY:
                 break
-            self.observer.counting = elapsed > settle_s and self.observer.falls == 0
+            if self.observer.falls and not run.recover and counted_s is None:
+                counted_s = elapsed
+            self.observer.counting = elapsed > settle_s and counted_s is None
         self.observer.counting = False
         self.acted_s = min(time.monotonic() - begin, run.seconds)
-        self.share = max(0.0, self.acted_s - settle_s) / (run.seconds - settle_s)
+        counted_s = self.acted_s if counted_s is None else counted_s
+        self.share = max(0.0, counted_s - settle_s) / (run.seconds - settle_s)
 
     def _ended(self) -> bool:
         if self.stop.asked:
@@ -292,6 +312,11 @@ class _Deployment:
             )
             if not self.stop.hurry:
                 self._require_alive()
+        if operator.state is State.FAULT:
+            # The reason comes just after the state.
+            operator.until(
+                lambda: bool(operator.notice) or self.stop.hurry or self._dead(), _REASON_S
+            )
 
     def close(self) -> None:
         """Ends all processes: the bridge first, which stops the robot before it ends."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PointStamped, Twist, TwistStamped
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import Joy
 
@@ -19,7 +19,9 @@ from legged_skills.sim2real.deploy.snapshot import CommandSnapshot
 from legged_skills.sim2real.ros.bridge_config import BridgeConfig
 from legged_skills.sim2real.ros.topics import BALL, TARGET
 
-_QOS = QoSProfile(depth=1)
+_ASKED = QoSProfile(depth=1)
+_SEEN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Cameras publish as sensors do; who publishes reliably is heard, too."""
 
 
 class Listeners:
@@ -59,10 +61,12 @@ class Listeners:
             self._subscribe(kind, config.cmd_vel_topic, self._velocity)
             self._subscribe(Joy, config.joy_topic, self._joystick)
         else:
-            self._subscribe(PointStamped, BALL, lambda m: self._point(m, intake.ball))
-            self._subscribe(PointStamped, TARGET, lambda m: self._point(m, intake.target))
+            self._subscribe(PointStamped, BALL, lambda m: self._point(m, intake.ball), _SEEN)
+            self._subscribe(PointStamped, TARGET, lambda m: self._point(m, intake.target), _SEEN)
 
-    def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> None:
+    def _subscribe(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = _ASKED
+    ) -> None:
         def careful(message: Any) -> None:
             # Without a command the robot stands; the bridge must not end by a strange one.
             try:
@@ -74,7 +78,7 @@ class Listeners:
                     throttle_duration_sec=1.0,
                 )
 
-        made = self._node.create_subscription(kind, topic, careful, _QOS)
+        made = self._node.create_subscription(kind, topic, careful, qos)
         self._made.append(lambda: self._node.destroy_subscription(made))
 
     def close(self) -> None:

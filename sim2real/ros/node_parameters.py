@@ -1,5 +1,6 @@
 """ROS parameters made of settings that describe themselves; needs rclpy."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -33,6 +34,22 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
                 IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))
             ]
     return made
+
+
+def require_known(node: Node) -> None:
+    """Checks that all parameters that a node was started with are its own.
+
+    To be called when all are declared. A misspelt limit would be one that does not hold.
+
+    Raises:
+        SettingsError: there is one of another name.
+    """
+    given = node._parameter_overrides  # pyright: ignore[reportPrivateUsage]
+    for name in given:
+        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            known = sorted(node._parameters)  # pyright: ignore[reportPrivateUsage]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise SettingsError(f"there is no parameter {name}; did you mean {near[0]}?")
 
 
 def declare(node: Node, config: Config, leave_out: Sequence[str] = ()) -> Config:

@@ -26,14 +26,16 @@ def errors(
         time_s: (T,) [s].
         velocity: (T, 3) forward, to the left [m/s] and turning [rad/s], in the heading frame.
         command: (3,) the same.
-        window_s: length of what is averaged [s]; what is left of the time is not counted.
+        window_s: length of what is averaged [s]; what is left of the time is not counted. Of less
+            time than that, all is averaged.
 
     Returns:
         Mean over windows of the size of the velocity's error [m/s] and of the turning rate's
-        [rad/s]; NaN without a whole window.
+        [rad/s]; NaN without two times.
     """
     if len(time_s) < 2:
         return float("nan"), float("nan")
+    window_s = min(window_s, time_s[-1] - time_s[0])
     window = ((time_s - time_s[0]) // window_s).astype(int)
     whole = int((time_s[-1] - time_s[0] + 1e-6) // window_s)
     means = [velocity[window == k].mean(axis=0) for k in range(whole) if (window == k).any()]

@@ -79,7 +79,11 @@ KINDS: Mapping[str, FaultKind] = {
         "left: from the front at 180; 0.1 s unless told.",
         keys=_keys(n=50.0, deg=90.0),
     ),
-    "battery": FaultKind(effect="The battery has this voltage without load.", keys=_keys(v=10.5)),
+    "battery": FaultKind(
+        effect="The battery has this voltage without load, 0.5 to 1.5 times the nominal one; the "
+        "default is low for OP3.",
+        keys=_keys(v=10.5),
+    ),
     "tilt": FaultKind(
         effect="The base is rolled by this angle, at 6 rad/s.", keys=_keys(deg=70.0), once=True
     ),
@@ -172,6 +176,9 @@ def parse(text: str, now_s: float, joint_names: tuple[str, ...]) -> Fault:
     for key in ("ms", "n", "v"):
         if float(keys.get(key, 0.0)) < 0.0:
             raise SettingsError(f"{name}: {key} is {keys[key]}, expected at least 0.")
+    missing = float(keys["n"]) if name == "wrong_length" else 1.0
+    if missing < 1.0 or missing != round(missing):
+        raise SettingsError(f"{name}: n is {missing:g}, expected a whole number of at least 1.")
     if seconds <= 0.0:
         raise SettingsError(f"{name}: for is {seconds:g}, expected more than 0.")
     return Fault(name, streams, keys, now_s + seconds)

@@ -21,6 +21,8 @@ from legged_skills.sim2real.twin.op3_manager import BUTTONS, MODULES, Op3Manager
 from legged_skills.sim2real.twin.robot import TwinRobot, clean_gap
 
 _NOTHING = np.zeros(0)
+_BATTERY = (0.5, 1.5)
+"""Voltages that a battery may be given, over the nominal one: drives are simulated so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +177,21 @@ class Twin:
         fault = self.faults.inject(text)
         if fault is not None and fault.name == "tilt":
             self.robot.tip_over(np.deg2rad(fault.number("deg")))
+        elif fault is not None and fault.name == "battery":
+            nominal, volts = self.interface.battery_v, fault.number("v")
+            low, high = _BATTERY[0] * nominal, _BATTERY[1] * nominal
+            if not low <= volts <= high:
+                self.faults.inject("clear battery")
+                raise SettingsError(
+                    f"battery: v is {volts:g} V, expected {low:g} to {high:g} V, as "
+                    f"{self.config.robot} has {nominal:g} V."
+                )
         elif fault is not None and fault.name in ("module", "button"):
             name, manager = str(fault.keys["name"]), self.manager
-            known = MODULES if fault.name == "module" else BUTTONS
+            known = (*MODULES, "none") if fault.name == "module" else BUTTONS
             if manager is None:
                 raise SettingsError(f"{self.config.robot} has no {fault.name}.")
-            if name not in (*known, "none"):
+            if name not in known:
                 raise SettingsError(
                     f"there is no {fault.name} {name!r}, expected one of {', '.join(known)}."
                 )

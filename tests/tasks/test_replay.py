@@ -7,9 +7,13 @@ import pytest
 
 from legged_skills import robots
 from legged_skills.robots.console import write_bytes
-from legged_skills.robots.errors import ContractError, FileFormatError
+from legged_skills.robots.errors import ContractError, FileFormatError, SettingsError
 from legged_skills.sim2real.bundle import Bundle
+from legged_skills.sim2real.deploy.config import config_of
+from legged_skills.sim2real.deploy.controller import Controller
+from legged_skills.sim2real.deploy.log import DeploymentLog
 from legged_skills.sim2real.deploy.recorded_run import RecordedRun
+from legged_skills.sim2real.deploy.snapshot import CommandSnapshot, SensorSnapshot
 from legged_skills.tasks.commands import load_policy, recovering, timing
 from legged_skills.tasks.evaluate_walk import shipped_policy
 from legged_skills.tasks.export import export_bytes, policy_bundle
@@ -107,3 +111,21 @@ def test_policy_of_a_recording_that_also_gets_up() -> None:
         runtime.step()
     targets_off, handed_off, _ = compare_training(found, runtime)
     assert targets_off <= 1e-5 and handed_off <= 1e-4
+
+
+@pytest.mark.parametrize("given", ["log", "log.000.npz"])
+def test_a_recording_is_not_overwritten(bundle: Bundle, tmp_path: Path, given: str) -> None:
+    log = DeploymentLog(tmp_path / "log", bundle, config_of("anymal_c"))
+    controller, sensors = Controller(bundle, config_of("anymal_c")), SensorSnapshot(12)
+    command = CommandSnapshot(len(bundle.header.command))
+    log.record(1.0, sensors, command, controller.tick(1.0, sensors, command))
+    log.close()
+    part = tmp_path / "log.000.npz"
+    before = part.read_bytes()
+    for options, words in (
+        ({"joint_log": part}, "is a part of the log, expected the name of another file"),
+        ({"joint_log": tmp_path / "joints.csv"}, "file name that ends in .npz"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            Replay(log=tmp_path / given, **options).run()
+        assert part.read_bytes() == before and list(tmp_path.iterdir()) == [part]

@@ -26,8 +26,8 @@ SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 COMMAND_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest targets matter; a subscriber that wants them surely gets them."""
 
-
 _ROUNDING = 1e-9
+_NONE = np.full(3, np.nan)
 _SENT_WITHIN_S = 0.5
 """Sending targets that takes longer hangs [s]."""
 
@@ -114,13 +114,15 @@ class Driver:
         """Takes in an IMU sample; quaternions are xyzw there."""
         now = time.monotonic()
         q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
-        # REP 145: an orientation that there is none of has a first covariance of -1.
+        # REP 145: what there is none of has a first covariance of -1.
         there = message.orientation_covariance[0] != -1.0
+        turns = message.angular_velocity_covariance[0] != -1.0
+        accelerates = message.linear_acceleration_covariance[0] != -1.0
         with self._lock:
             self._live.add_imu(
                 now,
-                np.array([w.x, w.y, w.z]),
-                np.array([a.x, a.y, a.z]),
+                np.array([w.x, w.y, w.z]) if turns else _NONE,
+                np.array([a.x, a.y, a.z]) if accelerates else _NONE,
                 np.array([q.w, q.x, q.y, q.z]) if there else None,
             )
         self.imu_messages += 1

@@ -48,6 +48,18 @@ def test_op3s_own_orientation_is_not_believed():
     assert attitude.usable
 
 
+def test_the_filter_does_not_begin_with_an_accelerometer_that_says_nothing():
+    attitude = Attitude(config_of("op3"))
+    for time_s, felt in ((1.0, [0.0, 0.0, 0.0]), (1.01, [0.0, 0.0, 4.8]), (1.02, [15.0, 0.0, 0.0])):
+        attitude.update(_samples((time_s, [0, 0, 0], felt)))
+        assert not attitude.usable and np.isnan(attitude.gravity_b).all()
+    attitude.update(_samples((1.03, [0, 0, 0], [0.0, 9.8, 0.0])))
+    np.testing.assert_allclose(attitude.gravity_b, [0.0, -1.0, 0.0], atol=1e-6)
+    # Later it may be anything for a moment.
+    attitude.update(_samples((1.04, [0, 0, 0], [0.0, 0.0, 0.0])))
+    assert attitude.usable
+
+
 def test_filter_is_that_of_training():
     rng, filter_ = np.random.default_rng(4), AttitudeFilter(1)
     attitude = Attitude(config_of("op3"))

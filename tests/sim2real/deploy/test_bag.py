@@ -49,3 +49,23 @@ def test_a_bag_holds_what_the_log_holds(bench, tmp_path):
     assert found["/imu"][0].linear_acceleration.z == pytest.approx(9.80665, abs=0.1)
     with pytest.raises(FileFormatError, match="cannot be written"):
         write_bag(tmp_path / "log", tmp_path / "bag")
+
+
+def test_of_a_bag_that_is_interrupted_nothing_is_left(bench, tmp_path, monkeypatch):
+    from rosbags.rosbag2 import Writer
+
+    from legged_skills.sim2real.deploy.bag import write_bag
+
+    log = DeploymentLog(tmp_path / "log", bench.controller.bundle, bench.config)
+    for _ in range(5):
+        log.record(bench.now_s, bench.sensors, bench.command, bench.tick())
+    log.close()
+    before = sorted(tmp_path.iterdir())
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Writer, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(tmp_path / "log", tmp_path / "bag")
+    assert sorted(tmp_path.iterdir()) == before

@@ -785,3 +785,59 @@ def test_command_of_before_the_start_is_none(bench):
     assert bench.command.time_s == NEVER
     bench.bring(State.POLICY)
     assert not bench.ticks(0.2).commanded
+
+
+def test_after_a_fault_the_target_of_a_joint_without_power_waits_where_that_is(bench):
+    """So that power that comes back does not throw it."""
+    bench.bring(State.POLICY)
+    bench.ticks(1.0)
+    held = bench.tick(lambda sensors: _tilted(bench, sensors))
+    assert held.state is State.FAULT and held.publish
+    held = held.joint_targets.copy()
+    low, high = bench.controller._lower, bench.controller._upper
+    fallen = np.where(held[2] + 1.2 < high[2], held[2] + 1.2, held[2] - 1.2)
+
+    angle = float(held[2])
+
+    def off(sensors):
+        nonlocal angle
+        angle += float(np.clip(fallen - angle, -0.05, 0.05))
+        sensors.joint_pos[:] = held
+        sensors.joint_pos[2] = angle
+
+    while abs(angle - held[2]) <= 1.0:
+        bench.tick(off)
+    steps = round(bench.config.following_s / bench.period_s)
+    most = bench.config.ramp_speed_radps * bench.period_s * (1 + 1e-9)
+    for _ in range(steps - 2):
+        bench.tick(off)
+    np.testing.assert_array_equal(bench.output.joint_targets, held)
+    before = held.copy()
+    for _ in range(steps + round(2.0 / most)):
+        now = bench.tick(off).joint_targets
+        assert np.abs(now - before).max() <= most
+        before = now.copy()
+    np.testing.assert_allclose(before[2], np.clip(fallen, low[2], high[2]))
+    np.testing.assert_array_equal(np.delete(before, 2), np.delete(held, 2))
+    assert bench.output.state is State.FAULT
+
+
+@pytest.mark.parametrize("blinding", [_nan, lambda sensors: sensors.reject("it has no length.")])
+def test_who_does_not_know_where_joints_are_holds_what_was_held(bench, blinding):
+    bench.bring(State.POLICY)
+    bench.ticks(1.0)
+    held = bench.tick(blinding).joint_targets.copy()
+    for _ in range(round(3.0 / bench.period_s)):
+        bench.tick(lambda sensors: np.copyto(sensors.joint_pos, held + 1.1))
+    assert bench.output.state is State.FAULT
+    np.testing.assert_array_equal(bench.output.joint_targets, held)
+
+
+def _tilted(bench, sensors):
+    """The base lies on its side."""
+    w, x, y, z = bench.config.imu_mounting_wxyz
+    half = 0.5**0.5
+    # Turned by 90 degrees about x, then mounted.
+    sensors.imu[0, 7:11] = half * np.array([w - x, w + x, y - z, y + z])
+    sensors.imu[0, 4:7] = [0.0, 9.8, 0.0]
+    sensors.imu[0, 0] += 1.0

@@ -68,6 +68,10 @@ CASES = [
     (guards.not_following, (NAMES, at(0.1, 0.7), 0.4, 0.6, 0.5), None),
     (guards.not_following, (NAMES, at(0.1, 0.7), 0.5, 0.6, 0.5), None),
     (guards.not_following, (NAMES, at(0.1, -0.7), 0.51, 0.6, 0.5), "knee is 0.700 rad from its"),
+    (guards.nothing_follows, (0.6, 0.0, 0.6, 0.05), None),
+    (guards.nothing_follows, (0.7, 0.06, 0.6, 0.05), None),
+    (guards.nothing_follows, (0.7, NAN, 0.6, 0.05), None),
+    (guards.nothing_follows, (0.7, 0.05, 0.6, 0.05), "targets swing by 0.70 rad, no joint moves"),
     (guards.tilt, (_gravity(0.0), 55.0), None),
     (guards.tilt, (_gravity(54.9), 55.0), None),
     (guards.tilt, (_gravity(55.1), 55.0), "the base is tilted by 55 degrees, at most 55"),
@@ -101,6 +105,7 @@ CASES = [
 CODES = {
     guards.imu_not_finite: Code.NOT_FINITE,
     guards.frozen: Code.FROZEN_SENSORS,
+    guards.nothing_follows: Code.NOT_FOLLOWING,
 }
 
 
@@ -124,7 +129,7 @@ def test_every_check_is_tested_with_and_without_a_fault():
         and function.__module__ == guards.__name__
         and name != "within_s"
     }
-    assert len(checks) == 17
+    assert len(checks) == 18
     assert {check for check, _, words in CASES if words is None} == checks
     assert {check for check, _, words in CASES if words is not None} == checks
 

@@ -80,6 +80,20 @@ def test_what_is_no_number_is_passed_on():
     np.testing.assert_array_equal(np.isnan(into.joint_pos), [False, True, False])
 
 
+def test_what_was_no_number_is_remembered_until_it_is_taken():
+    joints, into, taken = _map(), SensorSnapshot(3), SensorSnapshot(3)
+    assert joints.read(list(NAMES), [0.0, float("nan"), 0.0], [0.0] * 3, 1.0, into)
+    assert joints.read(list(NAMES), [0.0] * 3, [0.0] * 3, 1.1, into)
+    into.take(taken)
+    assert "knee" in taken.spoiled and into.spoiled == ""
+    assert joints.read(list(NAMES), [0.0] * 3, [0.0, 0.0, float("inf")], 1.2, into)
+    assert "ankle" in into.spoiled
+    into.take(taken)
+    # Where a robot tells no speeds, it is no fault that there are none.
+    assert _map(velocity=False).read(list(NAMES), [0.0] * 3, [float("nan")] * 3, 1.3, into)
+    assert into.spoiled == ""
+
+
 @pytest.mark.parametrize(
     ("names", "signs", "offsets", "message"),
     [

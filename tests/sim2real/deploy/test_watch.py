@@ -107,8 +107,11 @@ def test_following_is_watched_until_the_policy_takes_over(robot):
     codes = [robot.step(State.READY) for _ in range(allowed + 5)]
     assert codes[0] == codes[allowed - 1] == [] and codes[-1] == [Code.NOT_FOLLOWING]
     robot.sensors.joint_pos[:] = robot.targets
+    robot.step(State.READY)
     assert robot.step(State.READY) == []
-    robot.sensors.joint_pos[3] += robot.config.following_error_rad + 0.01
+    robot.sensors.joint_pos[3] += 0.5 * robot.config.following_error_rad
+    robot.step(State.READY)
+    robot.sensors.joint_pos[3] += 0.5 * robot.config.following_error_rad + 0.01
     # The time counts anew.
     assert robot.step(State.READY) == []
 
@@ -165,6 +168,67 @@ def test_joints_that_say_the_same_are_frozen_if_targets_move(robot):
     assert set(steps(1e-2)) == {Code.FROZEN_SENSORS}
     robot.sensors.joint_pos[1] += 1e-3
     assert robot.step(State.POLICY) == []
+
+
+@pytest.mark.parametrize("state", [State.POLICY, State.STOPPING])
+def test_drives_that_take_no_targets_are_noticed(robot, state):
+    """As those of a controller that is switched off: the joints only tremble."""
+    steps = 3 * round(robot.config.following_s / robot.spec.control_period_s)
+    # The standard deviation of a sine is 0.71 of that.
+    swing = 0.6 * robot.config.following_error_rad
+
+    def run(moved_rad: float) -> list:
+        codes = []
+        for step in range(2 * steps):
+            wave = np.sin(2.0 * np.pi * step / steps)
+            robot.targets[3] = robot.spec.default_joint_pos[3] + swing * wave
+            robot.sensors.joint_pos[5] = robot.spec.default_joint_pos[5] + moved_rad * wave
+            codes.append(robot.step(state))
+        return codes
+
+    # 0.14 rad from one end to the other is a movement, 0.08 is none.
+    assert run(0.07) == [[]] * 2 * steps
+    codes = run(0.04)
+    assert codes[steps // 2] == [] and codes[-1] == [Code.NOT_FOLLOWING]
+    assert robot.step(State.READY) == []
+    # What happened before does not count when a policy begins anew.
+    assert robot.step(state) == []
+
+
+def test_nobody_is_asked_to_follow_much_by_a_policy_that_stands(robot):
+    swing = 0.38 * robot.config.following_error_rad
+    for step in range(200):
+        robot.targets[3] = robot.spec.default_joint_pos[3] + swing * (-1) ** step
+        robot.sensors.joint_pos[0] += 1e-6
+        assert robot.step(State.POLICY) == []
+
+
+def test_frozen_sensors_are_noticed_while_a_robot_is_stopped(robot):
+    robot.step(State.STOPPING)
+    robot.frozen = True
+    allowed = round(robot.config.frozen_s / robot.spec.control_period_s)
+    codes = [robot.step(State.STOPPING) for _ in range(allowed + 3)]
+    assert codes[0] == [] and codes[-1] == [Code.FROZEN_SENSORS]
+
+
+def test_numbers_that_were_none_count_though_others_came_after_them(robot):
+    robot.step()
+    robot.sensors.spoiled = "a joint state had an angle or speed of knee that is no number."
+    assert robot.step() == [Code.NOT_FINITE]
+    robot.sensors.spoiled = ""
+    assert robot.step() == []
+
+
+def test_angles_of_anymal_that_jump_are_noticed_though_its_speeds_are_measured():
+    robot = Robot("anymal_c")
+    robot.step()
+    limit_rad = 2.0 * robot.config.joint_speed_radps * robot.spec.control_period_s
+    robot.sensors.joint_pos[4] += 0.95 * limit_rad
+    assert robot.step() == []
+    robot.sensors.joint_pos[4] -= 1.05 * limit_rad
+    assert robot.step() == [Code.JOINT_SPEED]
+    assert robot.step() == []
+    np.testing.assert_array_equal(robot.watch.joint_vel, 0.0)
 
 
 def test_speed_of_op3_is_differentiated():

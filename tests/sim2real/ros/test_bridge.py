@@ -409,6 +409,68 @@ def test_step_that_hangs_is_told_though_the_driver_fails_too(make, hang, monkeyp
     assert len(rig.received) == count
 
 
+def test_what_a_step_that_hung_wanted_is_not_sent_when_it_comes_back(make, hang, capfd):
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    parts = rig.bridge._parts
+    hung = hang(parts.controller.runtime, "step")
+    rig.state("fault")
+    rig.until(lambda: "the control loop has hung for " in rig.notices[-1])
+    rig.spin(0.3)
+    count, states = len(rig.received), len(rig.states)
+    held = parts.controller.joint_targets.copy()
+    # It comes back with something else in mind.
+    hung._does = lambda: np.tile(parts.controller.spec.default_joint_pos + 0.4, (1, 1))
+    hung.hangs = False
+    hung.gate.set()
+    rig.until(lambda: len(rig.received) > count + 5)
+    sent = rig.received[-1]
+    names = list(rig.spec.joint_names)
+    angles = [sent.position[sent.name.index(name)] for name in names]
+    np.testing.assert_allclose(angles, held)
+    for message in rig.received[count:]:
+        np.testing.assert_array_equal(message.position, sent.position)
+    assert rig.states[states:] == [] and rig.bridge.output.state.value == "fault"
+    assert capfd.readouterr().err.count("the control loop has hung for ") == 1
+
+
+def test_a_latched_fault_outlives_being_configured_anew(make):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    rig = make()
+    rig.start()
+    rig.bring("policy")
+    rig.spoil = _nan
+    rig.state("fault")
+    rig.spoil = lambda joints, imu: None
+    notice = rig.until(lambda: rig.notices[-1])
+    for change in ("deactivate", "cleanup", "configure", "activate"):
+        assert getattr(rig.bridge, f"trigger_{change}")() == TransitionCallbackReturn.SUCCESS
+    count = len(rig.received)
+    rig.until(lambda: rig.bridge.output is not None)
+    rig.spin(0.5)
+    assert rig.states[-1] == "fault" and rig.notices[-1] == notice
+    assert not rig.call("prepare")[0] and len(rig.received) == count
+    rig.until(lambda: rig.call("reset")[0])
+    rig.state("idle")
+    for change in ("deactivate", "cleanup", "configure", "activate"):
+        assert getattr(rig.bridge, f"trigger_{change}")() == TransitionCallbackReturn.SUCCESS
+    rig.state("idle")
+    rig.bring("ready")
+
+
+def test_why_there_is_a_fault_is_logged_once(make, capfd):
+    rig = make()
+    rig.start()
+    rig.bring("ready")
+    rig.spoil = _nan
+    rig.state("fault")
+    rig.until(lambda: rig.notices[-1])
+    rig.spin(0.5)
+    assert capfd.readouterr().err.count(f"fault: {rig.notices[-1]}") == 1
+
+
 def test_muted_driver_sends_nothing(make):
     rig = make()
     rig.start()
@@ -628,6 +690,27 @@ def test_an_imu_that_says_it_knows_no_orientation_is_not_taken_for_upright(make)
     assert not accepted and "no rotation" in sentence
 
 
+@pytest.mark.parametrize("what", ["angular_velocity", "linear_acceleration"])
+@pytest.mark.parametrize("attitude", ["filter", "robot"])
+def test_an_imu_without_a_part_is_not_taken_for_one_that_says_zero(make, what, attitude):
+    rig = make(attitude=attitude)
+
+    def without(joints, imu):
+        getattr(imu, f"{what}_covariance")[0] = -1.0
+
+    rig.spoil = without
+    rig.bridge.trigger_configure()
+    rig.bridge.trigger_activate()
+    rig.until(lambda: rig.bridge.output is not None and rig.bridge._parts.driver.imu_messages > 3)
+    rig.spin(0.3)
+    accepted, sentence = rig.call("prepare")
+    # Who is told where up is needs no accelerometer.
+    if what == "linear_acceleration" and attitude == "robot":
+        assert accepted
+    else:
+        assert not accepted and "no numbers" in sentence
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 def test_velocity_commands(make, stamped):
     from geometry_msgs.msg import Twist, TwistStamped
@@ -781,6 +864,16 @@ def _parameter(name: str, value: Any) -> Any:
 def test_parameters_out_of_range_are_refused(make_rig):
     with pytest.raises(SettingsError, match="tilt_limit_deg is 300"):
         make_rig("anymal_c", tilt_limit_deg=300.0)
+
+
+def test_what_is_forced_holds_whatever_the_process_was_told(ros):
+    from legged_skills.sim2real.ros.bridge import BridgeNode
+
+    node = BridgeNode("op3", [_parameter("dry_run", True)], dry_run=False)
+    try:
+        assert node.config.dry_run and node.get_parameter("dry_run").value is True
+    finally:
+        node.destroy_node()
 
 
 def test_parameters_of_a_file_are_checked(ros):

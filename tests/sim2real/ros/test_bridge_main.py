@@ -75,6 +75,10 @@ def test_signal_ends_it(bundle_files, number):
         (["--ros-args", "-p", "tilt_limit_deg:=500.0"], "tilt_limit_deg cannot be used"),
         (["--ros-args", "-p", "fault_behaviour:=dance"], "fault_behaviour is 'dance'"),
         (["--ros-args", "-p", "joint_names:=[]"], "the parameter joint_names is empty"),
+        (
+            ["--ros-args", "-p", "tilt_limit:=20.0"],
+            "there is no parameter tilt_limit; did you mean tilt_limit_deg?",
+        ),
     ],
 )
 def test_what_cannot_be_started_ends_with_a_sentence(arguments, words):
@@ -92,7 +96,7 @@ def test_who_asks_again_does_not_cut_short_what_is_written(monkeypatch):
     class Node:
         config = types.SimpleNamespace(realtime_priority=0)
 
-        def __init__(self, robot: str) -> None:
+        def __init__(self, robot: str, forced: tuple[Any, ...]) -> None:
             did.append(robot)
 
         def close(self) -> None:

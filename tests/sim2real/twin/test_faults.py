@@ -177,6 +177,9 @@ def test_what_happens_once_is_not_kept():
         ("nan joint=tail", "there is no joint 'tail'"),
         ("clear everything", "expected a fault's name or none"),
         ("battery v=nan", "v is 'nan', expected a number"),
+        ("wrong_length n=0.4", "n is 0.4, expected a whole number of at least 1"),
+        ("wrong_length n=0", "n is 0, expected a whole number of at least 1"),
+        ("wrong_length n=1.5", "n is 1.5, expected a whole number of at least 1"),
     ],
 )
 def test_what_is_not_in_the_grammar_is_refused(text: str, message: str):

@@ -289,3 +289,21 @@ def test_a_hoist_lets_go_within_a_second_and_not_at_once():
     twin.told(State.IDLE)
     _cycles(twin, 200)
     assert pulls[-1] > 0.2 * weight_n
+
+
+@pytest.mark.parametrize(("robot", "low", "high"), [("op3", 6, 18), ("anymal_c", 24, 72)])
+def test_a_battery_that_no_drive_is_simulated_with_is_refused(robot, low, high):
+    twin = Twin(TwinConfig(robot=robot, gap="none"))
+    for volts in (0.9 * low, 1.1 * high):
+        with pytest.raises(SettingsError, match=f"expected {low} to {high} V, as {robot} has"):
+            twin.inject(f"battery v={volts:g}")
+        assert twin.faults.active == []
+    twin.inject(f"battery v={low}")
+    assert [fault.name for fault in twin.faults.active] == ["battery"]
+
+
+@pytest.mark.parametrize("text", ["button name=none", "module name=start"])
+def test_what_op3_has_not_is_refused(text):
+    twin = Twin(TwinConfig(robot="op3", gap="none"))
+    with pytest.raises(SettingsError, match="there is no"):
+        twin.inject(text)
