@@ -47,7 +47,7 @@ class Play:
     """What the task policy does."""
     policy: Path | None = None
     """Task policy; by default the one that comes with the package."""
-    path: Literal["straight", "slalom", "square", "jumps"] = "slalom"
+    path: Literal["straight", "slalom", "square", "jumps"] | None = None
     """The way of the target for dribbling."""
     command: tuple[float, float, float] | None = None
     """Forward and left velocity [m/s] and turning rate [rad/s] for the walking policy; by default

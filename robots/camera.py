@@ -71,6 +71,9 @@ def project(points_w: np.ndarray, camera: Camera, width: int, height: int) -> np
         (..., 2) column and row [pixels], from the top left corner of the picture; the pixel
         in row i and column j covers [j, j + 1) x [i, i + 1). NaN for points behind the camera.
         Points outside of the picture keep their coordinates.
+
+    Raises:
+        ValueError: points have not three coordinates.
     """
     points_w = np.asarray(points_w, dtype=np.float64)
     if points_w.shape[-1:] != (3,):

@@ -150,6 +150,13 @@ def read_archive_of(
     return found, arrays, header
 
 
+def begun_with(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
+    }
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:

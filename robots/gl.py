@@ -148,6 +148,7 @@ class GLRenderer:
 
         Raises:
             RenderError: the renderer is closed.
+            ValueError: there are more or fewer positions, or they are not finite.
         """
         if not self.close.alive:
             raise RenderError("the renderer is closed; make a new one.")

@@ -76,6 +76,9 @@ class RaycastRenderer:
 
         Returns:
             (H, W, 3) uint8, a new array.
+
+        Raises:
+            ValueError: there are more or fewer positions, or they are not finite.
         """
         if np.shape(qpos) != self._data.qpos.shape or not np.isfinite(qpos).all():
             raise ValueError(f"expected {len(self._data.qpos)} finite positions, got {qpos}")

@@ -33,17 +33,9 @@ def _empty(a: np.ndarray, b: np.ndarray, size: int) -> Array:
     return np.empty((*shape, size), dtype=np.result_type(a, b, np.float32))
 
 
-def identity(shape: tuple[int, ...] = (), dtype: type = np.float64) -> Array:
-    """A new array of identity quaternions.
-
-    Args:
-        shape: the leading axes.
-        dtype: float32 or float64.
-
-    Returns:
-        Quaternions wxyz, shape (*shape, 4).
-    """
-    q = np.zeros((*shape, 4), dtype=dtype)
+def identity(shape: tuple[int, ...] = ()) -> Array:
+    """A new float64 array of identity quaternions wxyz, (*shape, 4)."""
+    q = np.zeros((*shape, 4))
     q[..., 0] = 1.0
     return q
 

@@ -151,7 +151,8 @@ class BatchSim:
                 geoms, other numbers.
 
         Raises:
-            SettingsError: the number of environments or models is wrong.
+            SettingsError: the number of environments or models is wrong, or the control period is
+                no multiple of the model's physics step.
         """
         if num_envs < 1:
             raise SettingsError(f"number of environments is {num_envs}, expected at least 1.")

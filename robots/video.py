@@ -109,6 +109,7 @@ class VideoWriter:
 
         Raises:
             RenderError: ffmpeg failed, e.g. because the disk is full.
+            ValueError: the frame has another size or type, or the with statement is over.
         """
         if frame.shape != (self.height, self.width, 3) or frame.dtype != np.uint8:
             raise ValueError(

@@ -1,7 +1,6 @@
 """How long a policy takes from sensor values to joint targets."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -13,13 +12,11 @@ _VARIANTS = 256
 _WARM_UP = 200
 
 
-def benchmark_runtime(
-    bundle: Bundle | str | Path, calls: int = 10_000, seed: int = 0
-) -> dict[str, float | int]:
+def benchmark_runtime(bundle: Bundle, calls: int = 10_000, seed: int = 0) -> dict[str, float | int]:
     """Times one robot's control steps: copying sensor values in, and all up to joint targets.
 
     Args:
-        bundle: the policy, or the path of its file.
+        bundle: the policy.
         calls: number of steps that are timed, one after another.
         seed: of the sensor values, which are random.
 
@@ -28,13 +25,9 @@ def benchmark_runtime(
 
     Raises:
         SettingsError: there are no calls.
-        FileFormatError: the file is no usable bundle.
-        ContractError: the bundle's contract is not its own.
     """
     if calls < 1:
         raise SettingsError(f"calls is {calls}, expected at least 1.")
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle)
     runtime = Runtime(bundle)
     rng = np.random.default_rng(seed)
     values = {

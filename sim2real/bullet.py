@@ -24,7 +24,7 @@ from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.simulation import Motion
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.bullet_world import ROTOR_RATIO, Recipe, World, import_pybullet
-from legged_skills.sim2real.fitted_model import fit_joints
+from legged_skills.sim2real.fitted_model import dofs_of, fit_joints
 from legged_skills.sim2real.identified import Identified
 from legged_skills.sim2real.urdf import floor_geoms, to_urdf
 
@@ -93,11 +93,10 @@ class BulletSim:
         base = model.body(spec.base_body).id
         self._com_b: np.ndarray = model.body_ipos[base].copy()
         self._principal_wxyz: np.ndarray = model.body_iquat[base].copy()
-        dofs = [int(model.joint(name).dofadr[0]) for name in spec.joint_names]
         self._recipe = Recipe(
             urdf=to_urdf(spec, rotor_ratio=ROTOR_RATIO, fit=fit),
             joint_names=spec.joint_names,
-            dry_friction=model.dof_frictionloss[dofs],
+            dry_friction=model.dof_frictionloss[dofs_of(model, spec)],
             link_friction=_link_friction(model, floor_friction),
             gravity_w=_gravity(model, gravity_w),
             step_s=self.step_s,

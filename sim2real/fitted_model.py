@@ -1,6 +1,8 @@
 """Joints of a MuJoCo model as they were identified."""
 
 import mujoco
+import numpy as np
+from numpy.typing import NDArray
 
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.identified import Identified, split_damping
@@ -18,7 +20,12 @@ def fit_joints(model: mujoco.MjModel, spec: RobotSpec, fit: Identified | None) -
     """
     if fit is None:
         return
-    dofs = [int(model.joint(name).dofadr[0]) for name in spec.joint_names]
+    dofs = dofs_of(model, spec)
     model.dof_damping[dofs] = split_damping(fit.damping, spec.kd)[1]
     model.dof_frictionloss[dofs] = fit.friction
     model.dof_armature[dofs] = fit.armature
+
+
+def dofs_of(model: mujoco.MjModel, spec: RobotSpec) -> NDArray[np.intp]:
+    """(J,) where the joints are in qvel, and without a free joint in qpos, too."""
+    return np.array([int(model.joint(name).dofadr[0]) for name in spec.joint_names])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.fitted_model import dofs_of
 from legged_skills.sim2real.identified import split_damping
 from legged_skills.sim2real.loads import Load, check_links
 
@@ -263,11 +264,6 @@ def held_spec(
     held.option.timestep = step_s
     held.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     return held
-
-
-def dofs_of(model: mujoco.MjModel, spec: RobotSpec) -> NDArray[np.intp]:
-    """(J,) where the joints are in qpos and qvel, which are alike without a free joint."""
-    return np.array([int(model.joint(name).dofadr[0]) for name in spec.joint_names])
 
 
 def actuators_of(model: mujoco.MjModel, spec: RobotSpec) -> NDArray[np.intp]:

@@ -38,9 +38,12 @@ def model_fields(
     """
     n = len(factors["payload_kg"])
     base = model.body(spec.base_body).id
-    mass = np.repeat(model.body_mass[None], n, axis=0)
-    inertia = np.repeat(model.body_inertia[None], n, axis=0)
-    centre = np.repeat(model.body_ipos[None], n, axis=0)
+
+    def copies(field: np.ndarray) -> np.ndarray:
+        return np.repeat(field[None], n, axis=0)
+
+    mass, inertia = copies(model.body_mass), copies(model.body_inertia)
+    centre = copies(model.body_ipos)
     links = slice(1, 1 + factors["link_mass"].shape[1])
     mass[:, links] *= factors["link_mass"]
     inertia[:, links] *= factors["link_mass"][:, :, None]
@@ -52,18 +55,14 @@ def model_fields(
     centre[:, base] = (trunk * centre[:, base] + payload * top) / (trunk + payload)
     inertia[:, base] *= (trunk + payload) / trunk
     mass[:, base] = (trunk + payload)[:, 0]
-
-    def per_joint(field: np.ndarray) -> np.ndarray:
-        return np.repeat(field[None], n, axis=0)
-
     joints = slice(6, 6 + spec.num_joints)
-    damping = per_joint(model.dof_damping)
+    damping = copies(model.dof_damping)
     damping[:, joints] = np.maximum(damping[:, joints] + factors["viscous_friction"], 0.0)
-    loss = per_joint(model.dof_frictionloss)
+    loss = copies(model.dof_frictionloss)
     loss[:, joints] = np.maximum(loss[:, joints] + factors["coulomb_friction_nm"], 0.0)
-    armature = per_joint(model.dof_armature)
+    armature = copies(model.dof_armature)
     armature[:, joints] *= factors["armature"]
-    friction = np.repeat(model.geom_friction[None], n, axis=0)
+    friction = copies(model.geom_friction)
     feet = np.flatnonzero((model.geom_priority > 0) & (model.geom_bodyid < links.stop))
     friction[:, feet, 0] = factors["floor_friction"]
     # Masks decide which floor is met: one that is merely out of the way would still cost time, as
@@ -72,7 +71,7 @@ def model_fields(
     smooth = model.geom(floor_name(0)).id
     masks = {}
     for name in ("geom_contype", "geom_conaffinity"):
-        masks[name] = np.repeat(getattr(model, name)[None], n, axis=0)
+        masks[name] = copies(getattr(model, name))
         of_floor = masks[name][0, smooth]
         for k in range(level.max(initial=0) + 1):
             masks[name][:, model.geom(floor_name(k)).id] = np.where(level == k, of_floor, 0)

@@ -15,6 +15,7 @@ import numpy as np
 from legged_skills.robots.errors import DownloadError, FileFormatError, SettingsError
 from legged_skills.robots.scene import add_floor
 from legged_skills.robots.spec import RobotSpec
+from legged_skills.sim2real.fitted_model import dofs_of
 
 _MENAGERIE = {"anymal_c": "anybotics_anymal_c", "op3": "robotis_op3"}
 _LARGEST_FILE = 16 * 2**20
@@ -78,7 +79,7 @@ def describe(model: mujoco.MjModel, spec: RobotSpec) -> dict[str, str]:
         Name of a property to its value and unit. Properties of joints have one value, or the
         least and the greatest.
     """
-    dofs = [int(model.joint(name).dofadr[0]) for name in spec.joint_names]
+    dofs = dofs_of(model, spec)
     moving = [mujoco.mjtGeom(int(kind)).name[7:].lower() for kind in _touching_types(model)]
     kinds = ", ".join(f"{moving.count(kind)} {kind}" for kind in sorted(set(moving)))
     return {

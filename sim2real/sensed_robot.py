@@ -249,6 +249,14 @@ class SensedRobots:
         velocity = self.joint_vel[rows] * np.float32(JOINT_VEL_SCALE)
         return np.concatenate([frame, velocity], axis=1)
 
+    def clean_state(self, rows: np.ndarray | slice) -> tuple[np.ndarray, ...]:
+        """What every critic sees: ``clean_frame``, base velocity, height over the standing one.
+
+        (n, ...) float32 each, ``clean_state_size`` in all.
+        """
+        height = self.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
+        return self.clean_frame(rows), self.lin_vel_b[rows], height
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything needed to go on exactly: arrays, and what JSON can hold."""
         saved = self.batch.save()
@@ -316,3 +324,8 @@ def clean_frame_size(contract: ObservationContract) -> int:
     """Length of ``SensedRobots.clean_frame``."""
     told = "joint_vel" in contract.term_names
     return contract.frame_size + (0 if told else len(contract.joint_names))
+
+
+def clean_state_size(contract: ObservationContract) -> int:
+    """Length of ``SensedRobots.clean_state``, all together."""
+    return clean_frame_size(contract) + 3 + 1

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from legged_skills.robots.errors import ContractError, FileFormatError
-from legged_skills.robots.files import read_archive, write_archive
+from legged_skills.robots.files import begun_with, read_archive, write_archive
 
 KIND = "training checkpoint"
 
@@ -62,12 +62,9 @@ def load(path: str | Path, template: Any, expected: Mapping[str, Any]) -> Checkp
     for leaf, array in zip(leaves, stored, strict=True):
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
             raise FileFormatError(f"{path}: the checkpoint's networks have other sizes.")
-    prefix = "environment/"
     return Checkpoint(
         tree=jax.tree.unflatten(structure, stored),
-        environment={
-            name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
-        },
+        environment=begun_with("environment/", arrays),
         header=header,
     )
 

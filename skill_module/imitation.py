@@ -25,7 +25,7 @@ from legged_skills.robots.rotations import (
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.gap import Gap
-from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_state_size
 from legged_skills.skill_module.deviation import lowest_height
 from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.matching import FreeConfig, MotionMatcher
@@ -428,9 +428,7 @@ class ImitationEnv(WithRobots):
         n = len(present)
         return np.concatenate(
             [
-                robots.clean_frame(rows),
-                robots.lin_vel_b[rows],
-                robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m),
+                *robots.clean_state(rows),
                 (np.float32(3.0) * offset).reshape(n, -1),
                 (np.float32(2.0) * turn).reshape(n, -1),
                 (np.float32(2.0) * joints).reshape(n, -1),
@@ -468,7 +466,7 @@ class ImitationEnv(WithRobots):
 
 def privileged_size(spec: RobotSpec, contract: ObservationContract, config: ImitationConfig) -> int:
     """Length of a privileged observation: frame, velocity, height, and the coming reference."""
-    return clean_frame_size(contract) + 3 + 1 + len(config.future_steps) * (6 + spec.num_joints)
+    return clean_state_size(contract) + len(config.future_steps) * (6 + spec.num_joints)
 
 
 def privileged_representation(
@@ -478,9 +476,7 @@ def privileged_representation(
     ahead = len(config.future_steps)
     return join(
         [
-            symmetry.frame(contract, joint_vel=True),
-            symmetry.polar,
-            symmetry.scalars(),
+            symmetry.clean_state(contract),
             symmetry.polar.repeated(ahead),
             symmetry.axial.repeated(ahead),
             symmetry.joints.repeated(ahead),

@@ -89,7 +89,6 @@ class SkillModule:
         Raises:
             FileFormatError: it cannot be written.
         """
-        flat = flatten_dict({part: self.params[part] for part in _PARTS}, sep="/")
         header = {
             "robot": self.robot,
             "contract": self.contract.to_json(),
@@ -99,7 +98,7 @@ class SkillModule:
             "clips": list(self.clips),
             "summary": self.summary,
         }
-        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+        write_archive(path, KIND, weights_by_name(self.params, _PARTS), header)
 
     @classmethod
     def load(cls, path: str | Path, robot: str | None = None) -> "SkillModule":
@@ -135,9 +134,14 @@ class SkillModule:
             clips=clips,
             summary=summary,
         )
-        template = weights_template(path, lambda key: module.agent.init(key))
-        check_weights(path, module.params, {part: template[part] for part in _PARTS})
+        check_parts(path, module.params, _PARTS, lambda key: module.agent.init(key))
         return module
+
+
+def weights_by_name(params: Mapping[str, Any], parts: Iterable[str]) -> dict[str, np.ndarray]:
+    """Some parts of an agent's weights as a file has them; see ``weights_tree``."""
+    flat = flatten_dict({part: params[part] for part in parts}, sep="/")
+    return {name: np.asarray(values) for name, values in flat.items()}
 
 
 def weights_tree(path: str | Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -150,18 +154,27 @@ def weights_tree(path: str | Path, arrays: Mapping[str, np.ndarray]) -> dict[str
         return unflatten_dict(dict(arrays), sep="/")
 
 
-def weights_template(path: str | Path, init: Callable[[jax.Array], Any]) -> Any:
-    """Shapes of the weights that an agent from a file has, for ``check_weights``.
+def check_parts(
+    path: str | Path,
+    found: Mapping[str, Any],
+    parts: Iterable[str],
+    init: Callable[[jax.Array], Any],
+) -> None:
+    """Compares parts of weights from a file with those of the agent that the file describes.
 
     Args:
         path: the file, for messages.
+        found: the parts by name, trees of arrays.
+        parts: names of those that there should be.
         init: makes the agent, and gives its weights for a key.
 
     Raises:
-        FileFormatError: there is no agent of the sizes that the file says.
+        FileFormatError: there is no agent of the sizes that the file says, or see
+            ``check_weights``.
     """
     with damage_reported(Path(path), "file of weights"):
-        return jax.eval_shape(init, jax.random.key(0))
+        template = jax.eval_shape(init, jax.random.key(0))
+    check_weights(path, found, {part: template[part] for part in parts})
 
 
 def check_weights(path: str | Path, found: Mapping[str, Any], template: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from legged_skills.robots.files import begun_with
 from legged_skills.skill_module.agents import Actor, Agent, Decision, Params
 from legged_skills.skill_module.environment import Environment
 from legged_skills.skill_module.ppo import Batch
@@ -109,8 +110,8 @@ def collect(
     truncated = buffers["step/truncated"]
     next_value[truncated] = _final_values(agent, params, np.concatenate(finals))
     batch = Batch(
-        obs=_group(buffers, "obs"),
-        record=_group(buffers, "record"),
+        obs=jax.tree.map(jnp.asarray, begun_with("obs/", buffers)),
+        record=jax.tree.map(jnp.asarray, begun_with("record/", buffers)),
         reward=jnp.asarray(buffers["step/reward"]),
         terminated=jnp.asarray(buffers["step/terminated"]),
         truncated=jnp.asarray(truncated),
@@ -121,15 +122,6 @@ def collect(
     figures["reward"] = float(buffers["step/reward"].mean())
     figures["lost_per_1000_steps"] = 1000.0 * float(buffers["step/terminated"].mean())
     return Collected(batch, z, figures)
-
-
-def _group(buffers: Mapping[str, np.ndarray], group: str) -> dict[str, Array]:
-    prefix = group + "/"
-    return {
-        name.removeprefix(prefix): jnp.asarray(buffer)
-        for name, buffer in buffers.items()
-        if name.startswith(prefix)
-    }
 
 
 def _final_values(agent: Agent, params: Params, finals: np.ndarray) -> np.ndarray:

@@ -115,18 +115,15 @@ class Symmetry:
         index = [blocks[np.arange(self.order) ^ g].ravel() for g in range(self.order)]
         return Representation(np.array(index), np.ones((self.order, size)))
 
-    def frame(self, contract: ObservationContract, joint_vel: bool = False) -> Representation:
-        """Of one frame of a contract.
-
-        Args:
-            contract: what is in it.
-            joint_vel: whether joint velocities follow if the contract has none.
-        """
+    def frame(self, contract: ObservationContract) -> Representation:
+        """Of one frame of a contract."""
         known = {"gravity": self.polar, "angular_velocity": self.axial}
-        parts = [known.get(name, self.joints) for name in contract.term_names]
-        if joint_vel and "joint_vel" not in contract.term_names:
-            parts.append(self.joints)
-        return join(parts)
+        return join([known.get(name, self.joints) for name in contract.term_names])
+
+    def clean_state(self, contract: ObservationContract) -> Representation:
+        """Of what ``SensedRobots.clean_state`` gives."""
+        velocity = [] if "joint_vel" in contract.term_names else [self.joints]
+        return join([self.frame(contract), *velocity, self.polar, self.scalars()])
 
     def proprioception(self, contract: ObservationContract) -> Representation:
         """Of an observation: all frames of the history."""

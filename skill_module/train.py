@@ -331,6 +331,7 @@ def train_skills(
             ``start`` does not fit.
         SettingsError: a decoder shall be left as it is, and there is none to begin with; or there
             are not enough steps for an update.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     if config.method == "distil" and config.distil.encoder_only and start is None:
         raise SettingsError(
@@ -471,6 +472,9 @@ def train_tracker(
         ClipError: the clips cannot be used.
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+        SettingsError: there are fewer steps than one iteration has, or what it collects cannot be
+            cut into minibatches.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     env = make_env(spec, clips, config)
     identity = _identity(spec, clips, config, env) | {

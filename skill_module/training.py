@@ -190,7 +190,8 @@ def train(
     Raises:
         FileFormatError: a file cannot be written, or the checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
-        SettingsError: there is nothing to train: fewer steps than one iteration has.
+        SettingsError: there are fewer steps than one iteration has, or what it collects cannot be
+            cut into minibatches.
         TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     loop = Loop(agent, env, ppo_config, run, Path(out), identity, initial, update)

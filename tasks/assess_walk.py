@@ -17,14 +17,13 @@ from legged_skills.tasks.evaluate_walk import (
 from legged_skills.tasks.held_commands import held_episodes, held_figures, standing_figures
 from legged_skills.tasks.naturalness import naturalness
 from legged_skills.tasks.policy_file import Policy
-
-_RANGES = ("vx_range", "vy_range", "yaw_range")
+from legged_skills.tasks.walk import RANGES
 
 
 def as_trained(config: WalkEvaluationConfig, policy: Policy) -> WalkEvaluationConfig:
     """The same test, but with commands from the ranges that the policy was trained for."""
     given: dict[str, Any] = {
-        name: tuple(policy.config[name]) for name in _RANGES if name in policy.config
+        name: tuple(policy.config[name]) for name in RANGES if name in policy.config
     }
     return replace(config, **given)
 

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import FileFormatError
-from legged_skills.robots.files import read_archive_of, write_archive
+from legged_skills.robots.files import begun_with, read_archive_of, write_archive
 from legged_skills.skill_module.module_file import (
-    check_weights,
+    check_parts,
     read_settings,
     require_header,
-    weights_template,
+    weights_by_name,
     weights_tree,
 )
 from legged_skills.tasks.ball_tracker import ball_tracker
@@ -85,9 +84,9 @@ class CommanderPolicy:
         Raises:
             FileFormatError: it cannot be written.
         """
-        flat = flatten_dict({name: self.params[name] for name in _TRAINED}, sep="/")
+        own = weights_by_name(self.params, _TRAINED)
         walk, walk_header = self.walk.parts()
-        arrays = {_OWN + name: np.asarray(values) for name, values in flat.items()}
+        arrays = {_OWN + name: values for name, values in own.items()}
         arrays |= {_WALK + name: values for name, values in walk.items()}
         header = {
             "task": self.task,
@@ -115,14 +114,7 @@ class CommanderPolicy:
             ContractError: the walk's contract is not its own, or not its robot's as it is specified
                 now.
         """
-        own, walk = (
-            {
-                name.removeprefix(start): values
-                for name, values in arrays.items()
-                if name.startswith(start)
-            }
-            for start in (_OWN, _WALK)
-        )
+        own, walk = (begun_with(start, arrays) for start in (_OWN, _WALK))
         try:
             require_header(path, header, task=str, task_size=int, config=dict, summary=dict)
             require_header(path, header, walk=dict)
@@ -138,8 +130,7 @@ class CommanderPolicy:
             )
         except KeyError as error:
             raise FileFormatError(f"{path}: the commander lacks {error}.") from error
-        template = weights_template(path, lambda key: policy.agent.init(key))
-        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        check_parts(path, policy.params, _TRAINED, lambda key: policy.agent.init(key))
         return policy
 
 

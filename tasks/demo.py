@@ -40,7 +40,7 @@ from legged_skills.tasks.getup_film import lying_scenes
 from legged_skills.tasks.policy_file import TaskPolicy
 from legged_skills.tasks.report import DemoReport
 from legged_skills.tasks.stages import Stages
-from legged_skills.tasks.walk import WalkConfig
+from legged_skills.tasks.walk import COMMAND_NAMES, WalkConfig
 
 VIDEO_FILE = "demo.mp4"
 REPORT_FILE = "report.html"
@@ -250,12 +250,11 @@ def shipped_or_none(find: Callable[[str], Path], robot: str) -> Path | None:
 
 def _course_figures(spec: RobotSpec, course: WalkEpisodes, config: DemoConfig) -> dict[str, Any]:
     fell = bool(course.fell[0])
-    names = ("vx_mps", "vy_mps", "yaw_radps")
     legs = []
     rows = zip(course_commands(spec.name), course.achieved[0].tolist(), strict=True)
     for (name, command), achieved in rows:
-        leg: dict[str, Any] = {"name": name, **dict(zip(names, command, strict=True))}
-        leg |= {f"achieved_{n}": value for n, value in zip(names, achieved, strict=True)}
+        leg: dict[str, Any] = {"name": name, **dict(zip(COMMAND_NAMES, command, strict=True))}
+        leg |= {f"achieved_{n}": value for n, value in zip(COMMAND_NAMES, achieved, strict=True)}
         legs.append(leg)
     return {
         "command_s": config.command_s,

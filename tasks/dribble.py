@@ -17,7 +17,7 @@ from legged_skills.sim2real.ball_camera import (
 )
 from legged_skills.sim2real.gap import Gap
 from legged_skills.sim2real.ranges import BallRanges
-from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_state_size
 from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks.dribble_config import DribbleConfig, Sizes, task_scale
@@ -97,14 +97,13 @@ class DribbleEnv(WithRobots):
     @property
     def privileged_size(self) -> int:
         """Length of a privileged observation."""
-        return clean_frame_size(self.robots.contract) + 3 + 1 + 8
+        return clean_state_size(self.robots.contract) + 8
 
     def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
         """How "task" and "privileged" observations are mirrored."""
         point, age = symmetry.planar, symmetry.scalars()
         task = join([point, point, age, point])
-        frame = symmetry.frame(self.robots.contract, joint_vel=True)
-        return task, join([frame, symmetry.polar, symmetry.scalars(), point.repeated(4)])
+        return task, join([symmetry.clean_state(self.robots.contract), point.repeated(4)])
 
     @property
     def ball_w(self) -> np.ndarray:
@@ -277,14 +276,11 @@ class DribbleEnv(WithRobots):
         self._truth[rows] = in_heading_frame(sim.qpos[rows, 3:7], vectors)
 
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
-        robots, truth = self.robots, self._truth[rows].copy()
-        height = robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
+        truth = self._truth[rows].copy()
         for points in (0, 2):
             truth[:, points] = within(truth[:, points], self.sizes.range_m)
         things = truth.reshape(len(truth), 8) * self._scale[0]
-        return np.concatenate(
-            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, things], axis=1
-        )
+        return np.concatenate([*self.robots.clean_state(rows), things], axis=1)
 
 
 def dribble_reward(

@@ -193,12 +193,13 @@ def _print_walk(figures: Mapping[str, Any]) -> None:
             for row in figures["held_commands"]
         ],
     )
-    drift, natural = figures["standing"]["drift_m"], figures["naturalness"]
+    standing, natural = figures["standing"], figures["naturalness"]
+    drift, stood_s = standing["drift_m"], standing["to_s"] - standing["from_s"]
     OUT.print(
         f"worst mean error {known(figures['worst_velocity_error_mps'], '.3f')} m/s, "
         f"{known(figures['worst_yaw_error_radps'], '.3f')} rad/s; standing drifts by "
-        f"{known(drift['mean'], '.3f')} m in 10 s (95th percentile {known(drift['p95'], '.3f')}), "
-        f"feet move at {known(figures['standing']['feet_mps'], '.3f')} m/s"
+        f"{known(drift['mean'], '.3f')} m in {stood_s:.0f} s (95th percentile "
+        f"{known(drift['p95'], '.3f')}), feet move at {known(standing['feet_mps'], '.3f')} m/s"
     )
     if "nearest_pose_rad" in natural:
         OUT.print(

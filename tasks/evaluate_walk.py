@@ -1,6 +1,6 @@
 """How well a walking policy does what it is told: many episodes of changing commands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from legged_skills.sim2real.reality import simulate
 from legged_skills.skill_module.rollout import act, carried
 from legged_skills.tasks.policy_file import Policy
 from legged_skills.tasks.standing import near_home
-from legged_skills.tasks.walk import COMMAND_SIZE, WalkConfig, WalkEnv
+from legged_skills.tasks.walk import (
+    COMMAND_NAMES,
+    COMMAND_SIZE,
+    RANGES,
+    WalkConfig,
+    WalkEnv,
+)
 
 START_NOISE_RAD = 0.02
 """Standard deviation of the joint angles at the start where there is no gap that draws them [rad].
@@ -74,9 +80,8 @@ class WalkEvaluationConfig:
         Raises:
             SettingsError: the robot has no paces of its own.
         """
-        names = ("vx_range", "vy_range", "yaw_range")
-        paces = WalkConfig(**{name: getattr(self, name) for name in names}).paces(robot)
-        return {name: getattr(paces, name) for name in names}
+        paces = WalkConfig(**{name: getattr(self, name) for name in RANGES}).paces(robot)
+        return {name: getattr(paces, name) for name in RANGES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,11 +270,10 @@ def command_arrays(figures: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         (N, 3) what was commanded, and (N, 3) what was achieved: forward, left [m/s] and turning
         [rad/s].
     """
-    names = ("vx_mps", "vy_mps", "yaw_radps")
     rows = figures["commands"]
-    commanded = np.array([[row[name] for name in names] for row in rows])
-    achieved = np.array([[row[f"achieved_{name}"] for name in names] for row in rows])
-    return commanded.reshape(-1, len(names)), achieved.reshape(-1, len(names))
+    commanded = np.array([[row[name] for name in COMMAND_NAMES] for row in rows])
+    achieved = np.array([[row[f"achieved_{name}"] for name in COMMAND_NAMES] for row in rows])
+    return commanded.reshape(-1, COMMAND_SIZE), achieved.reshape(-1, COMMAND_SIZE)
 
 
 def _command(
@@ -279,13 +283,14 @@ def _command(
     velocity_error: np.ndarray,
     yaw_error: np.ndarray,
 ) -> dict[str, Any]:
-    names: Sequence[str] = ("vx_mps", "vy_mps", "yaw_radps")
     return {
         "episode": int(episode),
-        **dict(zip(names, run.commands[episode, index].tolist(), strict=True)),
+        **dict(zip(COMMAND_NAMES, run.commands[episode, index].tolist(), strict=True)),
         **{
             f"achieved_{name}": value
-            for name, value in zip(names, run.achieved[episode, index].tolist(), strict=True)
+            for name, value in zip(
+                COMMAND_NAMES, run.achieved[episode, index].tolist(), strict=True
+            )
         },
         "velocity_error_mps": float(velocity_error[episode, index]),
         "yaw_error_radps": float(yaw_error[episode, index]),

@@ -5,7 +5,6 @@ The graph is built node by node from the policy's weights. What it takes and giv
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from legged_skills.sim2real.bundle_header import (
     CommandComponent,
     seal,
 )
+from legged_skills.sim2real.deploy.intake import BALL_COMPONENTS, VELOCITY_COMPONENTS
 from legged_skills.sim2real.raw_frame import frame_offset, frame_scale
 from legged_skills.skill_module.module_file import read_settings
 from legged_skills.tasks.ball_tracker import (
@@ -171,15 +171,11 @@ def _command(policy: Exported) -> _Command:
 
 
 def _walk_command(policy: Exported) -> _Command:
-    ranges = asdict(read_settings(_WHAT, WalkConfig, policy.config).paces(policy.robot))
+    paces = read_settings(_WHAT, WalkConfig, policy.config).paces(policy.robot)
     components = [
-        CommandComponent(
-            name=name, unit=unit, low=float(ranges[key][0]), high=float(ranges[key][1])
-        )
-        for name, unit, key in (
-            ("vx", "m/s", "vx_range"),
-            ("vy", "m/s", "vy_range"),
-            ("yaw_rate", "rad/s", "yaw_range"),
+        CommandComponent(name=name, unit=unit, low=low, high=high)
+        for name, unit, (low, high) in zip(
+            VELOCITY_COMPONENTS, ("m/s", "m/s", "rad/s"), paces.ranges.tolist(), strict=True
         )
     ]
     return _Command(VELOCITY, tuple(components), COMMAND_SCALE, (0.0,) * len(components))
@@ -188,17 +184,13 @@ def _walk_command(policy: Exported) -> _Command:
 def _dribble_command(policy: Exported) -> _Command:
     """What the camera says, in the robot's heading frame: see ``DribbleEnv.told``."""
     sizes = read_settings(_WHAT, DribbleConfig, policy.config).sizes(policy.robot)
-    far, camera = sizes.range_m, CameraConfig()
+    place = [("m", -sizes.range_m, sizes.range_m)] * 2
+    speed = [("m/s", -MAX_RATE_MPS, MAX_RATE_MPS)] * 2
+    age = ("s", 0.0, CameraConfig().max_age_s)
     components = [
         CommandComponent(name=name, unit=unit, low=low, high=high)
-        for name, unit, low, high in (
-            ("ball_x", "m", -far, far),
-            ("ball_y", "m", -far, far),
-            ("ball_vx", "m/s", -MAX_RATE_MPS, MAX_RATE_MPS),
-            ("ball_vy", "m/s", -MAX_RATE_MPS, MAX_RATE_MPS),
-            ("ball_age", "s", 0.0, camera.max_age_s),
-            ("target_x", "m", -far, far),
-            ("target_y", "m", -far, far),
+        for name, (unit, low, high) in zip(
+            BALL_COMPONENTS, (*place, *speed, age, *place), strict=True
         )
     ]
     rest = np.zeros(len(components))

@@ -10,7 +10,7 @@ from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import require_at_least, require_not_negative, require_within
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.gap import Gap
-from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_state_size
 from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
 from legged_skills.tasks import lying
@@ -87,7 +87,7 @@ class GetupEnv(WithRobots):
     @property
     def privileged_size(self) -> int:
         """Length of a privileged observation."""
-        return clean_frame_size(self.robots.contract) + 3 + 1 + self.motion.told_size
+        return clean_state_size(self.robots.contract) + self.motion.told_size
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -101,8 +101,7 @@ class GetupEnv(WithRobots):
     def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
         """How "task" and "privileged" observations are mirrored."""
         task = join([symmetry.joints.repeated(2), symmetry.scalars(2)])
-        frame = symmetry.frame(self.robots.contract, joint_vel=True)
-        return task, join([frame, symmetry.polar, symmetry.scalars(), task])
+        return task, join([symmetry.clean_state(self.robots.contract), task])
 
     def reference_action(self) -> np.ndarray:
         """(N, J) the action that leads along the key poses."""
@@ -159,8 +158,4 @@ class GetupEnv(WithRobots):
         return self.motion.told[self.side[rows], self.motion.rows(self.step_in[rows])]
 
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
-        robots = self.robots
-        height = robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
-        return np.concatenate(
-            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, self._told(rows)], axis=1
-        )
+        return np.concatenate([*self.robots.clean_state(rows), self._told(rows)], axis=1)

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import FileFormatError
-from legged_skills.robots.files import package_file, read_archive, write_archive
+from legged_skills.robots.files import begun_with, package_file, read_archive, write_archive
 from legged_skills.skill_module.module_file import (
-    check_weights,
+    check_parts,
     read_contract,
     read_settings,
     require_header,
-    weights_template,
+    weights_by_name,
     weights_tree,
 )
 from legged_skills.skill_module.tracker import TrackerArchitecture
@@ -98,8 +97,8 @@ class GetupPolicy:
         Raises:
             FileFormatError: it cannot be written.
         """
-        flat = flatten_dict({name: self.params[name] for name in _TRAINED}, sep="/")
-        arrays = {_WEIGHTS + name: np.asarray(values) for name, values in flat.items()}
+        weights = weights_by_name(self.params, _TRAINED)
+        arrays = {_WEIGHTS + name: values for name, values in weights.items()}
         arrays |= {"poses": self.keys.poses, "durations_s": self.keys.durations_s}
         header = {
             "contract": self.contract.to_json(),
@@ -126,18 +125,13 @@ class GetupPolicy:
         """
         arrays, header = read_archive(path, KIND)
         try:
-            weights = {
-                name.removeprefix(_WEIGHTS): values
-                for name, values in arrays.items()
-                if name.startswith(_WEIGHTS)
-            }
             require_header(path, header, config=dict, summary=dict)
             policy = cls(
                 contract=read_contract(path, header),
                 keys=KeyPoses(poses=arrays["poses"], durations_s=arrays["durations_s"]),
                 getup=read_settings(path, GetupConfig, header["getup"]),
                 architecture=read_settings(path, TrackerArchitecture, header["architecture"]),
-                params=weights_tree(path, weights),
+                params=weights_tree(path, begun_with(_WEIGHTS, arrays)),
                 config=header["config"],
                 summary=header["summary"],
             )
@@ -145,8 +139,7 @@ class GetupPolicy:
             raise FileFormatError(f"{path}: the getup policy lacks {error}.") from error
         check_purpose(path, policy, robot, TASK)
         _check_poses(path, policy)
-        template = weights_template(path, lambda key: policy.trained.init(key))
-        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        check_parts(path, policy.params, _TRAINED, lambda key: policy.trained.init(key))
         return policy
 
 

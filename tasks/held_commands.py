@@ -10,6 +10,7 @@ from legged_skills.robots.intervals import mean_interval, wilson
 from legged_skills.robots.kinematics import Kinematics, site_points
 from legged_skills.robots.spec import RobotSpec
 from legged_skills.tasks.evaluate_walk import WalkEpisodes
+from legged_skills.tasks.walk import COMMAND_NAMES
 
 Twist = tuple[float, float, float]
 
@@ -26,7 +27,6 @@ HELD_COMMANDS: Mapping[str, tuple[Twist, ...]] = {
     ),
 }
 """By robot: forward and left velocity [m/s] and turning rate [rad/s], one at a time."""
-_NAMES = ("vx_mps", "vy_mps", "yaw_radps")
 
 
 def held_episodes(robot: str, episodes: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def held_figures(run: WalkEpisodes, episodes: int) -> dict[str, Any]:
         of a command, forward and left together; NaN if all robots fell at some command.
     """
     rows = [_held(run, slice(i, i + episodes)) for i in range(0, len(run.fell), episodes)]
-    errors = np.array([[row[f"error_{name}"] for name in _NAMES] for row in rows])
+    errors = np.array([[row[f"error_{name}"] for name in COMMAND_NAMES] for row in rows])
     return {
         "held_commands": rows,
         # NaN is passed on: a walk that cannot be measured at one command has no worst error.
@@ -71,7 +71,7 @@ def held_figures(run: WalkEpisodes, episodes: int) -> dict[str, Any]:
 
 def _held(run: WalkEpisodes, rows: slice) -> dict[str, Any]:
     command, achieved, fell = run.commands[rows][0, 0], run.achieved[rows, 0], run.fell[rows]
-    figures: dict[str, Any] = dict(zip(_NAMES, command.tolist(), strict=True))
+    figures: dict[str, Any] = dict(zip(COMMAND_NAMES, command.tolist(), strict=True))
     falls = int(fell.sum())
     figures |= {
         "episodes": len(fell),
@@ -79,7 +79,7 @@ def _held(run: WalkEpisodes, rows: slice) -> dict[str, Any]:
         "fall_rate": falls / len(fell),
         "fall_rate_ci95": list(wilson(falls, len(fell))),
     }
-    for index, name in enumerate(_NAMES):
+    for index, name in enumerate(COMMAND_NAMES):
         reached = achieved[~fell, index]
         mean = float(reached.mean()) if len(reached) else float("nan")
         figures[f"reached_{name}"] = mean

@@ -80,6 +80,9 @@ def learn_chase(
     Raises:
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+        SettingsError: there are fewer steps than one iteration has, or what it collects cannot be
+            cut into minibatches.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     robot = env.spec.name
     rules = Rules(agent.walk, CHASES[robot])

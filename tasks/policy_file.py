@@ -14,11 +14,11 @@ from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.robots.npz import damage_reported
 from legged_skills.skill_module.agents import Actor
 from legged_skills.skill_module.module_file import (
+    check_parts,
     check_weights,
     read_contract,
     read_settings,
     require_header,
-    weights_template,
     weights_tree,
 )
 from legged_skills.tasks.dribble_config import DribbleConfig
@@ -171,9 +171,8 @@ class TaskPolicy:
         except KeyError as error:
             raise FileFormatError(f"{path}: the task policy lacks {error}.") from error
         _check_config(path, policy)
-        template = weights_template(path, lambda key: policy.agent.init(key))
         trained = policy.agent.trained
-        check_weights(path, policy.params, {name: template[name] for name in trained})
+        check_parts(path, policy.params, trained, lambda key: policy.agent.init(key))
         with damage_reported(Path(path), "task policy"):
             decoder = policy.decoder.template()
         check_weights(path, policy.decoder.params, decoder)

@@ -4,19 +4,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from flax.traverse_util import flatten_dict
-
 from legged_skills import robots
 from legged_skills.robots.contract import ObservationContract
 from legged_skills.robots.errors import ContractError, FileFormatError
 from legged_skills.robots.files import read_archive, write_archive
 from legged_skills.skill_module.module_file import (
-    check_weights,
+    check_parts,
     read_contract,
     read_settings,
     require_header,
-    weights_template,
+    weights_by_name,
     weights_tree,
 )
 from legged_skills.tasks.scratch import ScratchAgent, ScratchArchitecture
@@ -73,7 +70,6 @@ class ScratchPolicy:
         Raises:
             FileFormatError: it cannot be written.
         """
-        flat = flatten_dict({name: self.params[name] for name in _TRAINED}, sep="/")
         header = {
             "task": self.task,
             "robot": self.robot,
@@ -84,7 +80,7 @@ class ScratchPolicy:
             "config": self.config,
             "summary": self.summary,
         }
-        write_archive(path, KIND, {name: np.asarray(a) for name, a in flat.items()}, header)
+        write_archive(path, KIND, weights_by_name(self.params, _TRAINED), header)
 
     @classmethod
     def load(cls, path: str | Path, robot: str, task: str) -> "ScratchPolicy":
@@ -119,6 +115,5 @@ class ScratchPolicy:
                 f"{path}: the policy is for {policy.task} of {policy.robot}, "
                 f"expected {task} of {robot}."
             )
-        template = weights_template(path, lambda key: policy.agent.init(key))
-        check_weights(path, policy.params, {name: template[name] for name in _TRAINED})
+        check_parts(path, policy.params, _TRAINED, lambda key: policy.agent.init(key))
         return policy

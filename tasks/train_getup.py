@@ -91,6 +91,7 @@ def train_getup(
         FileFormatError: a file cannot be written, or is damaged.
         ContractError: what is in ``out`` is of another robot, contract or configuration, or the
             policy to start from has another contract or other networks.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     # What cannot be trained is refused before anything is searched.
     training.count_iterations(config.ppo, config.run)

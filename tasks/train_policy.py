@@ -135,6 +135,9 @@ def train_policy(
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract, configuration or
             decoder, or the policy to start from is on other skills.
+        SettingsError: there are fewer steps than one iteration has, or what it collects cannot be
+            cut into minibatches.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     decoder = FrozenDecoder.of(module)
     agent = make_agent(task, env, task_size, decoder, config.architecture)

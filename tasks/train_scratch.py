@@ -43,6 +43,9 @@ def train_scratch(
     Raises:
         FileFormatError: a file cannot be written, or a checkpoint is damaged.
         ContractError: the checkpoint in ``out`` is of another robot, contract or configuration.
+        SettingsError: there are fewer steps than one iteration has, or what it collects cannot be
+            cut into minibatches.
+        TrainingError: weights became infinite, or no numbers; the checkpoint before stays.
     """
     contract = env.robots.contract
     architecture = ScratchArchitecture.like(config.architecture, module.architecture)

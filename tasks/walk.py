@@ -17,7 +17,7 @@ from legged_skills.robots.errors import (
 )
 from legged_skills.robots.simulation import BatchSim
 from legged_skills.sim2real.gap import Gap
-from legged_skills.sim2real.sensed_robot import SensedRobots, clean_frame_size
+from legged_skills.sim2real.sensed_robot import SensedRobots, clean_state_size
 from legged_skills.skill_module.environment import Outcome, WithRobots
 from legged_skills.skill_module.module_file import read_settings
 from legged_skills.skill_module.symmetry import Representation, Symmetry, join
@@ -27,6 +27,10 @@ from legged_skills.tasks.standing import fallen, standing_qpos
 from legged_skills.tasks.validate_walk import heading_twist
 
 COMMAND_SIZE = 3
+RANGES = ("vx_range", "vy_range", "yaw_range")
+"""Fields of ``Paces`` and of settings, in the order of a command."""
+COMMAND_NAMES = ("vx_mps", "vy_mps", "yaw_radps")
+"""What a command's numbers are called in figures."""
 COMMAND_SCALE = np.array([2.0, 4.0, 2.0], np.float32)
 """Policies are told command * scale, so that usual commands are near 1 [s/m, s/m, s/rad]."""
 
@@ -49,7 +53,7 @@ class Paces:
     @property
     def ranges(self) -> np.ndarray:
         """(3, 2) slowest and fastest: forward, to the left [m/s], turning [rad/s]."""
-        return np.array([self.vx_range, self.vy_range, self.yaw_range])
+        return np.array([getattr(self, name) for name in RANGES])
 
     def command(self, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         """A command that is as lively for a robot of any size.
@@ -138,7 +142,7 @@ class WalkConfig:
         Raises:
             SettingsError: the most is less than the least, or a number is out of its range.
         """
-        for name in ("vx_range", "vy_range", "yaw_range"):
+        for name in RANGES:
             ends = getattr(self, name)
             if ends is not None and not -float("inf") < ends[0] <= ends[1] < float("inf"):
                 raise SettingsError(f"{name} is {list(ends)}, expected the least and the most.")
@@ -230,7 +234,7 @@ class WalkEnv(WithRobots):
     @property
     def privileged_size(self) -> int:
         """Length of a privileged observation."""
-        return clean_frame_size(self.robots.contract) + 3 + 1 + 2 * COMMAND_SIZE
+        return clean_state_size(self.robots.contract) + 2 * COMMAND_SIZE
 
     def observe(self) -> dict[str, np.ndarray]:
         """Present observations by group, (N, size) float32; copies."""
@@ -244,9 +248,7 @@ class WalkEnv(WithRobots):
     def mirrored(self, symmetry: Symmetry) -> tuple[Representation, Representation]:
         """How "task" and "privileged" observations are mirrored."""
         command = join([symmetry.planar, symmetry.turning])
-        frame = symmetry.frame(self.robots.contract, joint_vel=True)
-        privileged = [frame, symmetry.polar, symmetry.scalars(), command, command]
-        return command, join(privileged)
+        return command, join([symmetry.clean_state(self.robots.contract), command, command])
 
     def reset(self, ids: np.ndarray) -> None:
         """Robots stand somewhere near the default pose, heading anywhere, with new commands."""
@@ -299,12 +301,8 @@ class WalkEnv(WithRobots):
         self.rng.bit_generator.state = rest["rng"]
 
     def _observe_privileged(self, rows: np.ndarray | slice) -> np.ndarray:
-        robots = self.robots
-        height = robots.pos_w[rows, 2:3] - np.float32(self.spec.standing_height_m)
         told = (self.command[rows] * COMMAND_SCALE, self.error[rows] * COMMAND_SCALE)
-        return np.concatenate(
-            [robots.clean_frame(rows), robots.lin_vel_b[rows], height, *told], axis=1
-        )
+        return np.concatenate([*self.robots.clean_state(rows), *told], axis=1)
 
     def _compare(self) -> tuple[np.ndarray, np.ndarray]:
         """The error that is rewarded (N, 3), and who shall stand (N,); to be called once a step."""

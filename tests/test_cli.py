@@ -669,6 +669,11 @@ def test_from_a_policy_to_a_validated_bundle(
         (["twin", "--video", "x.avi"], "x.avi: expected a video file name that ends in .mp4"),
         (["play", "--clip", "x.npz", "--skills", "y.npz"], "skills are given, but not --track"),
         (["identify", "x.npz", "--simulate", "900"], "expected 10 to 600 s"),
+        (["identify", "x.csv", "--simulate", "20"], "a recording file name that ends in .npz"),
+        (["identify", "x.npz", "--out", "x.npz"], "expected a JSON file name that ends in .json"),
+        (["identify", "x.npz", "--plot", "x.npz"], "a picture file name that ends in .png"),
+        (["replay", "x", "--plot", "x.000.npz"], "a picture file name that ends in .png"),
+        (["deploy", "--gap", "none"], "gap is given, which is for --twin"),
         (
             ["export", "--out", "walk.npz"],
             "walk.npz: expected a bundle file name that ends in .onnx",
@@ -709,6 +714,16 @@ def test_gaps_bundles_and_logs_that_cannot_be_used(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert message in refusal(capsys, *arguments)
+
+
+def test_a_simulated_recording_overwrites_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "real.npz"
+    log.write_text("a recording of a robot")
+    message = refusal(capsys, "identify", log, "--simulate", 20)
+    assert "real.npz: exists already, expected a new file to write." in message
+    assert log.read_text() == "a recording of a robot"
 
 
 def test_where_nothing_may_be_written_is_said_before_the_work(

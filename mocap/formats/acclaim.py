@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from legged_skills.mocap.formats import acclaim_skeleton, hierarchy, units
 from legged_skills.mocap.formats.acclaim_skeleton import Skeleton
+from legged_skills.mocap.formats.reading import motion_of_bodies
 from legged_skills.mocap.formats.text import (
     parse_number,
     parse_table,
@@ -108,20 +109,10 @@ def read(path: Path, text: str, options: ReadOptions) -> SourceMotion:
     fps, fps_text = _rate(path, rate, options)
     positions, quats = skeleton.poses(values, frames)
     world = _world(path, options, skeleton, positions)
-    return SourceMotion(
-        marker_names=tuple(bone.name for bone in skeleton.bones),
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=fps,
-        rotations_wxyz=units.rotate_to_world(quats, world.up_axis),
-        parents=skeleton.parents,
-        source={
-            "file": path.name,
-            "format": FORMAT,
-            "unit": world.unit_text,
-            "up_axis": world.up_text,
-            "fps_text": fps_text,
-            **note,
-        },
+    names = [bone.name for bone in skeleton.bones]
+    more = {"fps_text": fps_text, **note}
+    return motion_of_bodies(
+        path, FORMAT, world, fps, names, skeleton.parents, positions, quats, more
     )
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legged_skills.mocap.formats import hierarchy, units
-from legged_skills.mocap.formats.reading import plain_rate
+from legged_skills.mocap.formats.reading import motion_of_bodies, plain_rate
 from legged_skills.mocap.formats.text import (
     check_length,
     parse_number,
@@ -93,19 +93,7 @@ def read(path: Path, text: str, options: ReadOptions) -> SourceMotion:
     parents = tuple(joint.parent for joint in joints)
     positions, quats = hierarchy.forward_kinematics(parents, *_local_poses(joints, values))
     world = units.infer_world(positions, names, options, path)
-    return SourceMotion(
-        marker_names=names,
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=fps,
-        rotations_wxyz=units.rotate_to_world(quats, world.up_axis),
-        parents=parents,
-        source={
-            "file": path.name,
-            "format": FORMAT,
-            "unit": world.unit_text,
-            "up_axis": world.up_text,
-        },
-    )
+    return motion_of_bodies(path, FORMAT, world, fps, names, parents, positions, quats)
 
 
 def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:

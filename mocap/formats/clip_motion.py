@@ -12,8 +12,8 @@ import numpy as np
 
 from legged_skills import robots
 from legged_skills.mocap.clip import RobotClip
-from legged_skills.mocap.formats import hierarchy, units
-from legged_skills.mocap.formats.reading import known_world
+from legged_skills.mocap.formats import hierarchy
+from legged_skills.mocap.formats.reading import known_world, motion_of_bodies
 from legged_skills.mocap.source import ReadOptions, SourceMotion, check_fps
 from legged_skills.robots import npz
 from legged_skills.robots.errors import ClipError, UnknownRobotError
@@ -66,21 +66,10 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
     names = hierarchy.unique_names([model.body(body).name for body in bodies] + list(sites))
     parents = (*(model.body_parentid[1:] - 1), *(marks.body_ids - 1))
     world = known_world(positions, names, options, path, "z")
-    return SourceMotion(
-        marker_names=names,
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=clip.fps if options.fps is None else check_fps(options.fps, str(path)),
-        rotations_wxyz=units.rotate_to_world(quats.swapaxes(0, 1), world.up_axis),
-        parents=tuple(int(parent) for parent in parents),
-        source={
-            "file": path.name,
-            "format": FORMAT,
-            "unit": world.unit_text,
-            "up_axis": world.up_text,
-            "robot": spec.name,
-            **_origin(clip),
-        },
-    )
+    fps = clip.fps if options.fps is None else check_fps(options.fps, str(path))
+    parents = tuple(int(parent) for parent in parents)
+    quats, more = quats.swapaxes(0, 1), {"robot": spec.name, **_origin(clip)}
+    return motion_of_bodies(path, FORMAT, world, fps, names, parents, positions, quats, more)
 
 
 def _load(path: Path) -> RobotClip:

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from legged_skills.mocap.formats import hierarchy, units
-from legged_skills.mocap.formats.reading import known_world, timing
+from legged_skills.mocap.formats import hierarchy
+from legged_skills.mocap.formats.reading import known_world, motion_of_bodies, timing
 from legged_skills.mocap.formats.text import shown
 from legged_skills.mocap.source import ReadOptions, SourceMotion, check_fps
 from legged_skills.robots import rotations
@@ -130,14 +130,13 @@ def read(path: Path, text: str, options: ReadOptions) -> SourceMotion:
         ClipError: the file is damaged; the message names the frame and the field.
     """
     data = _parse(path, text)
-    source = {"file": path.name, "format": FORMAT}
     if "Frames" in data:
         frames = _frames(path, data["Frames"])
-        source["loop"] = "wrap" if data.get("Loop") == "wrap" else "none"
+        more = {"loop": "wrap" if data.get("Loop") == "wrap" else "none"}
         fps, positions, quats = _local_poses(path, frames, options)
     else:
         _check_skeleton(path, data)
-        source["note"] = "a skeleton without motion: its rest pose"
+        more = {"note": "a skeleton without motion: its rest pose"}
         fps = check_fps(options.fps or REST_FPS, str(path))
         positions = np.tile(_OFFSETS, (2, 1, 1))
         # Standing on the floor, at the height of hip, knee, ankle and sole.
@@ -145,14 +144,7 @@ def read(path: Path, text: str, options: ReadOptions) -> SourceMotion:
         quats = rotations.identity((2, len(_POINTS)))
     positions, quats = hierarchy.forward_kinematics(PARENTS, positions, quats)
     world = known_world(positions, MARKER_NAMES, options, path, "y")
-    return SourceMotion(
-        marker_names=MARKER_NAMES,
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=fps,
-        rotations_wxyz=units.rotate_to_world(quats, world.up_axis),
-        parents=PARENTS,
-        source={**source, "unit": world.unit_text, "up_axis": world.up_text},
-    )
+    return motion_of_bodies(path, FORMAT, world, fps, MARKER_NAMES, PARENTS, positions, quats, more)
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:

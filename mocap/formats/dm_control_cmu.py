@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legged_skills.mocap.formats import hierarchy, units
-from legged_skills.mocap.formats.reading import known_world, listed, stated_rate
+from legged_skills.mocap.formats import hierarchy
+from legged_skills.mocap.formats.reading import known_world, listed, motion_of_bodies, stated_rate
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import rotations
 from legged_skills.robots.errors import ClipError, FileFormatError
@@ -99,20 +99,8 @@ def read(path: Path, options: ReadOptions, clip: str | None = None) -> SourceMot
     quats = np.concatenate([root_quat[:, None], quats.reshape(frames, -1, 4)[:, _KEPT]], 1)
     fps = stated_rate(Path(where), options, 1 / dt if dt else None)
     world = known_world(positions, MARKER_NAMES, options, path, "z")
-    return SourceMotion(
-        marker_names=MARKER_NAMES,
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=fps,
-        rotations_wxyz=units.rotate_to_world(_units(where, quats), world.up_axis),
-        parents=PARENTS,
-        source={
-            "file": f"{path.name}#{name}",
-            "clip": name,
-            "format": FORMAT,
-            "unit": world.unit_text,
-            "up_axis": world.up_text,
-        },
-    )
+    quats, more = _units(where, quats), {"file": f"{path.name}#{name}", "clip": name}
+    return motion_of_bodies(path, FORMAT, world, fps, MARKER_NAMES, PARENTS, positions, quats, more)
 
 
 def _choose(path: Path, names: Sequence[str], clip: str | None) -> str:

@@ -3,7 +3,7 @@
 Letters in the shape comments: ``T`` frames, ``M`` markers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -250,12 +250,7 @@ def motion_of_points(
         part = (rate.at - low)[:, None, None]
         positions = positions[low] + part * (positions[low + 1] - positions[low])
     world = units.infer_world(positions, kept, options, path, default_up=default_up, unit_m=unit_m)
-    source = {
-        "file": path.name,
-        "format": format_name,
-        "unit": world.unit_text,
-        "up_axis": world.up_text,
-    }
+    source = _about(path, format_name, world)
     if notes := "; ".join(text for text in (filled, note) if text):
         source["note"] = notes
     return SourceMotion(
@@ -264,6 +259,50 @@ def motion_of_points(
         fps=rate.fps,
         source=source,
     )
+
+
+def motion_of_bodies(
+    path: Path,
+    format_name: str,
+    world: units.World,
+    fps: float,
+    names: Sequence[str],
+    parents: tuple[int, ...],
+    positions: Array,
+    quats: Array,
+    more: Mapping[str, str] | None = None,
+) -> SourceMotion:
+    """The motion of a hierarchy with orientations, in metres, z up.
+
+    Args:
+        path: the file.
+        format_name: what the format is called.
+        world: the file's unit and axes.
+        fps: frames a second [1/s].
+        names: what joints and markers are called, (M,).
+        parents: index of each one's parent, -1 for none, (M,).
+        positions: in the file's unit and axes, (T, M, 3).
+        quats: unit quaternions wxyz in the file's axes, (T, M, 4).
+        more: what else there is to say about the file.
+    """
+    return SourceMotion(
+        marker_names=tuple(names),
+        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
+        fps=fps,
+        rotations_wxyz=units.rotate_to_world(quats, world.up_axis),
+        parents=parents,
+        source=_about(path, format_name, world) | dict(more or {}),
+    )
+
+
+def _about(path: Path, format_name: str, world: units.World) -> dict[str, str]:
+    """What every motion says about its file."""
+    return {
+        "file": path.name,
+        "format": format_name,
+        "unit": world.unit_text,
+        "up_axis": world.up_text,
+    }
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legged_skills.mocap.formats import hierarchy, units
-from legged_skills.mocap.formats.reading import known_world, stated_rate
+from legged_skills.mocap.formats import hierarchy
+from legged_skills.mocap.formats.reading import known_world, motion_of_bodies, stated_rate
 from legged_skills.mocap.source import ReadOptions, SourceMotion
 from legged_skills.robots import npz, rotations
 from legged_skills.robots.errors import ClipError
@@ -118,20 +118,8 @@ def read(path: Path, options: ReadOptions) -> SourceMotion:
     places[:, 0] += trans
     positions, quats = hierarchy.forward_kinematics(PARENTS, places, quats)
     world = known_world(positions, MARKER_NAMES, options, path, "z")
-    return SourceMotion(
-        marker_names=MARKER_NAMES,
-        positions_w=units.to_world(positions, world.up_axis, world.unit_m),
-        fps=fps,
-        rotations_wxyz=units.rotate_to_world(quats, world.up_axis),
-        parents=PARENTS,
-        source={
-            "file": path.name,
-            "format": FORMAT,
-            "unit": world.unit_text,
-            "up_axis": world.up_text,
-            "note": NOTE,
-        },
-    )
+    more = {"note": NOTE}
+    return motion_of_bodies(path, FORMAT, world, fps, MARKER_NAMES, PARENTS, positions, quats, more)
 
 
 def _field(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from legged_skills import robots
-from legged_skills.robots.errors import ContractError
 from legged_skills.sim2real.bundle import Bundle
 from legged_skills.sim2real.bundle_header import VELOCITY
 from legged_skills.sim2real.deploy import guards
@@ -110,10 +109,6 @@ class Controller:
                 to be told what the robot does not measure.
         """
         self.bundle, self.config = bundle, config
-        if bundle.robot != config.robot:
-            raise ContractError(
-                f"{bundle.name}: the policy's robot is {bundle.robot}, expected {config.robot}."
-            )
         self.spec = robots.get(config.robot)
         bundle.require(self.spec)
         available = ["gravity", "angular_velocity", "joint_pos", "last_action"]

@@ -249,7 +249,7 @@ def nothing_follows(
     return [
         Fault(
             Code.NOT_FOLLOWING,
-            f"targets swing by {asked_rad:.2f} rad, no joint moves by more than {moved_rad:.2f} rad; "
+            f"targets swing by {asked_rad:.2f} rad, no joint moves more than {moved_rad:.2f} rad; "
             "are the drives on, and is the controller active?",
         )
     ]

@@ -54,22 +54,14 @@ def setting(
         high: the greatest.
         choices: the texts that it can be.
     """
-    about = {"what": what, "unit": unit, "low": low, "high": high, "choices": choices}
+    about = {"description": what, "unit": unit, "low": low, "high": high, "choices": choices}
     return field(default=default, metadata=about)
 
 
 def parameters(config: Any) -> tuple[Parameter, ...]:
     """All settings of a settings object, in order, with its values as defaults."""
     return tuple(
-        Parameter(
-            name=f.name,
-            default=getattr(config, f.name),
-            description=f.metadata["what"],
-            unit=f.metadata["unit"],
-            low=f.metadata["low"],
-            high=f.metadata["high"],
-            choices=f.metadata["choices"],
-        )
+        Parameter(name=f.name, default=getattr(config, f.name), **f.metadata)
         for f in fields(config)
     )
 

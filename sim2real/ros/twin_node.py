@@ -27,10 +27,11 @@ from std_srvs.srv import SetBool, Trigger
 
 from legged_skills.robots.errors import SettingsError
 from legged_skills.sim2real.deploy.states import State
+from legged_skills.sim2real.ros.filling import doubles
 from legged_skills.sim2real.ros.processes import StopSignals, orphaned
 from legged_skills.sim2real.ros.topics import BALL, BRIDGE_STATE, HEADING_FRAME, TARGET, TWIN_NODE
 from legged_skills.sim2real.ros.topics import Twin as Names
-from legged_skills.sim2real.ros.twin_op3 import Op3Face, doubles
+from legged_skills.sim2real.ros.twin_op3 import Op3Face
 from legged_skills.sim2real.ros.twin_ros2_control import Ros2ControlFace
 from legged_skills.sim2real.twin.ball import Path
 from legged_skills.sim2real.twin.pace import Pace

@@ -4,7 +4,6 @@ Where ``robotis_controller_msgs`` is installed its services and messages are the
 stand-in on standard types (``topics.Op3StandIn``). The other topics have standard types anyway.
 """
 
-import array
 import importlib
 import importlib.util
 import json
@@ -17,33 +16,10 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from legged_skills.sim2real.ros.filling import fill_imu, fill_joints
 from legged_skills.sim2real.ros.topics import ROBOTIS_MESSAGES, Op3, Op3StandIn
-from legged_skills.sim2real.twin.messages import ImuMessage, JointMessage
 from legged_skills.sim2real.twin.op3_manager import Op3Manager
 from legged_skills.sim2real.twin.twin import Sent, Twin
-
-
-def doubles(values: Any) -> array.array:
-    """Numbers as messages take them without looking at each."""
-    return array.array("d", values.tobytes())
-
-
-def fill_joints(message: JointState, joints: JointMessage) -> JointState:
-    """Writes joint states into a message."""
-    message.name = list(joints.names)
-    message.position = doubles(joints.position)
-    message.velocity = doubles(joints.velocity)
-    message.effort = doubles(joints.effort)
-    return message
-
-
-def fill_imu(message: Imu, imu: ImuMessage) -> Imu:
-    """Writes an IMU sample into a message; quaternions are xyzw there."""
-    q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
-    q.w, q.x, q.y, q.z = imu.orientation_wxyz.tolist()
-    w.x, w.y, w.z = imu.angular_velocity.tolist()
-    a.x, a.y, a.z = imu.acceleration.tolist()
-    return message
 
 
 class Op3Face:

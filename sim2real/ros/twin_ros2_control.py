@@ -9,8 +9,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import BatteryState, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
+from legged_skills.sim2real.ros.filling import fill_imu, fill_joints
 from legged_skills.sim2real.ros.topics import Ros2Control
-from legged_skills.sim2real.ros.twin_op3 import fill_imu, fill_joints
 from legged_skills.sim2real.twin.twin import Sent, Twin
 
 

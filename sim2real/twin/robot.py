@@ -9,7 +9,7 @@ from legged_skills.robots.contract import proprioception
 from legged_skills.robots.feet import Feet
 from legged_skills.robots.kinematics import Kinematics
 from legged_skills.robots.rotations import multiply, rotate, rotate_inverse, yaw
-from legged_skills.robots.spec import RobotSpec
+from legged_skills.robots.spec import GRAVITY_MPS2, RobotSpec
 from legged_skills.sim2real import ranges
 from legged_skills.sim2real.drives import Drives
 from legged_skills.sim2real.gap import Gap
@@ -31,7 +31,6 @@ _HOIST_STRETCH_M = 0.02
 """That far below its default pose's height a robot is carried with all of that [m]."""
 _HOIST_S = 1.0
 """It takes over, and lets go, within this time [s]."""
-_GRAVITY = 9.81
 _TIP_RADPS = 6.0
 """``tip_over`` rolls the base at this rate: a fall from standing ends at about that [rad/s]."""
 _ONE = np.zeros(1, dtype=np.int64)
@@ -123,7 +122,7 @@ class TwinRobot:
         self.extra_force_w = np.zeros(3)
         self.pushing, self.hanging = True, False
         self._hoisted = self._tip_rad = 0.0
-        self._weight_n = float(spec.model(visible=False).body_mass.sum()) * _GRAVITY
+        self._weight_n = float(spec.model(visible=False).body_mass.sum()) * GRAVITY_MPS2
         self._stands_m = _height(spec, spec.default_joint_pos) + self._floor_m()
         self.diverged = 0
         self._cycles = 0

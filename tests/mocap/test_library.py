@@ -10,6 +10,7 @@ from legged_skills.mocap.clip import RobotClip, finite_difference_qvel
 from legged_skills.mocap.library import (
     HELD_OUT,
     clip_paths,
+    find_clip,
     held_out,
     load_clips,
     recording,
@@ -81,6 +82,18 @@ def test_whole_recordings_are_held_out() -> None:
         assert {recording(clip.name) for clip in test} == set(recordings)
         assert not {recording(clip.name) for clip in train} & set(recordings)
         assert len(train) + len(test) == len(clips) and len(train) > len(test)
+
+
+def test_shipped_clips_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = shipped_clips("op3")[0]
+    assert find_clip(Path(first.stem), "op3") == find_clip(Path(first.name), "op3") == first
+    for other in (Path(first.stem[:-1]), Path("clips") / first.name, Path("/nowhere.npz")):
+        assert find_clip(other, "op3") == other
+    assert find_clip(Path(first.stem), "anymal_c") == Path(first.stem)
+    # A file of one's own goes before.
+    monkeypatch.chdir(tmp_path)
+    Path(first.name).touch()
+    assert find_clip(Path(first.name), "op3") == Path(first.name)
 
 
 def test_shipped_clips_are_good(spec: RobotSpec) -> None:

@@ -98,6 +98,12 @@ def test_settings_that_do_not_go_together() -> None:
         PlayConfig(seconds=0.0)
     with pytest.raises(SettingsError, match="finite"):
         PlayConfig(command=(float("nan"), 0.0, 0.0))
+    with pytest.raises(SettingsError, match="only a walk is commanded"):
+        PlayConfig(task="dribble", command=(0.5, 0.0, 0.0))
+    with pytest.raises(SettingsError, match="only a walk is commanded"):
+        PlayConfig(clip=Path("clip.npz"), command=(0.5, 0.0, 0.0))
+    with pytest.raises(SettingsError, match="only dribbling has a target"):
+        PlayConfig(path="square")
     with pytest.raises(SettingsError, match=r"a\.jpg.*\.png"):
         PlayConfig(picture=Path("a.jpg"))
 

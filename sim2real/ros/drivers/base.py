@@ -4,7 +4,6 @@ A driver of another robot, such as one for ANYmal's own drives, which have no pu
 a class with the methods of ``Driver``, made in ``drivers.make``.
 """
 
-import array
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from legged_skills.robots.spec import RobotSpec
 from legged_skills.sim2real.deploy.joint_map import JointMap
 from legged_skills.sim2real.deploy.snapshot import SensorSnapshot
 from legged_skills.sim2real.ros.bridge_config import BridgeConfig
+from legged_skills.sim2real.ros.filling import doubles
 
 SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Hears reliable publishers and others; holds what comes late in a burst."""
@@ -209,11 +209,6 @@ class Driver:
     def damp_possible(self) -> bool:
         """Whether ``damp`` does something."""
         return False
-
-
-def doubles(values: np.ndarray) -> array.array:
-    """Numbers as messages take them without looking at each."""
-    return array.array("d", values.tobytes())
 
 
 class NamedTargets:

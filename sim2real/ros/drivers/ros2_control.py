@@ -20,8 +20,8 @@ from legged_skills.sim2real.ros.drivers.base import (
     SENSOR_QOS,
     Driver,
     NamedTargets,
-    doubles,
 )
+from legged_skills.sim2real.ros.filling import doubles
 
 
 class Ros2ControlDriver(Driver):

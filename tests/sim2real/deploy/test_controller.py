@@ -791,7 +791,7 @@ def test_after_a_fault_the_target_of_a_joint_without_power_waits_where_that_is(b
     """So that power that comes back does not throw it."""
     bench.bring(State.POLICY)
     bench.ticks(1.0)
-    held = bench.tick(lambda sensors: _tilted(bench, sensors))
+    held = bench.tick(lambda sensors: _on_its_side(bench, sensors))
     assert held.state is State.FAULT and held.publish
     held = held.joint_targets.copy()
     low, high = bench.controller._lower, bench.controller._upper
@@ -833,7 +833,7 @@ def test_who_does_not_know_where_joints_are_holds_what_was_held(bench, blinding)
     np.testing.assert_array_equal(bench.output.joint_targets, held)
 
 
-def _tilted(bench, sensors):
+def _on_its_side(bench, sensors):
     """The base lies on its side."""
     w, x, y, z = bench.config.imu_mounting_wxyz
     half = 0.5**0.5
