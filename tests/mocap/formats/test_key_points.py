@@ -167,7 +167,9 @@ def test_times_in_milliseconds_are_not_plausible(tmp_path: Path) -> None:
         read_motion(_write(tmp_path / "a.csv", rows))
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     positions=npst.arrays(
         np.float64, st.tuples(st.integers(2, 5), st.just(4), st.just(3)), elements=st.floats(-9, 9)
