@@ -459,7 +459,8 @@ def test_a_latched_fault_outlives_being_configured_anew(make):
     rig.state("idle")
     for change in ("deactivate", "cleanup", "configure", "activate"):
         assert getattr(rig.bridge, f"trigger_{change}")() == TransitionCallbackReturn.SUCCESS
-    rig.state("idle")
+    rig.until(lambda: rig.bridge.output is not None and not rig.bridge.output.faults)
+    assert rig.states[-1] == "idle"
     rig.bring("ready")
 
 
