@@ -3,6 +3,7 @@
 J is the number of joints. All arrays are in the policy's order.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -92,11 +93,12 @@ class JointMap:
             into.joint_vel[joints] = signs * np.asarray(velocity, float)[places]
         else:
             into.joint_vel[joints] = np.nan
-        bad = ~np.isfinite(into.joint_pos[joints])
+        told = into.joint_pos[joints]
         if self._measures_velocity:
-            bad |= ~np.isfinite(into.joint_vel[joints])
-        if bad.any():
-            name = self.robot_names[joints[int(np.argmax(bad))]]
+            told = told + into.joint_vel[joints]
+        # A sum is a number if all are; this is done hundreds of times a second.
+        if not math.isfinite(told.sum()):
+            name = self.robot_names[joints[int(np.argmin(np.isfinite(told)))]]
             into.spoiled = f"a joint state had an angle or speed of {name} that is no number."
         into.joint_time_s[joints] = time_s
         return True

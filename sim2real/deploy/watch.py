@@ -19,6 +19,9 @@ _STUCK_RAD, _STUCK_TIMES, _SWUNG = 0.1, 3, 0.4
 [rad], though some target swings: its standard deviation is more than this share of what a joint may
 be off. Who stands on stiff legs and is pushed has a share of at most 0.24 (ANYmal C, full gap; OP3
 0.20), who is not heard one of 0.54 to 1.2."""
+_ROWS = 20
+"""So many samples of that time are kept: with more than 500 numbers NumPy lets other threads go
+first, and the step would be late."""
 _APPARENT = 2.0
 """Where speeds are measured, angles may seem so many times as fast as a joint may be: messages come
 at uneven times."""
@@ -55,10 +58,11 @@ class Watch:
         self._spec, self._config = spec, config
         # Angles as they change from message to message, also where the robot measures speeds.
         self._pos_rate = np.full(joints, np.nan)
-        # What was said and asked in the last control steps with a policy's targets in force.
-        window = 1 + round(_STUCK_TIMES * config.following_s / spec.control_period_s)
-        self._followed, self._asked = np.zeros((window, joints)), np.zeros((window, joints))
-        self._window_steps = 0
+        # What was said and asked lately, with a policy's targets in force: every so many steps.
+        seconds = _STUCK_TIMES * config.following_s
+        self._every = max(1, round(seconds / (_ROWS * spec.control_period_s)))
+        self._followed, self._asked = np.zeros((_ROWS, joints)), np.zeros((_ROWS, joints))
+        self._policy_steps = 0
         self._lower, self._upper = limits
         self._before_s = NEVER
         self._off_since_s: float | None = None
@@ -159,12 +163,14 @@ class Watch:
     ) -> Faults:
         """A controller that is off, or in other hands, moves no joint, whatever is asked."""
         if state not in _POLICY_ACTS or targets is None:
-            self._window_steps = 0
+            self._policy_steps = 0
             return []
-        row = self._window_steps % len(self._asked)
-        self._followed[row], self._asked[row] = sensors.joint_pos, targets
-        self._window_steps += 1
-        if self._window_steps < len(self._asked):
+        rows, left = divmod(self._policy_steps, self._every)
+        self._policy_steps += 1
+        if left:
+            return []
+        self._followed[rows % _ROWS], self._asked[rows % _ROWS] = sensors.joint_pos, targets
+        if rows + 1 < _ROWS:
             return []
         return guards.nothing_follows(
             float(self._asked.std(axis=0).max()),

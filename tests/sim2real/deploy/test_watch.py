@@ -179,7 +179,7 @@ def test_drives_that_take_no_targets_are_noticed(robot, state):
 
     def run(moved_rad: float) -> list:
         codes = []
-        for step in range(2 * steps):
+        for step in range(3 * steps):
             wave = np.sin(2.0 * np.pi * step / steps)
             robot.targets[3] = robot.spec.default_joint_pos[3] + swing * wave
             robot.sensors.joint_pos[5] = robot.spec.default_joint_pos[5] + moved_rad * wave
@@ -187,9 +187,9 @@ def test_drives_that_take_no_targets_are_noticed(robot, state):
         return codes
 
     # 0.14 rad from one end to the other is a movement, 0.08 is none.
-    assert run(0.07) == [[]] * 2 * steps
+    assert run(0.07) == [[]] * 3 * steps
     codes = run(0.04)
-    assert codes[steps // 2] == [] and codes[-1] == [Code.NOT_FOLLOWING]
+    assert codes[steps // 2] == [] and [Code.NOT_FOLLOWING] in codes[-5:]
     assert robot.step(State.READY) == []
     # What happened before does not count when a policy begins anew.
     assert robot.step(state) == []
