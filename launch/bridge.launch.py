@@ -28,13 +28,13 @@ def _records() -> str:
 def generate_launch_description() -> LaunchDescription:
     """What ros2 launch asks for."""
     value = LaunchConfiguration
-    autostart = PythonExpression(
-        ["'--autostart' if '", value("autostart"), "'.lower() == 'true' else ''"]
-    )
+
+    def flag(word: str, argument: str) -> PythonExpression:
+        return PythonExpression([f"'{word}' if '", value(argument), "'.lower() == 'true' else ''"])
+
+    autostart = flag("--autostart", "autostart")
     # Whatever the file of parameters says.
-    dry_run = PythonExpression(
-        ["'--dry-run' if '", value("dry_run"), "'.lower() == 'true' else ''"]
-    )
+    dry_run = flag("--dry-run", "dry_run")
     prefix = value("launch-prefix", default="")
     parent = PythonExpression(["'' if '''", prefix, f"''' else '{os.getpid()}'"])
     return LaunchDescription(

@@ -164,6 +164,7 @@ class Deploy:
 
     def _parameters(self, path: Path) -> Path:
         """The parameter file, in which nothing undoes what this command was told."""
+        from legged_skills.sim2real.deploy.config import ANY_TILT_DEG
         from legged_skills.sim2real.ros.parameter_files import LAUNCHED
         from legged_skills.sim2real.ros.topics import CMD_VEL
 
@@ -173,7 +174,7 @@ class Deploy:
         if self.task == "walk":
             wanted |= {"cmd_vel_topic": CMD_VEL, "cmd_vel_stamped": True}
         if self.recover:
-            wanted["tilt_limit_deg"] = 180.0
+            wanted["tilt_limit_deg"] = ANY_TILT_DEG
         for name, value in _values(path):
             if name in LAUNCHED:
                 raise SettingsError(

@@ -18,6 +18,8 @@ from legged_skills.sim2real.gap import GAPS
 
 LONGEST_REST_S = 90.0
 """No settings let a soft stop take longer [s]; the launch file waits as long, too."""
+ANY_TILT_DEG = 180.0
+"""A limit that no tilt exceeds [degrees]."""
 _MARGIN_S = 5.0
 """So much longer than its ramp and settling a soft stop may take [s]."""
 
@@ -142,7 +144,7 @@ class DeployConfig:
         what="Greatest angle between the base's z axis and the vertical.",
         unit="degrees",
         low=5.0,
-        high=180.0,
+        high=ANY_TILT_DEG,
     )
     """Greatest angle between the base's z axis and the vertical [degrees]."""
     max_late_s: float = setting(

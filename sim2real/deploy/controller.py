@@ -349,10 +349,12 @@ class Controller:
         The target goes to where the joint is, no faster than ramps, if the sensors can be believed.
         """
         blind = any(fault.code in _BLINDING for fault in self._faults)
+        if blind or not np.isfinite(sensors.joint_pos).all():
+            return
         away = np.abs(sensors.joint_pos - self.joint_targets) > _AWAY_RAD
-        self._away_s = np.where(away & (not blind), self._away_s + self._period_s, 0.0)
+        self._away_s = np.where(away, self._away_s + self._period_s, 0.0)
         self._given_up |= self._away_s > self.config.following_s
-        if self._given_up.any() and not blind and np.isfinite(sensors.joint_pos).all():
+        if self._given_up.any():
             goal = np.where(self._given_up, sensors.joint_pos, self.joint_targets)
             self._send(goal, self.config.ramp_speed_radps)
 

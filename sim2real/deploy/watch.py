@@ -88,6 +88,8 @@ class Watch:
         """
         self.attitude.update(sensors.imu[: sensors.num_imu])
         self._differentiate(sensors)
+        measured = self._spec.measures_joint_velocity
+        self.joint_vel[:] = sensors.joint_vel if measured else self._pos_rate
         faults = self._check_time(now_s)
         faults += self._check_messages(now_s, sensors)
         faults += self._check_joints(now_s, sensors, state, targets)
@@ -205,9 +207,6 @@ class Watch:
         return faults
 
     def _differentiate(self, sensors: SensorSnapshot) -> None:
-        measured = self._spec.measures_joint_velocity
-        if measured:
-            self.joint_vel[:] = sensors.joint_vel
         with np.errstate(invalid="ignore"):  # never less never
             elapsed = sensors.joint_time_s - self._pos_s
         # Messages that arrive together would seem infinitely fast.
@@ -216,8 +215,6 @@ class Watch:
             return
         known = due & np.isfinite(elapsed)
         self._pos_rate[known] = (sensors.joint_pos - self._pos)[known] / elapsed[known]
-        if not measured:
-            self.joint_vel[known] = self._pos_rate[known]
         self._pos[due], self._pos_s[due] = sensors.joint_pos[due], sensors.joint_time_s[due]
 
 

@@ -17,7 +17,7 @@ from rclpy.utilities import try_shutdown
 
 from legged_skills.robots.errors import DeploymentError, SettingsError
 from legged_skills.sim2real.bundle import Bundle
-from legged_skills.sim2real.deploy.config import LONGEST_REST_S
+from legged_skills.sim2real.deploy.config import ANY_TILT_DEG, LONGEST_REST_S
 from legged_skills.sim2real.deploy.states import Event, State
 from legged_skills.sim2real.ros.observer import Observer
 from legged_skills.sim2real.ros.operator import Operator
@@ -37,7 +37,6 @@ _MOMENT_S = 1.0
 _REASON_S = 1.0
 """The reason of a fault comes so long after the state at most [s]."""
 _RAMP_S = 90.0
-_ANY_TILT_DEG = 180.0
 _TIMING = ("period_error_p99_ms", "missed_deadlines", "sensor_to_command_p99_ms", "steps")
 
 
@@ -146,7 +145,7 @@ class _Deployment:
             "dry_run": str(run.dry_run).lower(),
         }
         if run.recover:
-            parameters["tilt_limit_deg"] = f"{_ANY_TILT_DEG:.1f}"
+            parameters["tilt_limit_deg"] = f"{ANY_TILT_DEG:.1f}"
         # By the node's name: what a file says for that wins over what is said for all nodes.
         given = [f"{BRIDGE_NODE}:{name}:={value}" for name, value in parameters.items()]
         words = [word for item in given for word in ("-p", item)]

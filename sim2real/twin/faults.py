@@ -238,14 +238,20 @@ class Faults:
         }
         self._frozen: dict[str, Any] = {}
 
-    def inject(self, text: str) -> Fault | None:
+    def inject(
+        self, text: str, check: Callable[[Fault], object] = lambda fault: None
+    ) -> Fault | None:
         """Begins a fault with the next cycle, or ends some.
+
+        Args:
+            text: a line of the grammar.
+            check: raises for a fault that must not begin.
 
         Returns:
             The fault; None for ``clear``.
 
         Raises:
-            SettingsError: see ``parse``.
+            SettingsError: see ``parse``; or what ``check`` raises.
         """
         words = text.split()
         if words[:1] == ["clear"]:
@@ -256,6 +262,7 @@ class Faults:
             self.active = [f for f in self.active if len(words) == 2 and f.name != words[1]]
             return None
         fault = parse(text, self._next_s, self._joint_names)
+        check(fault)
         if not KINDS[fault.name].once:
             self.active.append(fault)
         return fault

@@ -174,30 +174,36 @@ class Twin:
         Raises:
             SettingsError: the text is not in the grammar, or the robot cannot have the fault.
         """
-        fault = self.faults.inject(text)
+        fault = self.faults.inject(text, self._require_possible)
         if fault is not None and fault.name == "tilt":
             self.robot.tip_over(np.deg2rad(fault.number("deg")))
-        elif fault is not None and fault.name == "battery":
+        elif fault is not None and self.manager is not None:
+            if fault.name == "module":
+                self.manager.enable_ctrl_module(str(fault.keys["name"]))
+            elif fault.name == "button":
+                self.manager.press(str(fault.keys["name"]))
+        self._suffer()
+        return fault
+
+    def _require_possible(self, fault: Fault) -> None:
+        """Raises if this robot cannot have a fault."""
+        if fault.name == "battery":
             nominal, volts = self.interface.battery_v, fault.number("v")
             low, high = _BATTERY[0] * nominal, _BATTERY[1] * nominal
             if not low <= volts <= high:
-                self.faults.inject("clear battery")
                 raise SettingsError(
                     f"battery: v is {volts:g} V, expected {low:g} to {high:g} V, as "
                     f"{self.config.robot} has {nominal:g} V."
                 )
-        elif fault is not None and fault.name in ("module", "button"):
-            name, manager = str(fault.keys["name"]), self.manager
+        elif fault.name in ("module", "button"):
+            name = str(fault.keys["name"])
             known = (*MODULES, "none") if fault.name == "module" else BUTTONS
-            if manager is None:
+            if self.manager is None:
                 raise SettingsError(f"{self.config.robot} has no {fault.name}.")
             if name not in known:
                 raise SettingsError(
                     f"there is no {fault.name} {name!r}, expected one of {', '.join(known)}."
                 )
-            manager.enable_ctrl_module(name) if fault.name == "module" else manager.press(name)
-        self._suffer()
-        return fault
 
     def cycle(self) -> Sent:
         """Moves on by one cycle of the bus."""

@@ -205,14 +205,20 @@ def test_faults_on_the_wire(make, spoil, code):
     assert len(rig.received) <= count + 1
 
 
+def _faulty(make, state: str) -> Any:
+    """A bridge that was brought to a state, and in a fault since a joint says NaN."""
+    rig = make()
+    rig.start()
+    rig.bring(state)
+    rig.spoil = _nan
+    rig.state("fault")
+    return rig
+
+
 def test_activation_sends_nothing_not_even_what_a_fault_held(make):
     from rclpy.lifecycle import TransitionCallbackReturn
 
-    rig = make()
-    rig.start()
-    rig.bring("ready")
-    rig.spoil = _nan
-    rig.state("fault")
+    rig = _faulty(make, "ready")
     rig.spoil = lambda joints, imu: None
     assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     rig.spin(0.3)
@@ -350,12 +356,8 @@ def test_loop_that_hangs_is_not_deactivated(make, hang, capfd):
 def test_step_that_hangs_while_it_sends_sends_nothing_when_it_comes_late(make, hang):
     from rclpy.lifecycle import TransitionCallbackReturn
 
-    rig = make()
-    rig.start()
-    rig.bring("ready")
     # After a fault the last target is sent over and over.
-    rig.spoil = _nan
-    rig.state("fault")
+    rig = _faulty(make, "ready")
     hung = hang(rig.bridge._parts.driver.joints, "to_robot")
     rig.spin(0.3)
     count, published = len(rig.received), rig.bridge._parts.driver.published
@@ -438,11 +440,7 @@ def test_what_a_step_that_hung_wanted_is_not_sent_when_it_comes_back(make, hang,
 def test_a_latched_fault_outlives_being_configured_anew(make):
     from rclpy.lifecycle import TransitionCallbackReturn
 
-    rig = make()
-    rig.start()
-    rig.bring("policy")
-    rig.spoil = _nan
-    rig.state("fault")
+    rig = _faulty(make, "policy")
     rig.spoil = lambda joints, imu: None
     notice = rig.until(lambda: rig.notices[-1])
     assert rig.bridge.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
@@ -465,11 +463,7 @@ def test_a_latched_fault_outlives_being_configured_anew(make):
 
 
 def test_why_there_is_a_fault_is_logged_once(make, capfd):
-    rig = make()
-    rig.start()
-    rig.bring("ready")
-    rig.spoil = _nan
-    rig.state("fault")
+    rig = _faulty(make, "ready")
     rig.until(lambda: rig.notices[-1])
     rig.spin(0.5)
     assert capfd.readouterr().err.count(f"fault: {rig.notices[-1]}") == 1

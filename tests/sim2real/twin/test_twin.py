@@ -300,6 +300,10 @@ def test_a_battery_that_no_drive_is_simulated_with_is_refused(robot, low, high):
         assert twin.faults.active == []
     twin.inject(f"battery v={low}")
     assert [fault.name for fault in twin.faults.active] == ["battery"]
+    # What is refused ends nothing that is in force.
+    with pytest.raises(SettingsError):
+        twin.inject(f"battery v={2 * high}")
+    assert [fault.number("v") for fault in twin.faults.active] == [low]
 
 
 @pytest.mark.parametrize("text", ["button name=none", "module name=start"])
